@@ -1,0 +1,282 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/span"
+)
+
+// engine is the whole pool, generic over what a queue slot holds: Task for Pool,
+// T for Typed. A job's way is one line, and the files are read in that order:
+//
+//	submit (here) -> room.go (if full) -> ring.Push -> park.go (wake one)
+//	-> worker.go (claim several, run) -> account (worker.flush) -> wait.go
+//
+// shutdown.go ends it, stats.go looks at it from outside.
+//
+// Three words are shared by everybody and stand on lines of their own: the
+// ring's tail (producers), the ring's head (workers), and gate, which is read by
+// every submission and written only when a worker parks, is woken, or begins or
+// ends a search. ctl is read by workers at every task and written when
+// submitters block, on a shrink, and on a stop.
+type engine[T any] struct {
+	config
+	handle func(context.Context, T) error
+	ring   *ring.Ring[T]
+	lanes  *span.Set
+	start  time.Time // of the monotonic clock that batches are measured with
+	base   context.Context
+	cancel context.CancelCauseFunc
+
+	_        [128]byte
+	gate     atomic.Uint64 // see park.go
+	_        [120]byte
+	ctl      atomic.Uint32 // ctlStop | ctlShed | ctlRoom
+	follows  atomic.Bool   // the size follows GOMAXPROCS
+	watching atomic.Bool   // a timer will look at GOMAXPROCS again
+	parallel atomic.Bool   // GOMAXPROCS was above 1 when last looked at
+	_        [112]byte
+	spin     spinState
+	_        [96]byte
+
+	rejected    atomic.Uint64
+	insideWait  atomic.Int64     // tasks that are inside Wait
+	left        [ring.Tags]tally // see wait.go
+	room        room[T]          // blocked submitters
+	errs        errorLog         // what Close returns
+	closing     chan struct{}    // closed when intake ends
+	stopped     chan struct{}    // closed when nothing more may start
+	done        chan struct{}    // closed when the last worker has gone
+	whenDone    []func() bool    // stops what watches contexts and deadlines
+	mu          sync.Mutex       // guards the rest; no user code runs under it
+	target      int              // how many workers there should be at most
+	live        int              // worker goroutines
+	lent        int              // of those, inside a Wait with their place given away
+	parked      []*worker[T]     // last in, first out
+	workers     []*worker[T]     // all live ones
+	back        []chan struct{}  // tasks that want their place back
+	watchTimer  *time.Timer      // see follow
+	watchDelay  time.Duration    //
+	watchSeen   uint64           //
+	callers     [ring.Tags]int   // tasks that run on their submitter's goroutine
+	epochs      []epoch          // see wait.go
+	boundary    uint64           // accepted when the current epoch began
+	waiters     []*waiter        //
+	leftover    []T              // accepted, never started, not yet returned
+	unrun       uint64           // how many were ever put into leftover
+	missed      *DeadlineError   // the first missed deadline
+	stopCause   error            // why nothing more may start
+	closeErr    error            // what submissions get once closing is closed
+	finished    bool             // done is closed
+	reported    bool             // a Close has returned the kept errors
+	gone        totals           // of workers that are gone and jobs without one
+	inlineRuns  uint64           // accepted without a position in the ring
+	inlineNow   int              // of those, running
+	deadlineSet bool             // the timer of DrainFor was set
+	dropCount   uint64           // discarded by DropOldest
+	last        Stats            // keeps Stats monotone
+}
+
+// Bits of ctl.
+const (
+	ctlStop = 1 << iota // start nothing more
+	ctlShed             // there are more workers than places
+	ctlRoom             // a submitter waits for room and nobody is waking it
+)
+
+// batchMax is how many jobs a worker claims at most.
+const batchMax = 64
+
+func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) error {
+	c, err := configure(opts)
+	if err != nil {
+		return err
+	}
+	if c.dropped != nil {
+		if _, ok := c.dropped.(func(T)); !ok {
+			return fmt.Errorf("pool: WithDropHandler: handler must be a %T, got %T", (func(T))(nil), c.dropped)
+		}
+	}
+	if err := c.ctx.Err(); err != nil {
+		return fmt.Errorf("pool: WithContext: context is already done: %w", context.Cause(c.ctx))
+	}
+	e.config, e.handle = c, handle
+	e.ring = ring.New[T](c.buffer)
+	e.lanes = span.NewSet(max(8, 4*runtime.GOMAXPROCS(0)))
+	e.start = time.Now()
+	e.closing = make(chan struct{})
+	e.stopped = make(chan struct{})
+	e.done = make(chan struct{})
+	e.target = c.sizing.workers()
+	e.base, e.cancel = context.WithCancelCause(c.ctx)
+	e.follows.Store(c.sizing.perProc > 0)
+	e.parallel.Store(runtime.GOMAXPROCS(0) > 1)
+	e.gate.Store(uint64(e.target) * gateIdle)
+	e.errs.limit = c.maxErrors
+	e.epochs = append(make([]epoch, 0, ring.Tags), epoch{})
+	if c.ctx.Done() != nil {
+		e.onDone(context.AfterFunc(c.ctx, func() {
+			cause := context.Cause(c.ctx)
+			e.stop(cause, &stopError{ErrClosed, cause})
+		}))
+	}
+	return nil
+}
+
+// direct reports whether jobs are handed to a free worker, without a queue.
+func (e *engine[T]) direct() bool { return e.buffer == 0 }
+
+// submit accepts v, or waits for room as the overflow policy says.
+//
+// The job synchronizes before its start: Push publishes the slot with an atomic
+// store that the claiming worker loads.
+func (e *engine[T]) submit(ctx context.Context, v T) error {
+	if ctx == nil {
+		return e.reject(errNilContext)
+	}
+	if err := ctx.Err(); err != nil {
+		return e.reject(err)
+	}
+	if s := e.push(v, false); s != ring.OK {
+		return e.submitSlow(ctx, v, s)
+	}
+	return nil
+}
+
+func (e *engine[T]) trySubmit(v T) error {
+	switch e.push(v, false) {
+	case ring.OK:
+		return nil
+	case ring.Closed:
+		return e.reject(e.errClosed())
+	}
+	return e.reject(ErrFull)
+}
+
+// push puts v into the queue, or into the hands of a free worker, and sees to it
+// that somebody will take it.
+func (e *engine[T]) push(v T, holder bool) ring.Status {
+	if e.direct() {
+		return e.handOver(v)
+	}
+	s := e.ring.Push(v, holder)
+	if s == ring.OK {
+		e.pushed()
+	}
+	return s
+}
+
+func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
+	if ctx == nil {
+		return 0, e.rejectAll(len(vs), errNilContext)
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, e.rejectAll(len(vs), err)
+	}
+	n := 0
+	for n < len(vs) {
+		if !e.direct() {
+			k, s := e.ring.PushAll(vs[n:], false)
+			n += k
+			if k > 0 {
+				e.pushed()
+			}
+			if s == ring.OK {
+				continue
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return n, e.rejectAll(len(vs)-n, err)
+		}
+		s := ring.Full
+		if e.direct() {
+			s = e.push(vs[n], false)
+		} else if e.ring.IsClosed() {
+			s = ring.Closed
+		}
+		if s != ring.OK {
+			if err := e.submitSlow(ctx, vs[n], s); err != nil {
+				e.rejectAll(len(vs)-n-1, err)
+				return n, err
+			}
+		}
+		n++
+	}
+	return n, nil
+}
+
+// submitSlow deals with a job for which there was no room. The status says why.
+func (e *engine[T]) submitSlow(ctx context.Context, v T, s ring.Status) error {
+	if s == ring.Closed {
+		return e.reject(e.errClosed())
+	}
+	w, inside := ctx.Value(e).(*worker[T])
+	switch {
+	case e.overflow == Reject:
+		return e.reject(ErrFull)
+	case e.overflow == DropOldest:
+		if e.dropUntil(v) {
+			return nil
+		}
+		return e.reject(e.errClosed())
+	case inside:
+		// All places may be waiting for this very task: run its child here.
+		return e.runInside(w, v)
+	case e.overflow == CallerRuns:
+		return e.runOnCaller(ctx, v)
+	}
+	return e.await(ctx, v)
+}
+
+// dropUntil pushes v and drops the oldest jobs until there is room for it. It
+// reports whether v was accepted.
+func (e *engine[T]) dropUntil(v T) bool {
+	for {
+		switch e.push(v, false) {
+		case ring.OK:
+			return true
+		case ring.Closed:
+			return false
+		}
+		pos, n := e.ring.Claim(1)
+		if n == 0 {
+			// Everything that waits has been claimed by workers: take the
+			// newest of a batch that is not begun, or let them begin it.
+			if pos, n = e.lanes.Steal(0, 1, e.ring.Claimed()); n == 0 {
+				runtime.Gosched()
+				continue
+			}
+		}
+		old, tag := e.ring.Take(pos)
+		e.mu.Lock()
+		e.dropCount++
+		e.mu.Unlock()
+		e.account(tag, 1)
+		if f, ok := e.dropped.(func(T)); ok {
+			f(old)
+		}
+	}
+}
+
+func (e *engine[T]) reject(err error) error {
+	e.rejected.Add(1)
+	return err
+}
+
+func (e *engine[T]) rejectAll(n int, err error) error {
+	e.rejected.Add(uint64(n))
+	return err
+}
+
+// errClosed is what a submission to a closed pool returns.
+func (e *engine[T]) errClosed() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closeErr
+}

@@ -1,0 +1,91 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that the pool returns. Compare with [errors.Is]: where a pool stopped
+// for a reason of its own, the reason is wrapped together with the sentinel.
+var (
+	// ErrClosed is returned by every submission to a pool that was closed,
+	// shut down, aborted or stopped by a failure.
+	ErrClosed = errors.New("pool: closed")
+	// ErrFull is returned by TrySubmit when there is no room, and by Submit
+	// under [Reject].
+	ErrFull = errors.New("pool: queue is full")
+	// ErrAborted is the cause with which [Pool.Abort] cancels the contexts of
+	// running tasks, and is returned to those who were blocked in the pool.
+	ErrAborted = errors.New("pool: aborted")
+	// ErrNilTask is returned for a nil Task.
+	ErrNilTask = errors.New("pool: task is nil")
+	// ErrGoexit is the error of a task that ended its goroutine with
+	// [runtime.Goexit], as t.FailNow does.
+	ErrGoexit = errors.New("pool: task called runtime.Goexit")
+	// ErrInTask is returned by Close and Shutdown when they are called from
+	// inside a task, a hook or a handler of the same pool. The pool is closing,
+	// but the call cannot wait for the task that it is part of.
+	ErrInTask = errors.New("pool: called inside a task: closing without waiting")
+
+	errNilContext = errors.New("pool: context is nil")
+)
+
+// PanicError is what a panic in a task becomes when the pool has a
+// [WithPanicHandler]. It flows like any error that a task returns.
+type PanicError struct {
+	// Value is what panic was called with.
+	Value any
+	// Stack is the stack of the goroutine at the panic, the task's own frames
+	// included, as formatted by [runtime/debug.Stack].
+	Stack []byte
+}
+
+// Error returns the value and the stack.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("pool: task panicked: %v\n\n%s", e.Value, e.Stack)
+}
+
+// Unwrap returns Value if it is an error, so that [errors.Is] and [errors.As]
+// see through the panic.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// DeadlineError says that a drain did not end in time and became an abort.
+type DeadlineError struct {
+	// Unstarted is how many accepted tasks never started; Leftover returns them.
+	Unstarted int
+	// Running is how many tasks still ran, with their contexts cancelled, when
+	// the deadline was missed.
+	Running int
+	// Err is the cause: the context's error, or [context.DeadlineExceeded]
+	// under [DrainFor].
+	Err error
+}
+
+// Error names both counts.
+func (e *DeadlineError) Error() string {
+	return fmt.Sprintf("pool: not drained in time: %d tasks never started, %d still running: %v", e.Unstarted, e.Running, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *DeadlineError) Unwrap() error { return e.Err }
+
+// stopError is what submitters and waiters get from a pool that ended for a
+// cause: it is both the sentinel and the cause.
+type stopError struct{ sentinel, cause error }
+
+func (e *stopError) Error() string   { return e.sentinel.Error() + ": " + e.cause.Error() }
+func (e *stopError) Unwrap() []error { return []error{e.sentinel, e.cause} }
+
+// moreError is the first of several errors, with the number of the others.
+type moreError struct {
+	error
+	more uint64
+}
+
+func (e *moreError) Error() string {
+	return fmt.Sprintf("%v (and %d more task errors)", e.error, e.more)
+}
+func (e *moreError) Unwrap() error { return e.error }

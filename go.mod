@@ -1,0 +1,5 @@
+module github.com/headrace-go/pool
+
+go 1.26.0
+
+require go.uber.org/automaxprocs v1.6.0

@@ -1,0 +1,232 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/headrace-go/pool/internal/ring"
+)
+
+// Option configures a pool. Of an option given twice the last one counts.
+// Options that contradict each other, and values out of bounds, are errors of
+// New that name the option and the value.
+type Option func(*config)
+
+type config struct {
+	strategy  Strategy
+	workers   int
+	sizing    Sizing
+	hasN      bool
+	hasSizing bool
+	buffer    int
+	overflow  Overflow
+	dropped   any // func(T)
+	shutdown  ShutdownMode
+	errorMode ErrorMode
+	maxErrors int
+	onError   func(error)
+	onPanic   func(*PanicError)
+	ctx       context.Context
+}
+
+// DefaultBuffer is the number of tasks that wait in the queue unless [WithBuffer]
+// says otherwise. docs/buffer.md has the curve of throughput against memory that
+// it was chosen from.
+const DefaultBuffer = 1024
+
+func defaults() config {
+	return config{sizing: CPU(), buffer: DefaultBuffer, shutdown: Drain, maxErrors: 1, ctx: context.Background()}
+}
+
+// Strategy says where a task waits and who takes it next.
+type Strategy uint8
+
+// Shared is one bounded first-in-first-out queue for all workers, the default.
+// Workers claim several short tasks at a time, and one that finds the queue empty
+// takes over what another has claimed and not begun, so tasks start nearly, not
+// exactly, in order when there are several workers; with one, exactly.
+const Shared Strategy = 0
+
+// WithStrategy selects the queue strategy. The default is [Shared].
+func WithStrategy(s Strategy) Option { return func(c *config) { c.strategy = s } }
+
+// WithWorkers sets the number of workers: at most n tasks run at a time,
+// 1 <= n <= 1<<24. It is [WithSizing] of [Fixed], and contradicts WithSizing.
+// Workers are started when there is work for them, so a large n costs nothing
+// until it is used.
+//
+// It backfires for computing tasks when n exceeds the number of cores.
+func WithWorkers(n int) Option {
+	return func(c *config) { c.workers, c.hasN = n, true }
+}
+
+// WithSizing sets the number of workers by what the tasks are bound by. The
+// default is [CPU]. It contradicts [WithWorkers].
+func WithSizing(s Sizing) Option {
+	return func(c *config) { c.sizing, c.hasSizing = s, true }
+}
+
+// WithBuffer sets how many accepted tasks may wait for a worker, 0 <= n <= 1<<26.
+// The bound is exact: it counts every task that has not started. The queue's
+// memory, 8 bytes and one job for each place, is allocated by New. The default is
+// [DefaultBuffer].
+//
+// With 0 a task is accepted only by a worker that is free, as with an unbuffered
+// channel.
+//
+// A large buffer backfires by hiding overload: a queue of n tasks of time t adds
+// up to n*t/workers to the latency of each. A small one (below about 64) backfires for tasks
+// shorter than about 10 µs: producers and workers then wait for each other.
+func WithBuffer(n int) Option { return func(c *config) { c.buffer = n } }
+
+// Overflow says what Submit does when the queue is full. TrySubmit always
+// returns ErrFull then.
+type Overflow uint8
+
+const (
+	// Block waits for room, in the order of arrival, until the submission's
+	// context is done. It is the default.
+	Block Overflow = iota
+	// Reject returns ErrFull. It backfires when callers retry at once.
+	Reject
+	// CallerRuns runs the task on the submitter's goroutine, with the
+	// submitter's context, before Submit returns; its error goes where task
+	// errors go. It slows producers to the pool's pace. It backfires when the
+	// submitter must not be held up, as an accept loop, and lets more than N
+	// tasks run: N workers and each submitter.
+	CallerRuns
+	// DropOldest makes room by discarding the task that has waited longest,
+	// counts it and gives it to the handler of WithDropHandler. It backfires
+	// for every task somebody waits for.
+	DropOldest
+)
+
+// WithOverflow selects what Submit does when the queue is full. The default is
+// [Block]. A task that submits to its own pool with the context it was given does
+// not block under Block when the queue is full, which could be for ever: the new
+// task runs inside the Submit instead.
+func WithOverflow(o Overflow) Option { return func(c *config) { c.overflow = o } }
+
+// WithDropHandler makes f receive the tasks that [DropOldest] discards, each
+// once, on the goroutine of the submitter that needed the room, outside of all
+// locks. T is the pool's job type: [Task] for a [Pool]. Without a handler dropped
+// tasks are only counted. It needs WithOverflow(DropOldest).
+func WithDropHandler[T any](f func(T)) Option { return func(c *config) { c.dropped = f } }
+
+// ShutdownMode says what Close does with the tasks that have not started.
+type ShutdownMode int64
+
+const (
+	// Drain runs every accepted task. It is the default. It backfires when
+	// tasks may take for ever: use DrainFor, or Shutdown with a context.
+	Drain ShutdownMode = math.MinInt64
+	// Abort starts nothing more, cancels the contexts of running tasks with
+	// the cause ErrAborted and hands the queued ones back through Leftover. It
+	// backfires for tasks that ignore their context: Close waits for them.
+	Abort ShutdownMode = math.MinInt64 + 1
+)
+
+// DrainFor is Drain for the duration d > 0 and Abort after that.
+//
+// It backfires when d is longer than the grace period of whoever stops the
+// process: then nothing is handed back, because nobody is left to do it.
+func DrainFor(d time.Duration) ShutdownMode { return ShutdownMode(d) }
+
+// WithShutdown selects what Close does. The default is [Drain].
+func WithShutdown(m ShutdownMode) Option { return func(c *config) { c.shutdown = m } }
+
+// ErrorMode says what an error of a task does to the pool.
+type ErrorMode uint8
+
+const (
+	// KeepGoing goes on and keeps the first error, and a count, for Close. It
+	// is the default.
+	KeepGoing ErrorMode = iota
+	// FailFast stops the pool at the first error: the contexts of running tasks
+	// are cancelled with that error as the cause, nothing more is started,
+	// blocked submitters and waiters get the error, and Close returns it.
+	// It backfires in a pool that is shared: one caller's failure stops all.
+	FailFast
+)
+
+// WithErrorMode selects what an error does. The default is [KeepGoing].
+func WithErrorMode(m ErrorMode) Option { return func(c *config) { c.errorMode = m } }
+
+// WithErrorLimit makes Close return up to k errors, in the order in which they
+// happened, joined with [errors.Join], and the number of the others. k >= 1, the
+// default is 1.
+//
+// It backfires with large errors and a large k: they are held until Close.
+func WithErrorLimit(k int) Option { return func(c *config) { c.maxErrors = k } }
+
+// WithErrorHandler makes f receive every error that a task returns, and
+// [*PanicError] and [ErrGoexit], on the worker's goroutine right after the task,
+// which counts as running until f returns. f may be called by several workers at
+// once and may use the pool. The error mode applies all the same. A panic in f is
+// treated as a panic of a task.
+//
+// A slow f backfires: it takes the worker's time.
+func WithErrorHandler(f func(error)) Option { return func(c *config) { c.onError = f } }
+
+// WithPanicHandler makes the pool recover panics of tasks: f receives each, on the
+// worker's goroutine, and then it flows like an error that the task returned.
+// Without it a panic ends the program, as in any goroutine. A panic in f itself
+// ends the program too.
+//
+// It backfires when the panic left a lock held or data half changed: the program
+// goes on with that.
+func WithPanicHandler(f func(*PanicError)) Option { return func(c *config) { c.onPanic = f } }
+
+// WithContext makes the contexts of tasks children of ctx: they see its values,
+// and when it is done the pool aborts with its cause. The default is
+// [context.Background].
+//
+// It backfires with the context of a request: the pool ends with it.
+func WithContext(ctx context.Context) Option { return func(c *config) { c.ctx = ctx } }
+
+func configure(opts []Option) (config, error) {
+	c := defaults()
+	for _, o := range opts {
+		if o == nil {
+			return c, fmt.Errorf("pool: option is nil")
+		}
+		o(&c)
+	}
+	if c.hasN {
+		if c.hasSizing {
+			return c, fmt.Errorf("pool: WithWorkers(%d) contradicts WithSizing(%s)", c.workers, c.sizing.name)
+		}
+		c.sizing = sized(fmt.Sprintf("WithWorkers(%d)", c.workers), c.workers)
+	}
+	return c, c.validate()
+}
+
+func (c *config) validate() error {
+	switch {
+	case c.strategy != Shared:
+		return fmt.Errorf("pool: WithStrategy: unknown strategy, got %d", c.strategy)
+	case c.sizing.name == "":
+		return fmt.Errorf("pool: WithSizing: sizing is empty, use Fixed, CPU, IO, Mixed or LittlesLaw")
+	case c.sizing.bad != "":
+		return fmt.Errorf("pool: %s: %s", c.sizing.name, c.sizing.bad)
+	case c.buffer < 0 || c.buffer > ring.MaxSize:
+		return fmt.Errorf("pool: WithBuffer: must be between 0 and %d, got %d", ring.MaxSize, c.buffer)
+	case c.overflow > DropOldest:
+		return fmt.Errorf("pool: WithOverflow: unknown policy, got %d", c.overflow)
+	case c.overflow == DropOldest && c.buffer == 0:
+		return fmt.Errorf("pool: WithOverflow(DropOldest) contradicts WithBuffer(0): there is nothing to drop")
+	case c.dropped != nil && c.overflow != DropOldest:
+		return fmt.Errorf("pool: WithDropHandler needs WithOverflow(DropOldest)")
+	case c.shutdown != Drain && c.shutdown != Abort && c.shutdown <= 0:
+		return fmt.Errorf("pool: WithShutdown: DrainFor needs a positive duration, got %v", time.Duration(c.shutdown))
+	case c.errorMode > FailFast:
+		return fmt.Errorf("pool: WithErrorMode: unknown mode, got %d", c.errorMode)
+	case c.maxErrors < 1:
+		return fmt.Errorf("pool: WithErrorLimit: must be at least 1, got %d", c.maxErrors)
+	case c.ctx == nil:
+		return fmt.Errorf("pool: WithContext: %w", errNilContext)
+	}
+	return nil
+}

@@ -1,0 +1,380 @@
+package pool
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// Parking: who wakes whom, and why no wake-up is lost.
+//
+// gate is one word:
+//
+//	bits 0..23   how many search: woken and not yet at work, or spinning
+//	bits 24..62  how many places are idle: parked workers, and workers that were
+//	             never started
+//	bit 63       nothing more may start
+//
+// An idle place is a token. Whoever takes one (idle-1, searching+1 in one
+// compare-and-swap) owes the pool a worker: it pops the one that parked last or,
+// if there is none, starts one. Tokens are alike: a worker that has just put its
+// own into the word and finds work takes any token back, and if somebody was
+// faster, lies down to be popped by them.
+//
+// At most one searches, and it wakes the next. A submission wakes only if nobody
+// searches and a place is idle; a worker that ends its search with work in hand,
+// or claims several jobs at once, does the same if there is more work. So a burst
+// costs its submitter one wake, and the workers start each other.
+//
+//	submitter: publish the job;               load gate, wake if 0 search, >0 idle
+//	worker:    idle+1, searching-1 in gate;   look at queue and lanes, then block
+//
+// Both pairs are sequentially consistent, so at least one side sees the other:
+// either the submitter finds the token, or the worker finds the job. A submitter
+// that sees somebody searching may leave the job to it, because a search always
+// ends with work, or with that last look. The look has to see claimed jobs as
+// well, since they can be taken over: a worker that claims several publishes them
+// in a lane and then loads gate, the same pattern.
+//
+// A job whose slot is taken and not yet published is seen by no look, and hides
+// those behind it. Its submitter loads gate after publishing it, so it is the one
+// who wakes.
+//
+// Spinning. A parked worker starts 75 to 130 µs after a submitter that keeps its
+// core; one that still spins starts in under 1 µs. So one worker at a time, of
+// those that have just run out of work, looks for a while before it parks. It
+// yields first, since the goroutines it has made ready come before it, and parks
+// if that took long: then somebody needs the core. Between bursts it gives the
+// role up, looks once more, yields, and takes the role again: a spinner that
+// yielded in its role could be away for 10 ms and nobody would be woken. Spinning
+// in vain is punished by not spinning the next 1, 2, 4 ... 64 times. It is bounded by
+// counting, not by the clock, which stands still in a testing/synctest bubble.
+//
+// Rejected: waking a worker for each job (10 to 16 µs of system call for each
+// submission); counting a wake in flight as the spinner (the running workers then
+// park, and p50 is that of a parked worker); a timer that looks for stranded
+// lanes (not needed when whoever fills a lane sees to it that somebody searches).
+const (
+	gateSearch   = 1<<24 - 1
+	gateIdle     = 1 << 24
+	gateStop     = 1 << 63
+	gateIdleMask = gateStop - gateIdle
+)
+
+const (
+	spinBursts  = 6   // bursts in a spin
+	spinPolls   = 100 // looks in a burst, about 10 µs
+	pauseRounds = 60  // of an empty loop, between two looks
+	maxSpinSkip = 64  // spins that are left out after repeated failure
+	yieldTooBad = 20 * time.Microsecond
+)
+
+// spinState belongs to the worker that holds busy.
+type spinState struct {
+	busy atomic.Bool
+	skip int // spins to leave out
+	miss int // how many to leave out after the next failure
+}
+
+// pushed sees to it that a job that was just published is taken.
+func (e *engine[T]) pushed() {
+	g := e.gate.Load()
+	if g&gateSearch == 0 && (g != 0 || e.follows.Load() && !e.watching.Load()) || g >= gateStop {
+		e.pushedSlow(g)
+	}
+}
+
+func (e *engine[T]) pushedSlow(g uint64) {
+	switch {
+	case g >= gateStop:
+		e.discard()
+	case g == 0:
+		e.watch()
+	default:
+		e.wakeOne()
+	}
+}
+
+// wakeOne wakes or starts one worker if nobody searches and a place is idle.
+func (e *engine[T]) wakeOne() {
+	for {
+		g := e.gate.Load()
+		if g&gateSearch != 0 || g&gateIdleMask == 0 {
+			return
+		}
+		if e.gate.CompareAndSwap(g, g-gateIdle+1) {
+			e.employ(nil)
+			return
+		}
+	}
+}
+
+// takeToken makes an idle place a searching one.
+func (e *engine[T]) takeToken() bool {
+	for {
+		g := e.gate.Load()
+		if g&gateIdleMask == 0 {
+			return false
+		}
+		if e.gate.CompareAndSwap(g, g-gateIdle+1) {
+			return true
+		}
+	}
+}
+
+// wakeMore is called by a worker that has work in hand, after its search has
+// ended or when others could help.
+func (e *engine[T]) wakeMore() {
+	if g := e.gate.Load(); g&gateSearch == 0 && g&gateIdleMask != 0 && e.hasWork() {
+		e.wakeOne()
+	}
+}
+
+func (e *engine[T]) hasWork() bool { return e.ring.Ready() || !e.lanes.Empty() }
+
+// employ turns a token into a worker, which gets the job in hand, if any.
+func (e *engine[T]) employ(give func(*worker[T])) {
+	e.mu.Lock()
+	if e.finished {
+		e.gate.Add(gateIdle - 1)
+		e.mu.Unlock()
+		return
+	}
+	e.followLocked()
+	w, born := e.popLocked(), false
+	if w == nil {
+		w, born = e.newWorkerLocked(), true
+	}
+	if give != nil {
+		give(w)
+	}
+	e.mu.Unlock()
+	if born {
+		go w.main()
+	} else {
+		w.wake <- struct{}{}
+	}
+}
+
+func (e *engine[T]) popLocked() *worker[T] {
+	n := len(e.parked)
+	if n == 0 {
+		return nil
+	}
+	w := e.parked[n-1]
+	e.parked[n-1] = nil
+	e.parked = e.parked[:n-1]
+	return w
+}
+
+// takeAllLocked takes every parked worker for which there is a token; the caller
+// signals them after unlocking.
+func (e *engine[T]) takeAllLocked() []*worker[T] {
+	var all []*worker[T]
+	for len(e.parked) > 0 && e.takeToken() {
+		all = append(all, e.popLocked())
+	}
+	return all
+}
+
+func signal[T any](ws []*worker[T]) {
+	for _, w := range ws {
+		w.wake <- struct{}{}
+	}
+}
+
+// search is called when w found no work. It returns true with work in hand,
+// false when the worker is to end.
+func (w *worker[T]) search() bool {
+	for {
+		if w.spin() {
+			return true
+		}
+		if !w.park() {
+			return false
+		}
+		if w.employed() {
+			return true
+		}
+	}
+}
+
+// employed ends a search if there is work for w.
+func (w *worker[T]) employed() bool {
+	if !w.claim() && !w.steal() {
+		return false
+	}
+	if w.searching {
+		w.searching = false
+		w.e.gate.Add(^uint64(0))
+	}
+	w.e.wakeMore()
+	return true
+}
+
+func (w *worker[T]) spin() bool {
+	e, s := w.e, &w.e.spin
+	if !e.parallel.Load() || e.direct() || e.ring.IsClosed() || !s.busy.CompareAndSwap(false, true) {
+		return false
+	}
+	if s.skip > 0 {
+		s.skip--
+		s.busy.Store(false)
+		return false
+	}
+	for range spinBursts {
+		s.busy.Store(false)
+		if w.searching {
+			w.searching = false
+			e.gate.Add(^uint64(0))
+		}
+		if w.employed() {
+			e.spun(true)
+			return true
+		}
+		t := time.Now()
+		runtime.Gosched()
+		if time.Since(t) > yieldTooBad {
+			return w.employed()
+		}
+		if !s.busy.CompareAndSwap(false, true) {
+			return w.employed()
+		}
+		w.searching = true
+		e.gate.Add(1)
+		for range spinPolls {
+			if e.hasWork() && w.employed() {
+				s.busy.Store(false)
+				e.spun(true)
+				return true
+			}
+			pause(pauseRounds)
+		}
+	}
+	s.busy.Store(false)
+	e.spun(false)
+	return false
+}
+
+// spun remembers whether a spin was worth it.
+func (e *engine[T]) spun(found bool) {
+	s := &e.spin
+	if !s.busy.CompareAndSwap(false, true) {
+		return
+	}
+	if found {
+		s.miss = 0
+	} else {
+		s.miss = min(max(1, 2*s.miss), maxSpinSkip)
+		s.skip = s.miss
+	}
+	s.busy.Store(false)
+}
+
+// pause wastes about n nanoseconds without touching memory.
+func pause(n int) {
+	for range n {
+	}
+}
+
+// park gives w's place up, looks once more, and blocks. It returns true when w
+// was woken, and counts as searching, and false when w has to end.
+func (w *worker[T]) park() bool {
+	e := w.e
+	if w.lane != nil {
+		w.lane.Release()
+		w.lane = nil
+		w.shown.Store(nil)
+	}
+	procs := runtime.GOMAXPROCS(0)
+	if p := procs > 1; p != e.parallel.Load() {
+		e.parallel.Store(p)
+	}
+	e.mu.Lock()
+	e.followLocked()
+	if e.overfullLocked() || e.endedLocked() {
+		w.retire()
+		return false
+	}
+	delta := uint64(gateIdle)
+	if w.searching {
+		delta--
+		w.searching = false
+	}
+	e.gate.Add(delta)
+	if (e.hasWork() && e.stopCause == nil || e.endedLocked()) && e.takeToken() {
+		w.searching = true
+		e.mu.Unlock()
+		return true
+	}
+	e.parked = append(e.parked, w)
+	e.mu.Unlock()
+	if e.direct() && e.ctl.Load()&ctlRoom != 0 {
+		e.roomMade()
+	}
+	<-w.wake
+	if w.dismissed {
+		return false
+	}
+	w.searching = true
+	return true
+}
+
+// follow makes the size follow GOMAXPROCS, for sizings that do.
+func (e *engine[T]) followLocked() {
+	if !e.follows.Load() {
+		return
+	}
+	if n := e.sizing.workers(); n != e.target {
+		e.resizeLocked(n)
+	}
+}
+
+// watch sets a timer that looks at GOMAXPROCS while all workers are busy and jobs
+// wait: the only state in which a larger size matters and nobody passes by to
+// notice. It looks after 100 ms and then twice as late each time, unless jobs
+// were claimed in between, so that a task that sleeps for a year of virtual time
+// costs some thirty looks.
+func (e *engine[T]) watch() {
+	if !e.watching.CompareAndSwap(false, true) {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watchDelay = firstLook
+	e.watchSeen = e.ring.Claimed()
+	e.setWatchLocked()
+}
+
+const firstLook = 100 * time.Millisecond
+
+func (e *engine[T]) setWatchLocked() {
+	if e.finished {
+		return
+	}
+	if e.watchTimer == nil {
+		e.watchTimer = time.AfterFunc(e.watchDelay, e.look)
+	} else {
+		e.watchTimer.Reset(e.watchDelay)
+	}
+}
+
+func (e *engine[T]) look() {
+	e.mu.Lock()
+	e.followLocked()
+	claimed := e.ring.Claimed()
+	waiting := e.ring.Accepted() != claimed || e.ctl.Load()&ctlRoom != 0
+	if e.finished || !waiting || !e.follows.Load() {
+		e.watching.Store(false)
+		e.mu.Unlock()
+		return
+	}
+	if claimed != e.watchSeen {
+		e.watchSeen, e.watchDelay = claimed, firstLook
+	} else {
+		e.watchDelay *= 2
+	}
+	e.setWatchLocked()
+	e.mu.Unlock()
+	e.wakeMore()
+}

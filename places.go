@@ -1,0 +1,379 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/headrace-go/pool/internal/ring"
+)
+
+// Places. A pool has target places, and a worker needs one. A worker inside a
+// Wait of its own pool gives its place away (lent), so that the jobs it waits for
+// can run, and gets one back before Wait returns. What is left,
+//
+//	target - (live - lent), not below 0,
+//
+// are the places of workers that were not started, and each has a token in gate,
+// as each parked worker has.
+
+func (e *engine[T]) active() int { return e.live - e.lent }
+
+func (e *engine[T]) unborn() int { return max(0, e.target-e.active()) }
+
+// overfullLocked reports whether the calling worker has to end.
+func (e *engine[T]) overfullLocked() bool {
+	return e.active()+len(e.back) > e.target && e.active() > 0
+}
+
+// placesLocked makes tokens and parked workers agree with a changed number of
+// places; before is what unborn was before the change.
+func (e *engine[T]) placesLocked(before int) {
+	e.giveBackPlacesLocked()
+	for after := e.unborn(); before != after; {
+		if before < after {
+			e.gate.Add(uint64(after-before) * gateIdle)
+			break
+		}
+		if !e.dropToken() {
+			break // it is on its way to start a worker, which will end at once
+		}
+		before--
+	}
+	for e.overfullLocked() && len(e.parked) > 0 && e.dropToken() {
+		e.dismissLocked()
+		e.giveBackPlacesLocked()
+	}
+	if e.overfullLocked() {
+		e.ctl.Or(ctlShed)
+	} else {
+		e.ctl.And(^uint32(ctlShed))
+	}
+}
+
+// giveBackPlacesLocked lets tasks return from Wait for which there is a place.
+func (e *engine[T]) giveBackPlacesLocked() {
+	for len(e.back) > 0 && e.active() < e.target {
+		e.lent--
+		close(e.back[0])
+		e.back = e.back[1:]
+	}
+}
+
+// dropToken takes an idle place out of gate.
+func (e *engine[T]) dropToken() bool {
+	for {
+		g := e.gate.Load()
+		if g&gateIdleMask == 0 {
+			return false
+		}
+		if e.gate.CompareAndSwap(g, g-gateIdle) {
+			return true
+		}
+	}
+}
+
+// dismissLocked ends a parked worker, for which a token was dropped.
+func (e *engine[T]) dismissLocked() {
+	w := e.popLocked()
+	w.dismissed = true
+	w.forgetLocked()
+	w.wake <- struct{}{} // never blocks: it is parked, and popped only once
+}
+
+// forgetLocked takes w off the books.
+func (w *worker[T]) forgetLocked() {
+	e := w.e
+	last := len(e.workers) - 1
+	moved := e.workers[last]
+	moved.index = w.index
+	e.workers[w.index] = moved
+	e.workers[last] = nil
+	e.workers = e.workers[:last]
+	e.live--
+	for tag := range w.finished {
+		n := w.finished[tag].Load() &^ watchBit
+		e.left[tag].gone += n
+		e.gone.finished += n
+	}
+	e.gone.failed += w.failed.Load()
+	e.gone.panicked += w.panicked.Load()
+	e.gone.goexited += w.goexited.Load()
+}
+
+// shed ends the worker if there are too many.
+func (w *worker[T]) shed() bool {
+	e := w.e
+	e.mu.Lock()
+	if !e.overfullLocked() {
+		e.placesLocked(e.unborn())
+		e.mu.Unlock()
+		return false
+	}
+	w.retire()
+	return true
+}
+
+// retire ends the worker; e.mu is held, and released.
+func (w *worker[T]) retire() {
+	e := w.e
+	if w.searching {
+		w.searching = false
+		e.gate.Add(^uint64(0))
+	}
+	if w.lane != nil {
+		w.lane.Release() // what is in it stays there to be stolen
+		w.lane = nil
+		w.shown.Store(nil)
+	}
+	before := e.unborn()
+	w.forgetLocked()
+	e.placesLocked(before)
+	e.settle() // unlocks
+	e.wakeMore()
+}
+
+func (e *engine[T]) resizeLocked(n int) {
+	before := e.unborn()
+	e.target = n
+	e.placesLocked(before)
+}
+
+// Resize changes the number of workers to n, 1 <= n <= 1<<24, while the pool
+// runs, and ends the following of GOMAXPROCS. It does not wait. After a shrink
+// nothing starts until fewer than n tasks run; after a grow workers are woken or started for the
+// tasks that wait. It may be called by any goroutine, also inside a task. On
+// failure (n out of bounds, or ErrClosed) nothing changes.
+func (e *engine[T]) Resize(n int) error {
+	if n < 1 || n > maxWorkers {
+		return fmt.Errorf("pool: Resize: workers must be between 1 and %d, got %d", maxWorkers, n)
+	}
+	e.mu.Lock()
+	if e.closeErr != nil {
+		err := e.closeErr
+		e.mu.Unlock()
+		return err
+	}
+	e.follows.Store(false)
+	if n == e.target {
+		e.mu.Unlock()
+		return nil
+	}
+	e.resizeLocked(n)
+	e.mu.Unlock()
+	e.wakeMore()
+	if e.direct() && e.ctl.Load()&ctlRoom != 0 {
+		e.roomMade()
+	}
+	return nil
+}
+
+// lend gives w's place away while its task waits.
+func (e *engine[T]) lendLocked() {
+	before := e.unborn()
+	e.lent++
+	e.placesLocked(before)
+}
+
+// reclaim gets a place back. If ctx ends first it goes on without one, and the
+// next worker that ends its task leaves instead.
+func (e *engine[T]) reclaim(ctx context.Context) {
+	e.mu.Lock()
+	if len(e.back) == 0 && e.dropToken() {
+		if e.active() >= e.target {
+			e.dismissLocked()
+		}
+		e.lent--
+		e.mu.Unlock()
+		return
+	}
+	granted := make(chan struct{})
+	e.back = append(e.back, granted)
+	e.placesLocked(e.unborn())
+	e.mu.Unlock()
+	select {
+	case <-granted:
+		return
+	case <-ctx.Done():
+	case <-e.stopped:
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, c := range e.back {
+		if c == granted {
+			e.back = append(e.back[:i], e.back[i+1:]...)
+			before := e.unborn()
+			e.lent--
+			e.placesLocked(before)
+			return
+		}
+	}
+}
+
+// handOver gives v to a free worker (WithBuffer(0)).
+func (e *engine[T]) handOver(v T) ring.Status {
+	if e.ring.IsClosed() {
+		return ring.Closed
+	}
+	if !e.takeToken() {
+		if e.follows.Load() && !e.watching.Load() {
+			e.watch()
+		}
+		return ring.Full
+	}
+	s := ring.Closed
+	e.employ(func(w *worker[T]) {
+		var tag uint64
+		if tag, s = e.ring.Ticket(); s == ring.OK {
+			w.given, w.handed, w.tag = v, true, tag
+		}
+	})
+	return s
+}
+
+// awaitHandOver parks until a job is handed over.
+func (w *worker[T]) awaitHandOver() bool {
+	for !w.handed {
+		if !w.park() {
+			return false
+		}
+	}
+	if w.searching {
+		w.searching = false
+		w.e.gate.Add(^uint64(0))
+	}
+	w.pos, w.end = 0, 0
+	w.mark.Store(markOf(0, w.tag, true))
+	return true
+}
+
+// runInside runs the child of w's task inside of it. Wait need not know of it:
+// it ends before the task does.
+func (e *engine[T]) runInside(w *worker[T], v T) error {
+	return e.runInline(w.ctx, v, nil)
+}
+
+// callerRun is a job that runs on its submitter's goroutine.
+type callerRun struct{ tag uint64 }
+
+// runOnCaller runs v here and now.
+func (e *engine[T]) runOnCaller(ctx context.Context, v T) error {
+	run := new(callerRun)
+	return e.runInline(&taskContext{ctx, e, run}, v, run)
+}
+
+// runInline runs v on the calling goroutine. run is nil inside a task. A panic
+// goes to the handler or, without one, on to the caller.
+func (e *engine[T]) runInline(ctx context.Context, v T, run *callerRun) error {
+	e.mu.Lock()
+	if err := e.closeErr; err != nil {
+		e.mu.Unlock()
+		return e.reject(err)
+	}
+	e.inlineRuns++
+	e.inlineNow++
+	if run != nil {
+		run.tag = e.ring.CurrentTag()
+		e.callers[run.tag]++
+	}
+	e.mu.Unlock()
+	returned := false
+	var err error
+	defer func() {
+		var p any
+		if !returned {
+			p = recover()
+		}
+		defer e.endInline(run)
+		if err = e.countInline(returned, p, err); err == nil {
+			return
+		}
+		if pe, ok := err.(*PanicError); ok && p != nil {
+			if e.onPanic == nil {
+				panic(p)
+			}
+			e.onPanic(pe)
+		}
+		e.keep(err)
+		if e.onError != nil {
+			e.onError(err)
+		}
+	}()
+	err = e.handle(ctx, v)
+	returned = true
+	return nil
+}
+
+// countInline counts the outcome of a job that ran inline and returns its error.
+func (e *engine[T]) countInline(returned bool, p any, err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.gone.finished++
+	switch {
+	case p != nil:
+		e.gone.panicked++
+		return &PanicError{Value: p, Stack: debug.Stack()}
+	case !returned:
+		e.gone.goexited++
+		return ErrGoexit
+	case err != nil:
+		e.gone.failed++
+	}
+	return err
+}
+
+func (e *engine[T]) endInline(run *callerRun) {
+	e.mu.Lock()
+	e.inlineNow--
+	if run != nil {
+		e.callers[run.tag]--
+		e.evaluateLocked()
+	}
+	e.settle()
+}
+
+// inside reports whether the caller is part of a task, hook or handler of this
+// pool. There is no context to tell it for Close, so it compares goroutines: the
+// caller's with those of the workers. For a task that runs on its submitter's
+// goroutine it looks for this package's frame in the stack; there, a task of
+// another pool is taken for one of this pool, as long as both run such tasks.
+func (e *engine[T]) inside() bool {
+	if e.workerHere() != nil {
+		return true
+	}
+	e.mu.Lock()
+	n := 0
+	for _, c := range e.callers {
+		n += c
+	}
+	e.mu.Unlock()
+	if n == 0 {
+		return false
+	}
+	var pcs [256]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if strings.HasSuffix(f.Function, ".runOnCaller") && strings.Contains(f.Function, "/pool.") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+// workerHere returns the worker whose goroutine calls, or nil.
+func (e *engine[T]) workerHere() *worker[T] {
+	id := goid()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, w := range e.workers {
+		if w.goid.Load() == id {
+			return w
+		}
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+)
+
+// Task is a unit of work. Its context is the pool's: it is cancelled, with a
+// cause, when the pool stops, and it tells the pool who is calling, so a task
+// should pass it on when it uses its own pool. It is valid until the task
+// returns. It is not the context of the submission.
+type Task func(ctx context.Context) error
+
+// Pool runs tasks on a bounded number of goroutines. Create one with [New]; all
+// methods may be called by any number of goroutines at once.
+type Pool struct {
+	engine[Task]
+}
+
+// New returns a pool. It starts no goroutine: workers are started for the tasks
+// that come. Bad or contradictory options are errors that name the option and the
+// value.
+//
+// Without options the pool has one worker for each of GOMAXPROCS, a queue of
+// [DefaultBuffer] tasks, blocks submitters when that is full, keeps the first
+// error for Close, and drains on Close.
+func New(opts ...Option) (*Pool, error) {
+	p := new(Pool)
+	if err := p.init(runTask, opts); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func runTask(ctx context.Context, task Task) error { return task(ctx) }
+
+// Submit accepts task to be run once. When the queue is full it waits for room
+// until ctx is done, in the order of arrival; under [Reject], [CallerRuns] and
+// [DropOldest] it does what they say. On success the task will run, or be handed
+// back by Leftover. On failure it never runs, and nothing of it is left in the
+// pool: the error is ctx's, [ErrFull], [ErrNilTask], or wraps [ErrClosed]. A ctx that is
+// already done is never accepted. After acceptance ctx has no influence.
+//
+// Submit synchronizes before the start of the task.
+//
+// Inside a task of the same pool, called with that task's context, Submit never
+// blocks: when the queue is full, the new task runs before Submit returns.
+func (p *Pool) Submit(ctx context.Context, task Task) error {
+	if task == nil {
+		return p.reject(ErrNilTask)
+	}
+	return p.submit(ctx, task)
+}
+
+// TrySubmit accepts task if there is room now, and returns [ErrFull] if there is
+// none, [ErrNilTask], or an error that wraps [ErrClosed]. It never blocks.
+func (p *Pool) TrySubmit(task Task) error {
+	if task == nil {
+		return p.reject(ErrNilTask)
+	}
+	return p.trySubmit(task)
+}
+
+// SubmitBatch submits tasks in order, as Submit does, with one synchronisation for
+// as many as there is room for. It returns how many were accepted, always a
+// prefix, and an error if that is not all of them. With a nil task among them it
+// accepts none. The slice is not kept.
+func (p *Pool) SubmitBatch(ctx context.Context, tasks []Task) (n int, err error) {
+	for i, t := range tasks {
+		if t == nil {
+			return 0, p.rejectAll(len(tasks), fmt.Errorf("%w: at index %d", ErrNilTask, i))
+		}
+	}
+	return p.submitBatch(ctx, tasks)
+}
+
+// Leftover returns the tasks that were accepted and never started because the
+// pool was stopped, each exactly once: a second call returns those that came to
+// light since. After Done is closed it returns all that are left.
+func (p *Pool) Leftover() []Task { return p.takeLeftover() }

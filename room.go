@@ -1,0 +1,202 @@
+package pool
+
+import (
+	"context"
+	"sync"
+
+	"github.com/headrace-go/pool/internal/ring"
+)
+
+// room is where submitters wait while the queue is full, in the order of their
+// arrival.
+//
+// At most one of them is being woken at any time. The worker that frees a slot
+// wakes the first, which pushes its job and, if there is still room, wakes the
+// next. So a busy worker pays for one wake while many slots become free, and
+// still no free slot is left unused while somebody waits. (Waking one waiter for
+// each slot costs ten times as much with short jobs; waking at a low-water mark
+// leaves submitters blocked beside free slots while a long task runs.)
+//
+// No wake-up is lost. A submitter sets ctlRoom and then tries once more to push;
+// a worker frees a slot and then loads ctlRoom. All are sequentially consistent,
+// so one of the two sees the other. While a wake is in flight ctlRoom is clear;
+// who was woken sets it again, if others wait, before it looks for more room.
+//
+// A submission that has not waited may overtake those who wait. One that was
+// overtaken misses times while it was being woken reserves the ring, which keeps
+// all others out until it has pushed: nobody waits for ever.
+type room[T any] struct {
+	mu     sync.Mutex
+	first  *blocked
+	last   *blocked
+	waking bool
+	spare  *blocked // for reuse, linked by next: a channel costs an allocation
+}
+
+const misses = 3
+
+type blocked struct {
+	ready      chan struct{}
+	next, prev *blocked
+	queued     bool
+	missed     int
+}
+
+func (r *room[T]) get() *blocked {
+	b := r.spare
+	if b == nil {
+		return &blocked{ready: make(chan struct{}, 1)}
+	}
+	r.spare = b.next
+	b.next = nil
+	return b
+}
+
+func (r *room[T]) put(b *blocked) {
+	*b = blocked{ready: b.ready, next: r.spare}
+	r.spare = b
+}
+
+func (r *room[T]) push(b *blocked, front bool) {
+	b.queued = true
+	switch {
+	case r.first == nil:
+		r.first, r.last = b, b
+	case front:
+		b.next, r.first.prev = r.first, b
+		r.first = b
+	default:
+		b.prev, r.last.next = r.last, b
+		r.last = b
+	}
+}
+
+func (r *room[T]) remove(b *blocked) {
+	if b.prev != nil {
+		b.prev.next = b.next
+	} else {
+		r.first = b.next
+	}
+	if b.next != nil {
+		b.next.prev = b.prev
+	} else {
+		r.last = b.prev
+	}
+	b.next, b.prev, b.queued = nil, nil, false
+}
+
+// announceLocked makes ctlRoom say whether somebody waits to be woken.
+func (e *engine[T]) announceLocked() {
+	if e.room.first != nil && !e.room.waking {
+		e.ctl.Or(ctlRoom)
+	} else {
+		e.ctl.And(^uint32(ctlRoom))
+	}
+}
+
+// wakeSubmitterLocked wakes the first submitter that waits, if none is being woken.
+func (e *engine[T]) wakeSubmitterLocked() {
+	if b := e.room.first; b != nil && !e.room.waking {
+		e.room.remove(b)
+		e.room.waking = true
+		b.ready <- struct{}{} // never blocks: one signal for each time it was queued
+	}
+	e.announceLocked()
+}
+
+// roomMade is called after a slot was freed and ctlRoom was seen.
+func (e *engine[T]) roomMade() {
+	e.room.mu.Lock()
+	e.wakeSubmitterLocked()
+	e.room.mu.Unlock()
+}
+
+// await waits for room for v.
+func (e *engine[T]) await(ctx context.Context, v T) error {
+	r := &e.room
+	r.mu.Lock()
+	b := r.get()
+	r.push(b, false)
+	e.announceLocked()
+	r.mu.Unlock()
+	holder := false
+	for {
+		if s := e.push(v, holder); s != ring.Full {
+			e.leave(b, holder)
+			if s == ring.OK {
+				return nil
+			}
+			return e.reject(e.errBlocked())
+		}
+		r.mu.Lock()
+		again := !b.queued // it was woken and found no room
+		if again {
+			if b.missed++; b.missed == misses {
+				holder = true
+				e.ring.Reserve()
+			}
+			select {
+			case <-b.ready: // woken while it was trying
+			default:
+			}
+			r.push(b, true)
+			r.waking = false
+			e.announceLocked()
+		}
+		r.mu.Unlock()
+		if again {
+			continue
+		}
+		select {
+		case <-b.ready:
+		case <-ctx.Done():
+			e.leave(b, holder)
+			return e.reject(ctx.Err())
+		case <-e.closing:
+			e.leave(b, holder)
+			return e.reject(e.errBlocked())
+		}
+	}
+}
+
+// leave takes b out, passes an unused wake on, and wakes the next if there is room.
+func (e *engine[T]) leave(b *blocked, holder bool) {
+	r := &e.room
+	if holder {
+		e.ring.Release()
+	}
+	r.mu.Lock()
+	if b.queued {
+		r.remove(b)
+	} else {
+		r.waking = false
+		select {
+		case <-b.ready:
+		default:
+		}
+	}
+	r.put(b)
+	e.announceLocked()
+	if r.first != nil && e.hasRoom() {
+		e.wakeSubmitterLocked()
+	}
+	r.mu.Unlock()
+}
+
+func (e *engine[T]) hasRoom() bool {
+	if e.direct() {
+		return e.gate.Load()&gateIdleMask != 0
+	}
+	return e.ring.Room()
+}
+
+// errBlocked is what a submitter gets that was blocked when the pool closed: the
+// cause, if there is one, as well as ErrClosed.
+func (e *engine[T]) errBlocked() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopCause != nil {
+		return &stopError{ErrClosed, e.stopCause}
+	}
+	return e.closeErr
+}

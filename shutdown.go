@@ -1,0 +1,316 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Ending a pool has two steps, and each happens once. Closing ends the intake:
+// one bit in the ring's tail, so that it is ordered with every push. Stopping
+// says that nothing more may start: what waits is handed back, by whoever comes
+// across it: the stopping goroutine, workers, and a submitter whose push was
+// under way. A pool has ended when it is closed, all that was accepted was
+// claimed, no lane holds anything, and no worker is left.
+
+// closeIntakeLocked ends the intake; err is what submissions get from then on.
+func (e *engine[T]) closeIntakeLocked(err error) {
+	if e.closeErr == nil {
+		e.closeErr = err
+		e.ring.Close()
+		close(e.closing)
+	}
+}
+
+// drain ends the intake and lets the workers finish.
+func (e *engine[T]) drain() {
+	e.mu.Lock()
+	e.closeIntakeLocked(ErrClosed)
+	e.settle()
+}
+
+// stop makes cause the reason why nothing more starts, unless there is one. It
+// reports whether this call did it.
+func (e *engine[T]) stop(cause, closeErr error) bool {
+	e.mu.Lock()
+	if e.stopCause != nil || e.finished {
+		e.mu.Unlock()
+		return false
+	}
+	e.stopCause = cause
+	e.closeIntakeLocked(closeErr)
+	e.ctl.Or(ctlStop)
+	e.gate.Or(gateStop)
+	close(e.stopped)
+	woken := e.takeAllLocked()
+	e.mu.Unlock()
+	e.cancel(cause)
+	signal(woken)
+	e.discard()
+	return true
+}
+
+func (e *engine[T]) cause() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stopCause
+}
+
+// discard hands back everything that waits.
+func (e *engine[T]) discard() {
+	for {
+		pos, n := e.ring.Claim(batchMax)
+		if n == 0 {
+			if pos, n = e.lanes.Steal(0, batchMax, e.ring.Claimed()); n == 0 {
+				break
+			}
+		}
+		e.mu.Lock()
+		for i := range n {
+			v, _ := e.ring.Take(pos + uint64(i))
+			e.giveBackLocked(v)
+		}
+		e.mu.Unlock()
+	}
+	e.mu.Lock()
+	e.settle()
+}
+
+func (e *engine[T]) giveBackLocked(v T) {
+	e.leftover = append(e.leftover, v)
+	e.unrun++
+}
+
+func (e *engine[T]) giveBack(v T) {
+	e.mu.Lock()
+	e.giveBackLocked(v)
+	e.mu.Unlock()
+}
+
+// endedLocked reports whether there is nothing left to take, for ever.
+func (e *engine[T]) endedLocked() bool {
+	return e.closeErr != nil && e.ring.Drained() && e.lanes.Empty()
+}
+
+// settle wakes parked workers that have to end and, when the last has gone, ends
+// the pool. e.mu is held, and released.
+func (e *engine[T]) settle() {
+	var woken []*worker[T]
+	last := false
+	if e.endedLocked() {
+		woken = e.takeAllLocked()
+		if e.live == 0 && e.inlineNow == 0 && !e.finished {
+			e.finished, last = true, true
+			if e.watchTimer != nil {
+				e.watchTimer.Stop()
+			}
+		}
+	}
+	whenDone := e.whenDone
+	if last {
+		e.whenDone = nil
+	}
+	e.mu.Unlock()
+	signal(woken)
+	if last {
+		for _, stop := range whenDone {
+			stop()
+		}
+		e.cancel(ErrClosed)
+		close(e.done)
+	}
+}
+
+// onDone makes stop be called when the pool has ended.
+func (e *engine[T]) onDone(stop func() bool) {
+	e.mu.Lock()
+	finished := e.finished
+	if !finished {
+		e.whenDone = append(e.whenDone, stop)
+	}
+	e.mu.Unlock()
+	if finished {
+		stop()
+	}
+}
+
+// miss turns a drain that took too long into an abort.
+func (e *engine[T]) miss(err error) *DeadlineError {
+	e.stop(&stopError{ErrAborted, err}, ErrClosed)
+	s := e.Stats()
+	d := &DeadlineError{Unstarted: int(s.Unrun + s.Queued), Running: int(s.Running), Err: err}
+	e.mu.Lock()
+	if e.missed == nil {
+		e.missed = d
+	}
+	e.mu.Unlock()
+	return d
+}
+
+// Close ends the pool by its shutdown mode (see [WithShutdown]; the default runs
+// every accepted task) and waits until the last worker has gone: nothing of the
+// pool runs after Close has returned, and all concurrent calls return at the same
+// end. It returns what the error mode kept and, under [DrainFor], a
+// [*DeadlineError] if the deadline was missed; a later call returns nil.
+//
+// Called inside a task, a hook or a handler of the pool, Close begins the closing
+// and returns [ErrInTask] at once.
+//
+// Everything that tasks did synchronizes before the return of Close.
+func (e *engine[T]) Close() error {
+	inside := e.inside()
+	if e.shutdown == Abort {
+		e.Abort()
+	} else {
+		e.drain()
+	}
+	if e.shutdown > 0 {
+		e.mu.Lock()
+		set := e.deadlineSet
+		e.deadlineSet = true
+		e.mu.Unlock()
+		if !set {
+			t := time.AfterFunc(time.Duration(e.shutdown), func() {
+				if !e.isDone() {
+					e.miss(context.DeadlineExceeded)
+				}
+			})
+			e.onDone(t.Stop)
+		}
+	}
+	if inside {
+		return ErrInTask
+	}
+	e.mu.Lock()
+	reported := e.reported
+	e.mu.Unlock()
+	<-e.done
+	if reported {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.reported = true
+	kept := e.errs.err()
+	if e.missed == nil || e.shutdown <= 0 {
+		return kept
+	}
+	if kept == nil {
+		return e.missed
+	}
+	return errors.Join(e.missed, kept)
+}
+
+func (e *engine[T]) isDone() bool {
+	select {
+	case <-e.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Shutdown drains the pool until ctx is done and then aborts it. It never
+// outlives ctx. It returns nil when every accepted task has run and the last
+// worker has gone; a [*DeadlineError] with the numbers of tasks that never
+// started and that still run when ctx ended first; or the cause when the pool was stopped
+// in another way meanwhile. Tasks that ignore their context end later; [Pool.Done]
+// tells when.
+//
+// Called inside a task, a hook or a handler of the pool, Shutdown begins the
+// draining and returns [ErrInTask] at once; ctx still bounds the drain.
+func (e *engine[T]) Shutdown(ctx context.Context) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	inside := ctx.Value(e) != nil || e.inside()
+	e.drain()
+	if inside {
+		e.onDone(context.AfterFunc(ctx, func() {
+			if !e.isDone() {
+				e.miss(ctx.Err())
+			}
+		}))
+		return ErrInTask
+	}
+	select {
+	case <-e.done:
+		return e.cause()
+	default:
+	}
+	select {
+	case <-e.done:
+		return e.cause()
+	case <-ctx.Done():
+		if e.isDone() {
+			return e.cause()
+		}
+		return e.miss(ctx.Err())
+	}
+}
+
+// Abort ends the intake, hands queued tasks back through Leftover and cancels the
+// contexts of running tasks with the cause [ErrAborted]. It does not wait, and
+// releases everybody who is blocked in the pool. It may be called
+// by any goroutine, also inside a task, and more than once.
+func (e *engine[T]) Abort() { e.stop(ErrAborted, ErrClosed) }
+
+// Done returns a channel that is closed when the pool was closed, shut down or
+// stopped and the last worker has gone.
+func (e *engine[T]) Done() <-chan struct{} { return e.done }
+
+func (e *engine[T]) takeLeftover() []T {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.leftover
+	e.leftover = nil
+	return l
+}
+
+// errorLog keeps the first errors and counts the others.
+type errorLog struct {
+	mu    sync.Mutex
+	limit int
+	kept  []error
+	count uint64
+}
+
+func (l *errorLog) add(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count++
+	if len(l.kept) < l.limit {
+		l.kept = append(l.kept, err)
+	}
+}
+
+func (l *errorLog) err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.count == 0 {
+		return nil
+	}
+	err := l.kept[0]
+	if len(l.kept) > 1 {
+		err = errors.Join(l.kept...)
+	}
+	if more := l.count - uint64(len(l.kept)); more > 0 {
+		return &moreError{err, more}
+	}
+	return err
+}
+
+// keep applies the error mode to a failure. The errors of tasks that were
+// cancelled because the pool stopped are its consequence and not kept.
+func (e *engine[T]) keep(err error) {
+	if e.ctl.Load()&ctlStop != 0 {
+		if cause := e.cause(); errors.Is(err, context.Canceled) || errors.Is(err, cause) {
+			return
+		}
+	}
+	e.errs.add(err)
+	if e.errorMode == FailFast {
+		e.stop(err, &stopError{ErrClosed, err})
+	}
+}

@@ -1,0 +1,129 @@
+package pool
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"time"
+
+	"go.uber.org/automaxprocs/maxprocs"
+)
+
+// maxWorkers bounds every size; more goroutines than this are a bug, not a pool.
+const maxWorkers = 1 << 24
+
+// Sizing says how many workers a pool has. The zero value is not valid; use
+// [Fixed], [CPU], [IO], [Mixed] or [LittlesLaw].
+type Sizing struct {
+	name    string // as it is written in an option, for messages
+	n       int    // the size, when perProc is 0
+	perProc int    // workers for each of GOMAXPROCS
+	bad     string // what is wrong with the arguments
+}
+
+// Fixed is exactly n workers, 1 <= n <= 1<<24.
+//
+// It backfires when n is copied from another machine: measure, or use [CPU].
+func Fixed(n int) Sizing { return sized(fmt.Sprintf("Fixed(%d)", n), n) }
+
+// CPU is one worker for each of [runtime.GOMAXPROCS], and follows it while the
+// pool runs: since Go 1.25 the runtime adjusts GOMAXPROCS by itself when the CPU
+// quota of the container changes. It is the default.
+//
+// The pool has no goroutine or timer that watches GOMAXPROCS. It looks when a
+// worker is about to be woken or to park, when Stats is called, and, while all
+// workers are busy and tasks wait, 100 ms after that began and then at growing
+// intervals. [Pool.Resize] ends the following.
+//
+// It backfires for tasks that wait (network, disk, locks): the cores idle while
+// the workers are blocked. Use [IO] or [LittlesLaw] for those.
+func CPU() Sizing { return Sizing{name: "CPU()", perProc: 1} }
+
+// IO is n workers for tasks that mostly wait, where n is what the thing they wait
+// for can take at a time: the connection limit of a database, the rate limit of a
+// service.
+//
+// It backfires when n is larger than that: the queue moves into the downstream,
+// where it is neither seen nor bounded.
+func IO(n int) Sizing { return sized(fmt.Sprintf("IO(%d)", n), n) }
+
+// Mixed is two workers for each of [runtime.GOMAXPROCS], and follows it as [CPU]
+// does: for tasks that compute and wait in about equal parts.
+//
+// It backfires for pure computation (more switches and a larger working set, no
+// more throughput), and for tasks that wait much longer than they compute.
+func Mixed() Sizing { return Sizing{name: "Mixed()", perProc: 2} }
+
+// LittlesLaw is as many workers as are busy on average when tasks arrive at
+// perSecond and each takes latency: L = λW (J. D. C. Little, "A Proof for the
+// Queuing Formula", Operations Research 9(3), 1961), rounded up.
+//
+// Both must be positive and finite, and the result at most 1<<24. The law gives
+// the average: leave headroom for bursts, 20 to 50 % is usual.
+//
+// It backfires when the latency was measured under load: then it contains the
+// waiting that the pool is meant to prevent.
+func LittlesLaw(perSecond float64, latency time.Duration) Sizing {
+	s := Sizing{name: fmt.Sprintf("LittlesLaw(%v, %v)", perSecond, latency)}
+	switch l := perSecond * latency.Seconds(); {
+	case !(perSecond > 0) || math.IsInf(perSecond, 0):
+		s.bad = fmt.Sprintf("rate must be positive and finite, got %v", perSecond)
+	case latency <= 0:
+		s.bad = fmt.Sprintf("latency must be positive, got %v", latency)
+	case l > maxWorkers:
+		s.bad = fmt.Sprintf("needs %.0f workers, more than the limit of %d", math.Ceil(l), maxWorkers)
+	default:
+		// 0.1 s at 30/s is 3, not 4: do not let a rounding error of the
+		// multiplication cost a worker.
+		s.n = max(1, int(math.Ceil(l-l*1e-12)))
+	}
+	return s
+}
+
+func sized(name string, n int) Sizing {
+	s := Sizing{name: name, n: n}
+	if n < 1 || n > maxWorkers {
+		s.bad = fmt.Sprintf("workers must be between 1 and %d, got %d", maxWorkers, n)
+	}
+	return s
+}
+
+func (s Sizing) workers() int {
+	if s.perProc > 0 {
+		return s.perProc * runtime.GOMAXPROCS(0)
+	}
+	return s.n
+}
+
+// MatchCPUQuota sets GOMAXPROCS to the CPU quota of the container (Linux cgroups)
+// with [go.uber.org/automaxprocs], and returns a function that puts it back. logf
+// receives what it did and may be nil. The pool never calls it: it changes the
+// whole process.
+//
+// Since Go 1.25 the runtime follows the quota by itself, so most programs need
+// nothing. The two differ: the runtime rounds a quota up, never below 2, and
+// looks again about once a second; automaxprocs rounds down, never below 1, and
+// looks once. And setting GOMAXPROCS, to whatever value, switches the
+// runtime's own updates off. undo puts back the earlier value and the runtime's
+// updates, if it was the runtime that chose that value.
+//
+// It backfires when the quota is changed while the program runs: nothing follows
+// it any more.
+func MatchCPUQuota(logf func(string, ...any)) (undo func(), err error) {
+	if logf == nil {
+		logf = func(string, ...any) {}
+	}
+	before := runtime.GOMAXPROCS(0)
+	restore, err := maxprocs.Set(maxprocs.Logger(logf))
+	if err != nil {
+		restore()
+		return func() {}, fmt.Errorf("pool: MatchCPUQuota: %w", err)
+	}
+	return func() {
+		restore()
+		runtime.SetDefaultGOMAXPROCS()
+		if runtime.GOMAXPROCS(0) != before {
+			runtime.GOMAXPROCS(before) // it had been set by hand
+		}
+	}, nil
+}

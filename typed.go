@@ -1,0 +1,42 @@
+package pool
+
+import (
+	"context"
+	"errors"
+)
+
+// Typed is a [Pool] whose jobs are values of type T for one handler, instead of
+// closures: submitting a job allocates nothing.
+type Typed[T any] struct {
+	engine[T]
+}
+
+// NewTyped returns a pool that runs handle for each job. The options are those of
+// [New]. The context that handle gets is that of [Task].
+//
+// It backfires for a large T: jobs are copied into and out of the queue. Use a
+// pointer above some 64 bytes.
+func NewTyped[T any](handle func(context.Context, T) error, opts ...Option) (*Typed[T], error) {
+	if handle == nil {
+		return nil, errors.New("pool: NewTyped: handler is nil")
+	}
+	p := new(Typed[T])
+	if err := p.init(handle, opts); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Submit is [Pool.Submit] for a job.
+func (p *Typed[T]) Submit(ctx context.Context, job T) error { return p.submit(ctx, job) }
+
+// TrySubmit is [Pool.TrySubmit] for a job.
+func (p *Typed[T]) TrySubmit(job T) error { return p.trySubmit(job) }
+
+// SubmitBatch is [Pool.SubmitBatch] for jobs.
+func (p *Typed[T]) SubmitBatch(ctx context.Context, jobs []T) (n int, err error) {
+	return p.submitBatch(ctx, jobs)
+}
+
+// Leftover is [Pool.Leftover] for jobs.
+func (p *Typed[T]) Leftover() []T { return p.takeLeftover() }

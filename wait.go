@@ -1,0 +1,303 @@
+package pool
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/headrace-go/pool/internal/ring"
+)
+
+// Wait, exactly and for nothing when nobody waits.
+//
+// A job carries a tag of three bits from its acceptance to its end. Wait gives
+// later jobs another tag; the ring's tail orders that with every push, so it
+// knows how many jobs the ended tag has: they are an epoch. Workers count what
+// they finish for each tag in counters of their own, once for a batch. For an
+// epoch that is waited for, watchBit is set in those counters with an atomic Or
+// that also returns the count so far; from then on a worker sees the bit in the
+// result of its own Add and tallies its jobs in the epoch's left as well. So every
+// finished job is counted once: by the Or or by the worker.
+//
+// There can be eight epochs. When all tags are taken, Wait watches the current
+// epoch without ending it, and may then wait for jobs accepted after it began.
+//
+// A task that waits is itself unfinished, and so are those that wait around it:
+// it waits until all that is unfinished are tasks inside Wait.
+
+const watchBit = 1 << 63
+
+// tally is what is known of the jobs of one tag.
+type tally struct {
+	left    atomic.Int64 // unfinished, if the epoch has ended; minus finished, if not
+	gone    uint64       // finished by workers that have gone, while it is watched
+	inside  int          // tasks with this tag inside Wait
+	watched bool
+}
+
+// epoch is a set of jobs that share a tag. e.epochs has them in order of time; the
+// last one is the current one.
+type epoch struct {
+	serial uint64
+	tag    uint64
+	ended  bool
+}
+
+type waiter struct {
+	serial uint64 // waits for epochs up to this one
+	inside bool
+	done   chan struct{}
+}
+
+// totals are outcomes of jobs.
+type totals struct{ finished, failed, panicked, goexited uint64 }
+
+// Wait blocks until no task that was accepted before the call is unfinished, or
+// ctx is done, or the pool stops (Abort, FailFast). The pool stays open, and
+// tasks accepted meanwhile are not waited for, unless more than seven other calls
+// that began at different moments are still waiting. It returns nil, ctx's error, or the
+// cause of the stop. Tasks' errors are not reported here: they go where
+// [WithErrorMode] and [WithErrorHandler] say.
+//
+// The end of each of those tasks synchronizes before the return of nil.
+//
+// Wait may be called inside a task with the context that the task was given. The
+// task itself, and others that are inside Wait, are not waited for, and the
+// worker's place is lent to another worker meanwhile, so it completes with
+// one worker too. If ctx ends such a Wait, one task more than there are
+// workers may run for a moment.
+func (e *engine[T]) Wait(ctx context.Context) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	seat := ctx.Value(e)
+	if seat == nil {
+		if w := e.workerHere(); w != nil {
+			seat = w
+		}
+	}
+	e.mu.Lock()
+	if e.stopCause != nil {
+		defer e.mu.Unlock()
+		return e.stopCause
+	}
+	tag, lends, leave := e.sitLocked(seat)
+	serial := e.endEpochLocked()
+	wt := &waiter{serial: serial, inside: seat != nil, done: make(chan struct{})}
+	e.waiters = append(e.waiters, wt)
+	e.evaluateLocked()
+	e.mu.Unlock()
+	if lends {
+		e.wakeMore()
+	}
+	var err error
+	select {
+	case <-wt.done:
+	default:
+		select {
+		case <-wt.done:
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-e.stopped:
+			err = e.cause()
+		}
+	}
+	if lends {
+		e.reclaim(ctx)
+	}
+	e.mu.Lock()
+	leave(tag)
+	if err != nil {
+		e.removeWaiterLocked(wt)
+	}
+	e.mu.Unlock()
+	return err
+}
+
+// sitLocked registers the task that calls Wait.
+func (e *engine[T]) sitLocked(seat any) (tag uint64, lends bool, leave func(uint64)) {
+	leave = func(uint64) {}
+	switch s := seat.(type) {
+	case *worker[T]:
+		m := s.mark.Load()
+		if m == 0 {
+			return 0, false, leave // its task has ended
+		}
+		s.flushBegun(m)
+		tag = markTag(m)
+		s.inside++
+		if s.inside > 1 {
+			return tag, false, func(uint64) { s.inside-- }
+		}
+		e.lendLocked()
+		lends = true
+		leave = func(tag uint64) { s.inside--; e.standUpLocked(tag) }
+	case *callerRun:
+		tag = s.tag
+		leave = e.standUpLocked
+	default:
+		return 0, false, leave
+	}
+	e.left[tag].inside++
+	e.insideWait.Add(1)
+	return tag, lends, leave
+}
+
+func (e *engine[T]) standUpLocked(tag uint64) {
+	e.left[tag].inside--
+	e.insideWait.Add(-1)
+}
+
+// flushBegun accounts for the jobs of a batch before the one that runs, which is
+// inside Wait and keeps the worker from doing it.
+func (w *worker[T]) flushBegun(m uint64) {
+	lane := w.shown.Load()
+	if lane == nil || markSingle(m) {
+		return
+	}
+	pos := markPos(m)
+	if n := lane.Begun(pos) - 1; n > 0 && w.mark.CompareAndSwap(m, markOf(pos+uint64(n), markTag(m), false)) {
+		w.finished[markTag(m)].Add(uint64(n))
+		if w.e.left[markTag(m)].watched {
+			w.e.left[markTag(m)].left.Add(-n)
+		}
+	}
+}
+
+// endEpochLocked ends the current epoch and returns the serial up to which to
+// wait.
+func (e *engine[T]) endEpochLocked() uint64 {
+	cur := &e.epochs[len(e.epochs)-1]
+	serial := cur.serial
+	if next, ok := e.freeTagLocked(); ok {
+		accepted := e.ring.Advance(next)
+		cur.ended = true
+		e.left[cur.tag].left.Add(int64(accepted - e.boundary))
+		e.boundary = accepted
+		tag := cur.tag
+		e.epochs = append(e.epochs, epoch{serial: serial + 1, tag: next})
+		e.watchLocked(tag)
+	} else {
+		e.watchLocked(cur.tag)
+	}
+	return serial
+}
+
+func (e *engine[T]) freeTagLocked() (uint64, bool) {
+	var used [ring.Tags]bool
+	for _, ep := range e.epochs {
+		used[ep.tag] = true
+	}
+	for tag, u := range used {
+		if !u && e.callers[tag] == 0 {
+			return uint64(tag), true
+		}
+	}
+	return 0, false
+}
+
+// watchLocked makes left count down.
+func (e *engine[T]) watchLocked(tag uint64) {
+	t := &e.left[tag]
+	if t.watched {
+		return
+	}
+	t.watched = true
+	var n uint64
+	for _, w := range e.workers {
+		n += w.finished[tag].Or(watchBit) &^ watchBit
+	}
+	t.left.Add(-int64(n + t.gone))
+}
+
+// account counts jobs that no worker finished.
+func (e *engine[T]) account(tag, n uint64) {
+	e.mu.Lock()
+	e.left[tag].gone += n
+	if e.left[tag].watched {
+		e.left[tag].left.Add(-int64(n))
+	}
+	e.evaluateLocked()
+	e.mu.Unlock()
+}
+
+// tallied counts n finished jobs of an epoch that is waited for.
+func (e *engine[T]) tallied(tag, n uint64) {
+	if e.left[tag].left.Add(-int64(n)) <= e.insideWait.Load() {
+		e.mu.Lock()
+		e.evaluateLocked()
+		e.mu.Unlock()
+	}
+}
+
+// unfinishedLocked returns how many jobs of an epoch are unfinished.
+func (e *engine[T]) unfinishedLocked(ep epoch) int64 {
+	n := e.left[ep.tag].left.Load() + int64(e.callers[ep.tag])
+	if !ep.ended {
+		n += int64(e.ring.Accepted() - e.boundary)
+	}
+	return n
+}
+
+// evaluateLocked forgets epochs that are finished and releases who waited.
+func (e *engine[T]) evaluateLocked() {
+	if len(e.waiters) == 0 && len(e.epochs) == 1 {
+		return
+	}
+	kept := e.epochs[:0]
+	for _, ep := range e.epochs {
+		if ep.ended && e.left[ep.tag].watched && e.unfinishedLocked(ep) == 0 {
+			e.forgetEpochLocked(ep.tag)
+			continue
+		}
+		kept = append(kept, ep)
+	}
+	e.epochs = kept
+	waiting := e.waiters[:0]
+	for _, wt := range e.waiters {
+		if e.reachedLocked(wt) {
+			close(wt.done)
+			continue
+		}
+		waiting = append(waiting, wt)
+	}
+	clear(e.waiters[len(waiting):])
+	e.waiters = waiting
+}
+
+func (e *engine[T]) reachedLocked(wt *waiter) bool {
+	for _, ep := range e.epochs {
+		if ep.serial > wt.serial {
+			break
+		}
+		n := e.unfinishedLocked(ep)
+		if wt.inside {
+			n -= int64(e.left[ep.tag].inside)
+		}
+		if n > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// forgetEpochLocked makes the tag of a finished epoch free.
+func (e *engine[T]) forgetEpochLocked(tag uint64) {
+	for _, w := range e.workers {
+		e.gone.finished += w.finished[tag].Swap(0) &^ watchBit
+	}
+	e.left[tag].left.Store(0)
+	e.left[tag].gone = 0
+	e.left[tag].watched = false
+}
+
+func (e *engine[T]) removeWaiterLocked(wt *waiter) {
+	for i, o := range e.waiters {
+		if o == wt {
+			e.waiters = append(e.waiters[:i], e.waiters[i+1:]...)
+			return
+		}
+	}
+}

@@ -1,0 +1,476 @@
+package pool
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/span"
+)
+
+// worker is one goroutine of the pool (another one takes the struct over when a
+// task ends its goroutine with Goexit).
+//
+// Jobs come in batches: claimed at once, in place, begun one after the other. A
+// batch of one is kept in pos; a longer one lies in the worker's lane, where
+// others may take the far half while the worker is busy with the near one.
+//
+// The fields above mark belong to the worker's goroutine. mark and the counters
+// are written by it, without being contended, and read by Stats and Wait.
+type worker[T any] struct {
+	e         *engine[T]
+	ctx       context.Context
+	wake      chan struct{} // of one signal
+	lane      *span.Lane
+	pos       uint64 // of a batch of one, and where a longer one began
+	end       uint64 // behind the last job begun
+	tag       uint64 // of the batch, see wait.go
+	single    bool   // pos is still to be run
+	limit     int    // how many to claim
+	streak    int    // good batches since limit last changed
+	backoff   int    // claims without waiting after the next waited one in vain
+	skip      int    // of which still to come
+	searching bool   // counted in gate
+	inHook    bool   // inside the error handler
+	carry     error  // failure of the task that ended the goroutine before
+	clock     time.Duration
+
+	handed    bool // given is to be run (WithBuffer(0))
+	given     T
+	inside    int  // waits of the running task, guarded by e.mu
+	index     int  // in e.workers, guarded by e.mu
+	dismissed bool // to end instead of being woken, set under e.mu
+
+	goid     atomic.Uint64
+	shown    atomic.Pointer[span.Lane] // lane, for Stats and Wait
+	mark     atomic.Uint64             // see markOf; 0 between batches
+	finished [ring.Tags]atomic.Uint64  // jobs done, and tallied; see wait.go
+	failed   atomic.Uint64
+	panicked atomic.Uint64
+	goexited atomic.Uint64
+}
+
+// markOf says what a worker is busy with: the position from which on its jobs
+// are not yet accounted for, and their tag. single: there is just one.
+func markOf(pos, tag uint64, single bool) uint64 {
+	m := (pos+1)<<4 | tag
+	if single {
+		m |= 8
+	}
+	return m
+}
+
+func markPos(m uint64) uint64  { return m>>4 - 1 }
+func markTag(m uint64) uint64  { return m & 7 }
+func markSingle(m uint64) bool { return m&8 != 0 }
+
+func (e *engine[T]) newWorkerLocked() *worker[T] {
+	w := &worker[T]{e: e, wake: make(chan struct{}, 1), limit: 1, searching: true, index: len(e.workers)}
+	w.ctx = &taskContext{e.base, e, w}
+	for tag := range w.finished {
+		if e.left[tag].watched {
+			w.finished[tag].Store(watchBit)
+		}
+	}
+	e.workers = append(e.workers, w)
+	e.live++
+	return w
+}
+
+// taskContext is the context that tasks get: the pool's, which also tells whose
+// task it is. It is made once for a worker.
+type taskContext struct {
+	context.Context
+	engine, seat any
+}
+
+// Value implements context.Context.
+func (c *taskContext) Value(key any) any {
+	if key == c.engine {
+		return c.seat
+	}
+	return c.Context.Value(key)
+}
+
+// main is the worker's goroutine.
+func (w *worker[T]) main() {
+	w.goid.Store(goid())
+	clean := false
+	defer func() {
+		if clean {
+			return
+		}
+		if r := recover(); r != nil {
+			// No handler, or the handler itself: the program ends. Nothing has
+			// been unwound yet, so the trace shows the task's own frames.
+			panic(r)
+		}
+		w.goexit()
+	}()
+	if w.carry != nil {
+		err := w.carry
+		w.carry = nil
+		w.report(err)
+	}
+	for w.next() {
+		w.run()
+	}
+	clean = true
+}
+
+// goexit runs while the worker's goroutine is being ended by a task, or by a
+// handler. Another goroutine goes on with the rest of the batch.
+func (w *worker[T]) goexit() {
+	if w.inHook {
+		w.inHook = false
+	} else {
+		w.goexited.Add(1)
+		w.carry = ErrGoexit
+	}
+	go w.main()
+}
+
+// next returns with work in hand, or false when the worker has ended.
+func (w *worker[T]) next() bool {
+	e := w.e
+	if w.mark.Load() != 0 {
+		return true // left by a task that ended the goroutine
+	}
+	if w.handed {
+		return w.awaitHandOver()
+	}
+	switch c := e.ctl.Load(); {
+	case c&ctlStop != 0:
+		e.discard()
+		return w.searchStopped()
+	case c&ctlShed != 0:
+		if w.shed() {
+			return false
+		}
+	}
+	if e.direct() {
+		return w.awaitHandOver()
+	}
+	if w.resume() || w.coalesce() || w.claim() || w.steal() {
+		return true
+	}
+	if !w.search() {
+		return false
+	}
+	w.clock = time.Since(e.start)
+	return true
+}
+
+// resume goes on with a batch that was interrupted to look whether the worker
+// has to end.
+func (w *worker[T]) resume() bool {
+	if w.lane == nil || w.lane.Len() == 0 {
+		return false
+	}
+	w.pos = w.lane.Front(w.pos)
+	w.end, w.single = w.pos, false
+	w.mark.Store(markOf(w.pos, w.tag, false))
+	return true
+}
+
+// searchStopped parks until the worker can end.
+func (w *worker[T]) searchStopped() bool {
+	for w.park() {
+		if w.handed {
+			return w.awaitHandOver()
+		}
+		w.e.discard()
+	}
+	return false
+}
+
+// claim takes up to limit jobs from the queue.
+func (w *worker[T]) claim() bool {
+	e := w.e
+	if e.ctl.Load()&ctlStop != 0 {
+		return false
+	}
+	limit := w.limit
+	if limit > 1 && !w.haveLane() {
+		limit = 1
+	}
+	pos, n := e.ring.Claim(limit)
+	return w.hold(pos, n)
+}
+
+// steal takes jobs that another worker has claimed and not begun.
+func (w *worker[T]) steal() bool {
+	e := w.e
+	if e.lanes.Empty() || e.ctl.Load()&ctlStop != 0 {
+		return false
+	}
+	limit := batchMax
+	if !w.haveLane() {
+		limit = 1
+	}
+	pos, n := e.lanes.Steal(w.index+1, limit, e.ring.Claimed())
+	return w.hold(pos, n)
+}
+
+func (w *worker[T]) haveLane() bool {
+	if w.lane == nil {
+		if w.lane = w.e.lanes.Acquire(); w.lane == nil {
+			return false
+		}
+		w.shown.Store(w.lane)
+	}
+	return true
+}
+
+// hold takes n claimed jobs from pos on into the worker's hands.
+func (w *worker[T]) hold(pos uint64, n int) bool {
+	if n == 0 {
+		return false
+	}
+	w.pos, w.end, w.single = pos, pos, n == 1
+	w.tag = w.e.ring.Tag(pos)
+	w.mark.Store(markOf(pos, w.tag, n == 1))
+	if n > 1 {
+		w.lane.Put(pos, n)
+		w.e.wakeMore()
+	}
+	return true
+}
+
+// run runs the batch in hand.
+func (w *worker[T]) run() {
+	if w.e.onPanic == nil {
+		w.batch()
+	} else {
+		for {
+			p := w.protect(nil)
+			if p == nil {
+				break
+			}
+			w.panic(p)
+		}
+	}
+	w.flush()
+}
+
+// protect runs the batch, or reports err if it is not nil, and returns the panic
+// that ended it. There is one deferred call for a batch, not one for a task.
+func (w *worker[T]) protect(err error) (p *PanicError) {
+	normal := false
+	defer func() {
+		if normal {
+			return
+		}
+		if r := recover(); r != nil {
+			p = &PanicError{Value: r, Stack: debug.Stack()}
+		}
+	}()
+	if err != nil {
+		w.report(err)
+	} else {
+		w.batch()
+	}
+	normal = true
+	return nil
+}
+
+// panic deals with a panic of a task or of the error handler. A panic of the
+// panic handler is not recovered.
+func (w *worker[T]) panic(p *PanicError) {
+	if w.inHook {
+		w.inHook = false
+		w.e.onPanic(p)
+		w.e.keep(p)
+		return
+	}
+	w.panicked.Add(1)
+	w.hook(p)
+	if again := w.protect(p); again != nil {
+		w.inHook = false
+		w.e.onPanic(again)
+		w.e.keep(again)
+	}
+}
+
+func (w *worker[T]) hook(p *PanicError) {
+	w.inHook = true
+	w.e.onPanic(p)
+	w.inHook = false
+}
+
+// batch runs what is in hand until it is done, taken by others, or the pool stops.
+func (w *worker[T]) batch() {
+	e := w.e
+	if w.handed {
+		if e.ctl.Load()&ctlStop != 0 {
+			e.giveBack(w.unhand())
+			return
+		}
+		v := w.unhand()
+		w.end = w.pos + 1
+		w.exec(v)
+		return
+	}
+	if w.single {
+		w.single = false
+		v, _ := e.ring.Take(w.pos)
+		w.end = w.pos + 1
+		switch c := e.ctl.Load(); {
+		case c&ctlStop != 0:
+			w.end = w.pos
+			e.giveBack(v)
+			return
+		case c&ctlRoom != 0:
+			e.roomMade()
+		}
+		w.exec(v)
+		return
+	}
+	if w.lane == nil {
+		return
+	}
+	for e.ctl.Load()&(ctlStop|ctlShed) == 0 {
+		pos, ok := w.lane.Next(w.pos)
+		if !ok {
+			return
+		}
+		v, tag := e.ring.Take(pos)
+		if tag != w.tag {
+			w.retag(pos, tag)
+		}
+		w.end = pos + 1
+		if e.ctl.Load()&ctlRoom != 0 {
+			e.roomMade()
+		}
+		if err := e.handle(w.ctx, v); err != nil {
+			w.fail(err)
+		}
+	}
+}
+
+// unhand takes the job that was handed over out of the worker.
+func (w *worker[T]) unhand() (v T) {
+	var zero T
+	v, w.given, w.handed = w.given, zero, false
+	return v
+}
+
+func (w *worker[T]) exec(v T) {
+	if err := w.e.handle(w.ctx, v); err != nil {
+		w.fail(err)
+	}
+}
+
+func (w *worker[T]) fail(err error) {
+	w.failed.Add(1)
+	w.report(err)
+}
+
+// report gives a failure to the error mode and to the handler.
+func (w *worker[T]) report(err error) {
+	w.e.keep(err)
+	if f := w.e.onError; f != nil {
+		w.inHook = true
+		f(err)
+		w.inHook = false
+	}
+}
+
+// retag accounts for the jobs before pos: those from pos on have another tag.
+func (w *worker[T]) retag(pos, tag uint64) {
+	old := w.mark.Swap(markOf(pos, tag, false))
+	w.tag = tag
+	w.tally(old, pos)
+}
+
+// flush accounts for the batch.
+func (w *worker[T]) flush() {
+	w.tally(w.mark.Swap(0), w.end)
+	w.measure()
+}
+
+func (w *worker[T]) tally(m, end uint64) {
+	if n := end - markPos(m); n > 0 {
+		if v := w.finished[markTag(m)].Add(n); v&watchBit != 0 {
+			w.e.tallied(markTag(m), n)
+		}
+	}
+}
+
+const (
+	budget    = 5 * time.Microsecond // of work in a batch
+	tinyTask  = 200 * time.Nanosecond
+	smallTake = 32 // jobs; a smaller take is worth waiting for more
+	// pollRounds is about 1 µs.
+	pollRounds = 2500
+	maxBackoff = 256
+)
+
+// measure adapts the number of jobs to claim to how long they take: one while a
+// batch takes more than four times the budget, half when it takes more than the
+// budget, twice as many after two that took less.
+func (w *worker[T]) measure() {
+	now := time.Since(w.e.start)
+	took := now - w.clock
+	w.clock = now
+	switch {
+	case took > 4*budget:
+		w.limit, w.streak = 1, 0
+	case took > budget:
+		w.limit, w.streak = max(1, w.limit/2), 0
+	default:
+		if w.streak++; w.streak >= 2 && w.limit < batchMax {
+			w.limit, w.streak = 2*w.limit, 0
+		}
+	}
+}
+
+// coalesce waits about 1 µs before the next claim, when tasks are tiny and the
+// last claim was small, and claims. A worker that looks again at once takes one
+// or two jobs each time, and drags the slots' cache line from the producer and
+// back for each of them. It stops doing so, for a growing number of claims, when
+// waiting brought nothing: a lone submitter that waits for each task would pay
+// for it each time.
+func (w *worker[T]) coalesce() bool {
+	e := w.e
+	last := w.end - w.pos
+	if w.limit < batchMax/2 || last >= smallTake || last == 0 || !e.parallel.Load() {
+		return false
+	}
+	if w.skip > 0 {
+		w.skip--
+		return false
+	}
+	pause(pollRounds)
+	if !w.claim() {
+		w.grow()
+		return false
+	}
+	if !w.single && w.lane.Len() >= 4 {
+		w.backoff = 0
+	} else {
+		w.grow()
+	}
+	return true
+}
+
+func (w *worker[T]) grow() {
+	w.backoff = min(max(8, 2*w.backoff), maxBackoff)
+	w.skip = w.backoff
+}
+
+// goid returns the number of the calling goroutine. It is read once in the life
+// of a worker and by calls that would otherwise wait for the very task they are
+// part of, never on the way of a task.
+func goid() uint64 {
+	var buf [64]byte
+	s := strings.TrimPrefix(string(buf[:runtime.Stack(buf[:], false)]), "goroutine ")
+	s, _, _ = strings.Cut(s, " ")
+	id, _ := strconv.ParseUint(s, 10, 64)
+	return id
+}
