@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 )
 
@@ -60,5 +59,3 @@ func BenchmarkSubmit(b *testing.B) {
 		}
 	}
 }
-
-var sink atomic.Uint64

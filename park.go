@@ -320,14 +320,18 @@ func (w *worker[T]) park() bool {
 	return true
 }
 
-// follow makes the size follow GOMAXPROCS, for sizings that do.
-func (e *engine[T]) followLocked() {
+// followLocked makes the size follow GOMAXPROCS, for sizings that do. It reports
+// whether it changed.
+func (e *engine[T]) followLocked() bool {
 	if !e.follows.Load() {
-		return
+		return false
 	}
-	if n := e.sizing.workers(); n != e.target {
-		e.resizeLocked(n)
+	n := e.sizing.workers()
+	if n == e.target {
+		return false
 	}
+	e.resizeLocked(n)
+	return true
 }
 
 // watch sets a timer that looks at GOMAXPROCS while all workers are busy and jobs
@@ -367,6 +371,7 @@ func (e *engine[T]) look() {
 	if e.finished || !waiting || !e.follows.Load() {
 		e.watching.Store(false)
 		e.mu.Unlock()
+		e.placesFree()
 		return
 	}
 	if claimed != e.watchSeen {
@@ -376,5 +381,5 @@ func (e *engine[T]) look() {
 	}
 	e.setWatchLocked()
 	e.mu.Unlock()
-	e.wakeMore()
+	e.placesFree()
 }

@@ -163,11 +163,16 @@ func (e *engine[T]) Resize(n int) error {
 	}
 	e.resizeLocked(n)
 	e.mu.Unlock()
+	e.placesFree()
+	return nil
+}
+
+// placesFree is called when places may have become idle that nobody gave up.
+func (e *engine[T]) placesFree() {
 	e.wakeMore()
-	if e.direct() && e.ctl.Load()&ctlRoom != 0 {
+	if e.direct() && e.ctl.Load()&ctlRoom != 0 && e.hasRoom() {
 		e.roomMade()
 	}
-	return nil
 }
 
 // lend gives w's place away while its task waits.

@@ -47,9 +47,7 @@ type Stats struct {
 // Stats returns a snapshot. It may be called by any goroutine at any time.
 func (e *engine[T]) Stats() Stats {
 	e.mu.Lock()
-	if e.closeErr == nil {
-		e.followLocked()
-	}
+	grown := e.closeErr == nil && e.followLocked()
 	s := Stats{
 		Workers:    e.target,
 		Goroutines: e.live,
@@ -85,6 +83,9 @@ func (e *engine[T]) Stats() Stats {
 	s.Goexited = max(s.Goexited, e.last.Goexited)
 	e.last = s
 	e.mu.Unlock()
+	if grown {
+		e.placesFree()
+	}
 	return s
 }
 

@@ -90,7 +90,7 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 	e.evaluateLocked()
 	e.mu.Unlock()
 	if lends {
-		e.wakeMore()
+		e.placesFree()
 	}
 	var err error
 	select {

@@ -156,6 +156,13 @@ func (w *worker[T]) next() bool {
 	if e.direct() {
 		return w.awaitHandOver()
 	}
+	if w.searching { // it has just been started
+		if !w.employed() && !w.search() {
+			return false
+		}
+		w.clock = time.Since(e.start)
+		return true
+	}
 	if w.resume() || w.coalesce() || w.claim() || w.steal() {
 		return true
 	}

@@ -67,7 +67,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)    // a second Ctrl-C ends the program the hard way
+	context.AfterFunc(ctx, stop)   // a second Ctrl-C ends the program the hard way
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is a write error like any other
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -1,0 +1,108 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var bg = context.Background()
+
+// mustNew makes a pool and, in a bubble, checks at the end that it leaves nothing.
+func mustNew(t testing.TB, opts ...Option) *Pool {
+	t.Helper()
+	p, err := New(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantIs(t testing.TB, err, target error) {
+	t.Helper()
+	if !errors.Is(err, target) {
+		t.Fatalf("got error %v, want %v", err, target)
+	}
+}
+
+// gate holds tasks until it is opened.
+type gate chan struct{}
+
+func (g gate) task(context.Context) error { <-g; return nil }
+
+// sleep is a task that takes d of virtual time and ignores its context.
+func sleep(d time.Duration) Task {
+	return func(context.Context) error { time.Sleep(d); return nil }
+}
+
+// gauge measures how many are inside at a time.
+type gauge struct{ now, max atomic.Int64 }
+
+func (g *gauge) enter() {
+	n := g.now.Add(1)
+	for {
+		m := g.max.Load()
+		if n <= m || g.max.CompareAndSwap(m, n) {
+			return
+		}
+	}
+}
+func (g *gauge) leave() { g.now.Add(-1) }
+
+// record collects values in the order in which tasks add them.
+type record struct {
+	mu   sync.Mutex
+	vals []int
+}
+
+func (r *record) task(v int) Task {
+	return func(context.Context) error { r.add(v); return nil }
+}
+
+func (r *record) add(v int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.vals = append(r.vals, v)
+}
+
+func (r *record) get() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]int(nil), r.vals...)
+}
+
+// checkRest checks the identity of the counters at rest (H2).
+func checkRest(t testing.TB, s Stats) {
+	t.Helper()
+	if s.Queued != 0 || s.Running != 0 {
+		t.Fatalf("not at rest: %+v", s)
+	}
+	if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped + s.Unrun; sum != s.Accepted {
+		t.Fatalf("counters do not add up: %+v", s)
+	}
+}
+
+// buffers are the queue sizes that tests run with: hand-over, one, odd, and more.
+var buffers = []int{0, 1, 3, 64}
+
+// bubbles runs f in a bubble for each number of workers and queue size.
+func bubbles(t *testing.T, f func(t *testing.T, workers, buffer int)) {
+	for _, workers := range []int{1, 2, 5} {
+		for _, buffer := range buffers {
+			t.Run(name("workers", workers, "buffer", buffer), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { f(t, workers, buffer) })
+			})
+		}
+	}
+}
