@@ -58,6 +58,7 @@ type engine[T any] struct {
 	target      int              // how many workers there should be at most
 	live        int              // worker goroutines
 	lent        int              // of those, inside a Wait with their place given away
+	debt        int              // see places.go
 	parked      []*worker[T]     // last in, first out
 	workers     []*worker[T]     // all live ones
 	back        []chan struct{}  // tasks that want their place back

@@ -125,22 +125,34 @@ func (e *engine[T]) takeToken() bool {
 // wakeMore is called by a worker that has work in hand, after its search has
 // ended or when others could help.
 func (e *engine[T]) wakeMore() {
-	if g := e.gate.Load(); g&gateSearch == 0 && g&gateIdleMask != 0 && e.hasWork() {
-		e.wakeOne()
+	switch g := e.gate.Load(); {
+	case g&gateSearch != 0:
+	case g&gateIdleMask != 0:
+		if e.hasWork() {
+			e.wakeOne()
+		}
+	case e.follows.Load() && !e.watching.Load() && e.hasWork():
+		e.watch()
 	}
 }
 
 func (e *engine[T]) hasWork() bool { return e.ring.Ready() || !e.lanes.Empty() }
 
-// employ turns a token into a worker, which gets the job in hand, if any.
-func (e *engine[T]) employ(give func(*worker[T])) {
+// employ turns a token into a worker, which gets the job in hand, if any. It
+// reports false if there was no place any more.
+func (e *engine[T]) employ(give func(*worker[T])) bool {
 	e.mu.Lock()
-	if e.finished {
-		e.gate.Add(gateIdle - 1)
-		e.mu.Unlock()
-		return
-	}
 	e.followLocked()
+	if e.finished || e.debt > 0 {
+		if e.debt > 0 {
+			e.debt--
+			e.gate.Add(^uint64(0))
+		} else {
+			e.gate.Add(gateIdle - 1)
+		}
+		e.mu.Unlock()
+		return false
+	}
 	w, born := e.popLocked(), false
 	if w == nil {
 		w, born = e.newWorkerLocked(), true
@@ -154,6 +166,7 @@ func (e *engine[T]) employ(give func(*worker[T])) {
 	} else {
 		w.wake <- struct{}{}
 	}
+	return true
 }
 
 func (e *engine[T]) popLocked() *worker[T] {
@@ -297,6 +310,10 @@ func (w *worker[T]) park() bool {
 		return false
 	}
 	delta := uint64(gateIdle)
+	if e.debt > 0 {
+		e.debt--
+		delta = 0
+	}
 	if w.searching {
 		delta--
 		w.searching = false

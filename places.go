@@ -16,8 +16,14 @@ import (
 //
 //	target - (live - lent), not below 0,
 //
-// are the places of workers that were not started, and each has a token in gate,
-// as each parked worker has.
+// are the places of workers that were not started (unborn). Under e.mu always
+//
+//	tokens in gate + tokens that somebody has taken = unborn + parked + debt
+//
+// and debt > 0 only while gate has no token. debt is the number of places that
+// went away while their tokens were in somebody's hands: that many of those who
+// come with a token go away again. They may: debt comes with a shrink, and then
+// at least one worker is at work and will look at the queue.
 
 func (e *engine[T]) active() int { return e.live - e.lent }
 
@@ -32,15 +38,18 @@ func (e *engine[T]) overfullLocked() bool {
 // places; before is what unborn was before the change.
 func (e *engine[T]) placesLocked(before int) {
 	e.giveBackPlacesLocked()
-	for after := e.unborn(); before != after; {
-		if before < after {
-			e.gate.Add(uint64(after-before) * gateIdle)
-			break
-		}
+	after := e.unborn()
+	for ; before > after; before-- {
 		if !e.dropToken() {
-			break // it is on its way to start a worker, which will end at once
+			e.debt++
 		}
-		before--
+	}
+	for ; before < after; before++ {
+		if e.debt > 0 {
+			e.debt--
+		} else {
+			e.gate.Add(gateIdle)
+		}
 	}
 	for e.overfullLocked() && len(e.parked) > 0 && e.dropToken() {
 		e.dismissLocked()
@@ -229,12 +238,14 @@ func (e *engine[T]) handOver(v T) ring.Status {
 		return ring.Full
 	}
 	s := ring.Closed
-	e.employ(func(w *worker[T]) {
-		var tag uint64
-		if tag, s = e.ring.Ticket(); s == ring.OK {
-			w.given, w.handed, w.tag = v, true, tag
+	if !e.employ(func(w *worker[T]) {
+		var pos, tag uint64
+		if pos, tag, s = e.ring.Ticket(); s == ring.OK {
+			w.given, w.handed, w.pos, w.tag = v, true, pos, tag
 		}
-	})
+	}) && !e.ring.IsClosed() {
+		return ring.Full
+	}
 	return s
 }
 
@@ -249,8 +260,8 @@ func (w *worker[T]) awaitHandOver() bool {
 		w.searching = false
 		w.e.gate.Add(^uint64(0))
 	}
-	w.pos, w.end = 0, 0
-	w.mark.Store(markOf(0, w.tag, true))
+	w.end = w.pos
+	w.mark.Store(markOf(w.pos, w.tag, true))
 	return true
 }
 
@@ -261,10 +272,17 @@ func (e *engine[T]) runInside(w *worker[T], v T) error {
 }
 
 // callerRun is a job that runs on its submitter's goroutine.
-type callerRun struct{ tag uint64 }
+type callerRun struct {
+	tag, age uint64
+	waits    int // as in worker
+}
 
-// runOnCaller runs v here and now.
+// runOnCaller runs v here and now. A job inside another such job ends before that
+// one and is not counted on its own.
 func (e *engine[T]) runOnCaller(ctx context.Context, v T) error {
+	if _, nested := ctx.Value(e).(*callerRun); nested {
+		return e.runInline(ctx, v, nil)
+	}
 	run := new(callerRun)
 	return e.runInline(&taskContext{ctx, e, run}, v, run)
 }
@@ -280,7 +298,7 @@ func (e *engine[T]) runInline(ctx context.Context, v T, run *callerRun) error {
 	e.inlineRuns++
 	e.inlineNow++
 	if run != nil {
-		run.tag = e.ring.CurrentTag()
+		run.tag, run.age = e.ring.CurrentTag(), 2*e.ring.Accepted()
 		e.callers[run.tag]++
 	}
 	e.mu.Unlock()
@@ -341,33 +359,38 @@ func (e *engine[T]) endInline(run *callerRun) {
 
 // inside reports whether the caller is part of a task, hook or handler of this
 // pool. There is no context to tell it for Close, so it compares goroutines: the
-// caller's with those of the workers. For a task that runs on its submitter's
-// goroutine it looks for this package's frame in the stack; there, a task of
-// another pool is taken for one of this pool, as long as both run such tasks.
+// caller's with those of the workers. For a task that runs inline it looks for
+// this package's frame in the stack; there, a task of another pool is taken for
+// one of this pool, as long as both run such tasks.
 func (e *engine[T]) inside() bool {
 	if e.workerHere() != nil {
 		return true
 	}
 	e.mu.Lock()
-	n := 0
-	for _, c := range e.callers {
-		n += c
-	}
+	n := e.inlineNow
 	e.mu.Unlock()
 	if n == 0 {
 		return false
 	}
-	var pcs [256]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	pcs := make([]uintptr, 64)
 	for {
-		f, more := frames.Next()
-		if strings.HasSuffix(f.Function, ".runOnCaller") && strings.Contains(f.Function, "/pool.") {
+		k := runtime.Callers(1, pcs)
+		if k < len(pcs) {
+			pcs = pcs[:k]
+			break
+		}
+		pcs = make([]uintptr, 4*len(pcs))
+	}
+	frames := runtime.CallersFrames(pcs)
+	self, more := frames.Next()
+	pkg, _, _ := strings.Cut(self.Function, ".(*engine[")
+	for more {
+		var f runtime.Frame
+		if f, more = frames.Next(); strings.HasPrefix(f.Function, pkg) && strings.HasSuffix(f.Function, ".runInline") {
 			return true
 		}
-		if !more {
-			return false
-		}
 	}
+	return false
 }
 
 // workerHere returns the worker whose goroutine calls, or nil.

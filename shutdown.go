@@ -135,16 +135,20 @@ func (e *engine[T]) onDone(stop func() bool) {
 	}
 }
 
-// miss turns a drain that took too long into an abort.
-func (e *engine[T]) miss(err error) *DeadlineError {
+// miss turns a drain that took too long into an abort. It returns nil if the
+// drain was done after all.
+func (e *engine[T]) miss(err error) error {
 	e.stop(&stopError{ErrAborted, err}, ErrClosed)
 	s := e.Stats()
-	d := &DeadlineError{Unstarted: int(s.Unrun + s.Queued), Running: int(s.Running), Err: err}
 	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.finished && e.stopCause == nil {
+		return nil
+	}
+	d := &DeadlineError{Unstarted: int(s.Unrun + s.Queued), Running: int(s.Running), Err: err}
 	if e.missed == nil {
 		e.missed = d
 	}
-	e.mu.Unlock()
 	return d
 }
 
@@ -172,9 +176,7 @@ func (e *engine[T]) Close() error {
 		e.mu.Unlock()
 		if !set {
 			t := time.AfterFunc(time.Duration(e.shutdown), func() {
-				if !e.isDone() {
-					e.miss(context.DeadlineExceeded)
-				}
+				_ = e.miss(context.DeadlineExceeded)
 			})
 			e.onDone(t.Stop)
 		}
@@ -202,15 +204,6 @@ func (e *engine[T]) Close() error {
 	return errors.Join(e.missed, kept)
 }
 
-func (e *engine[T]) isDone() bool {
-	select {
-	case <-e.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // Shutdown drains the pool until ctx is done and then aborts it. It never
 // outlives ctx. It returns nil when every accepted task has run and the last
 // worker has gone; a [*DeadlineError] with the numbers of tasks that never
@@ -227,27 +220,18 @@ func (e *engine[T]) Shutdown(ctx context.Context) error {
 	inside := ctx.Value(e) != nil || e.inside()
 	e.drain()
 	if inside {
-		e.onDone(context.AfterFunc(ctx, func() {
-			if !e.isDone() {
-				e.miss(ctx.Err())
-			}
-		}))
+		e.onDone(context.AfterFunc(ctx, func() { _ = e.miss(ctx.Err()) }))
 		return ErrInTask
 	}
 	select {
 	case <-e.done:
-		return e.cause()
-	default:
-	}
-	select {
-	case <-e.done:
-		return e.cause()
 	case <-ctx.Done():
-		if e.isDone() {
-			return e.cause()
+		if err := e.miss(ctx.Err()); err != nil {
+			return err
 		}
-		return e.miss(ctx.Err())
+		<-e.done
 	}
+	return e.cause()
 }
 
 // Abort ends the intake, hands queued tasks back through Leftover and cancels the
@@ -304,13 +288,18 @@ func (l *errorLog) err() error {
 // keep applies the error mode to a failure. The errors of tasks that were
 // cancelled because the pool stopped are its consequence and not kept.
 func (e *engine[T]) keep(err error) {
-	if e.ctl.Load()&ctlStop != 0 {
-		if cause := e.cause(); errors.Is(err, context.Canceled) || errors.Is(err, cause) {
-			return
-		}
+	if e.ctl.Load()&ctlStop != 0 && follows(err, e.cause()) {
+		return
 	}
 	e.errs.add(err)
 	if e.errorMode == FailFast {
 		e.stop(err, &stopError{ErrClosed, err})
 	}
+}
+
+// follows reports whether err is what a cancellation with cause leads to. An error
+// whose own methods panic is none.
+func follows(err, cause error) (yes bool) {
+	defer func() { _ = recover() }()
+	return errors.Is(err, context.Canceled) || errors.Is(err, cause)
 }

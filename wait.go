@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/headrace-go/pool/internal/ring"
@@ -21,8 +22,11 @@ import (
 // There can be eight epochs. When all tags are taken, Wait watches the current
 // epoch without ending it, and may then wait for jobs accepted after it began.
 //
-// A task that waits is itself unfinished, and so are those that wait around it:
-// it waits until all that is unfinished are tasks inside Wait.
+// A task that waits is itself unfinished, and others may wait for it inside Wait.
+// So such a task waits until all that is unfinished are itself and older tasks
+// that are inside Wait: a parent waits for its child that waits for a grandchild,
+// and never the other way round. Waits go from older to younger tasks only, so
+// there is no cycle.
 
 const watchBit = 1 << 63
 
@@ -30,7 +34,7 @@ const watchBit = 1 << 63
 type tally struct {
 	left    atomic.Int64 // unfinished, if the epoch has ended; minus finished, if not
 	gone    uint64       // finished by workers that have gone, while it is watched
-	inside  int          // tasks with this tag inside Wait
+	inside  []uint64     // the ages of tasks with this tag inside Wait, ascending
 	watched bool
 }
 
@@ -45,6 +49,7 @@ type epoch struct {
 type waiter struct {
 	serial uint64 // waits for epochs up to this one
 	inside bool
+	age    uint64 // of the task that waits: twice its position, plus 1 if it has one
 	done   chan struct{}
 }
 
@@ -61,9 +66,9 @@ type totals struct{ finished, failed, panicked, goexited uint64 }
 // The end of each of those tasks synchronizes before the return of nil.
 //
 // Wait may be called inside a task with the context that the task was given. The
-// task itself, and others that are inside Wait, are not waited for, and the
-// worker's place is lent to another worker meanwhile, so it completes with
-// one worker too. If ctx ends such a Wait, one task more than there are
+// task itself, and tasks accepted before it that are themselves inside Wait, are not waited for,
+// and the worker's place is lent to another worker meanwhile, so it completes
+// with one worker too. If ctx ends such a Wait, one task more than there are
 // workers may run for a moment.
 func (e *engine[T]) Wait(ctx context.Context) error {
 	if ctx == nil {
@@ -83,9 +88,9 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 		defer e.mu.Unlock()
 		return e.stopCause
 	}
-	tag, lends, leave := e.sitLocked(seat)
-	serial := e.endEpochLocked()
-	wt := &waiter{serial: serial, inside: seat != nil, done: make(chan struct{})}
+	wt := &waiter{inside: seat != nil, done: make(chan struct{})}
+	lends, leave := e.sitLocked(seat, wt)
+	wt.serial = e.endEpochLocked()
 	e.waiters = append(e.waiters, wt)
 	e.evaluateLocked()
 	e.mu.Unlock()
@@ -104,66 +109,75 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 			err = e.cause()
 		}
 	}
-	if lends {
-		e.reclaim(ctx)
-	}
 	e.mu.Lock()
-	leave(tag)
 	if err != nil {
 		e.removeWaiterLocked(wt)
 	}
+	reclaims := leave()
 	e.mu.Unlock()
+	if reclaims {
+		e.reclaim(ctx)
+	}
 	return err
 }
 
-// sitLocked registers the task that calls Wait.
-func (e *engine[T]) sitLocked(seat any) (tag uint64, lends bool, leave func(uint64)) {
-	leave = func(uint64) {}
-	switch s := seat.(type) {
-	case *worker[T]:
-		m := s.mark.Load()
-		if m == 0 {
-			return 0, false, leave // its task has ended
-		}
-		s.flushBegun(m)
-		tag = markTag(m)
-		s.inside++
-		if s.inside > 1 {
-			return tag, false, func(uint64) { s.inside-- }
-		}
-		e.lendLocked()
-		lends = true
-		leave = func(tag uint64) { s.inside--; e.standUpLocked(tag) }
-	case *callerRun:
-		tag = s.tag
-		leave = e.standUpLocked
-	default:
-		return 0, false, leave
+// sitLocked registers the task that calls Wait, once for all of its goroutines
+// that do. It reports whether its worker lends its place, and returns what to
+// call, locked, at the end, which reports whether it has to get one back.
+func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool, leave func() (reclaims bool)) {
+	var tag uint64
+	var waits *int
+	w, isWorker := seat.(*worker[T])
+	run, isRun := seat.(*callerRun)
+	switch {
+	case isWorker && w.mark.Load() != 0:
+		m := w.mark.Load()
+		tag, wt.age, waits = markTag(m), 2*w.flushBegun(m)+1, &w.waits
+	case isRun:
+		tag, wt.age, waits = run.tag, run.age, &run.waits
+	default: // not in a task, or in one that has ended
+		return false, func() bool { return false }
 	}
-	e.left[tag].inside++
-	e.insideWait.Add(1)
-	return tag, lends, leave
-}
-
-func (e *engine[T]) standUpLocked(tag uint64) {
-	e.left[tag].inside--
-	e.insideWait.Add(-1)
+	if *waits++; *waits == 1 {
+		in := &e.left[tag].inside
+		i, _ := slices.BinarySearch(*in, wt.age)
+		*in = slices.Insert(*in, i, wt.age)
+		e.insideWait.Add(1)
+		if lends = isWorker; lends {
+			e.lendLocked()
+		}
+	}
+	return lends, func() bool {
+		if *waits--; *waits > 0 {
+			return false
+		}
+		in := &e.left[tag].inside
+		i, _ := slices.BinarySearch(*in, wt.age)
+		*in = slices.Delete(*in, i, i+1)
+		e.insideWait.Add(-1)
+		return isWorker
+	}
 }
 
 // flushBegun accounts for the jobs of a batch before the one that runs, which is
-// inside Wait and keeps the worker from doing it.
-func (w *worker[T]) flushBegun(m uint64) {
-	lane := w.shown.Load()
+// inside Wait and keeps the worker from doing it. It returns the position of that
+// one.
+func (w *worker[T]) flushBegun(m uint64) uint64 {
+	lane, pos, tag := w.shown.Load(), markPos(m), markTag(m)
 	if lane == nil || markSingle(m) {
-		return
+		return pos
 	}
-	pos := markPos(m)
-	if n := lane.Begun(pos) - 1; n > 0 && w.mark.CompareAndSwap(m, markOf(pos+uint64(n), markTag(m), false)) {
-		w.finished[markTag(m)].Add(uint64(n))
-		if w.e.left[markTag(m)].watched {
-			w.e.left[markTag(m)].left.Add(-n)
+	n := lane.Begun(pos) - 1
+	if n <= 0 {
+		return pos
+	}
+	if w.mark.CompareAndSwap(m, markOf(pos+uint64(n), tag, false)) {
+		w.finished[tag].Add(uint64(n))
+		if w.e.left[tag].watched {
+			w.e.left[tag].left.Add(-n)
 		}
 	}
+	return pos + uint64(n)
 }
 
 // endEpochLocked ends the current epoch and returns the serial up to which to
@@ -274,7 +288,9 @@ func (e *engine[T]) reachedLocked(wt *waiter) bool {
 		}
 		n := e.unfinishedLocked(ep)
 		if wt.inside {
-			n -= int64(e.left[ep.tag].inside)
+			in := e.left[ep.tag].inside
+			older, _ := slices.BinarySearch(in, wt.age+1)
+			n -= int64(older)
 		}
 		if n > 0 {
 			return false

@@ -42,7 +42,7 @@ type worker[T any] struct {
 
 	handed    bool // given is to be run (WithBuffer(0))
 	given     T
-	inside    int  // waits of the running task, guarded by e.mu
+	waits     int  // how many goroutines of the task are inside Wait, guarded by e.mu
 	index     int  // in e.workers, guarded by e.mu
 	dismissed bool // to end instead of being woken, set under e.mu
 
@@ -115,7 +115,7 @@ func (w *worker[T]) main() {
 	if w.carry != nil {
 		err := w.carry
 		w.carry = nil
-		w.report(err)
+		w.flow(err)
 	}
 	for w.next() {
 		w.run()
@@ -296,18 +296,21 @@ func (w *worker[T]) panic(p *PanicError) {
 		return
 	}
 	w.panicked.Add(1)
-	w.hook(p)
-	if again := w.protect(p); again != nil {
-		w.inHook = false
-		w.e.onPanic(again)
-		w.e.keep(again)
-	}
-}
-
-func (w *worker[T]) hook(p *PanicError) {
 	w.inHook = true
 	w.e.onPanic(p)
 	w.inHook = false
+	w.flow(p)
+}
+
+// flow reports a failure outside of a batch.
+func (w *worker[T]) flow(err error) {
+	if w.e.onPanic == nil {
+		w.report(err)
+	} else if p := w.protect(err); p != nil {
+		w.inHook = false
+		w.e.onPanic(p)
+		w.e.keep(p)
+	}
 }
 
 // batch runs what is in hand until it is done, taken by others, or the pool stops.

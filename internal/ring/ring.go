@@ -169,17 +169,17 @@ func (r *Ring[T]) PushAll(vs []T, holder bool) (int, Status) {
 	}
 }
 
-// Ticket counts an element that takes no slot and returns its tag. It is for
-// rings of size 0, whose elements are handed over elsewhere.
-func (r *Ring[T]) Ticket() (tag uint64, s Status) {
+// Ticket counts an element that takes no slot and returns its position and tag.
+// It is for rings of size 0, whose elements are handed over elsewhere.
+func (r *Ring[T]) Ticket() (pos, tag uint64, s Status) {
 	for {
 		t := r.tail.Load()
 		if t >= closed {
-			return 0, Closed
+			return 0, 0, Closed
 		}
 		if r.tail.CompareAndSwap(t, t+1) {
 			r.head.Add(1)
-			return tagOf(t), OK
+			return t & posMask, tagOf(t), OK
 		}
 	}
 }
