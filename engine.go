@@ -81,6 +81,7 @@ type engine[T any] struct {
 	inlineNow   int              // of those, running
 	deadlineSet bool             // the timer of DrainFor was set
 	dropCount   uint64           // discarded by DropOldest
+	dropping    int              // drop handlers that run
 	last        Stats            // keeps Stats monotone
 }
 
@@ -245,24 +246,42 @@ func (e *engine[T]) dropUntil(v T) bool {
 		case ring.Closed:
 			return false
 		}
-		pos, n := e.ring.Claim(1)
-		if n == 0 {
-			// Everything that waits has been claimed by workers: take the
-			// newest of a batch that is not begun, or let them begin it.
-			if pos, n = e.lanes.Steal(0, 1, e.ring.Claimed()); n == 0 {
-				runtime.Gosched()
-				continue
-			}
-		}
-		old, tag := e.ring.Take(pos)
-		e.mu.Lock()
-		e.dropCount++
-		e.mu.Unlock()
-		e.account(tag, 1)
-		if f, ok := e.dropped.(func(T)); ok {
-			f(old)
+		if !e.dropOne() {
+			runtime.Gosched() // all that waits is about to be started
 		}
 	}
+}
+
+// dropOne discards the oldest job that nobody has claimed or, if there is none, the
+// newest of a claimed batch. It reports false if there is none either.
+func (e *engine[T]) dropOne() bool {
+	e.mu.Lock()
+	pos, n := e.ring.Claim(1)
+	if n == 0 {
+		pos, n = e.lanes.Steal(0, 1, e.ring.Claimed())
+	}
+	if n == 0 || e.stopCause != nil {
+		if n > 0 {
+			v, _ := e.ring.Take(pos)
+			e.giveBackLocked(v)
+		}
+		e.mu.Unlock()
+		return n > 0
+	}
+	v, tag := e.ring.Take(pos)
+	e.dropCount++
+	e.dropping++
+	e.accountLocked(tag, 1)
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		e.dropping--
+		e.settle()
+	}()
+	if f, ok := e.dropped.(func(T)); ok {
+		f(v)
+	}
+	return true
 }
 
 func (e *engine[T]) reject(err error) error {

@@ -253,7 +253,8 @@ func TestFailFastWastesLittle(t *testing.T) {
 		const workers = 2
 		var after atomic.Int64
 		var failed atomic.Bool
-		p := mustNew(t, WithWorkers(workers), WithBuffer(10000), WithErrorMode(FailFast))
+		p := mustNew(t, WithWorkers(workers), WithBuffer(10000), WithErrorMode(FailFast),
+			WithErrorHandler(func(error) { failed.Store(true) }))
 		tasks := make([]Task, 10000)
 		for i := range tasks {
 			tasks[i] = func(context.Context) error {
@@ -261,7 +262,6 @@ func TestFailFastWastesLittle(t *testing.T) {
 					after.Add(1)
 				}
 				if i == 50 {
-					failed.Store(true)
 					return errBad
 				}
 				return nil
@@ -269,7 +269,7 @@ func TestFailFastWastesLittle(t *testing.T) {
 		}
 		_, _ = p.SubmitBatch(bg, tasks)
 		wantIs(t, p.Close(), errBad)
-		if n := after.Load(); n > workers+batchMax {
+		if n := after.Load(); n > workers {
 			t.Fatalf("%d tasks started after the failure", n)
 		}
 	}

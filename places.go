@@ -359,15 +359,15 @@ func (e *engine[T]) endInline(run *callerRun) {
 
 // inside reports whether the caller is part of a task, hook or handler of this
 // pool. There is no context to tell it for Close, so it compares goroutines: the
-// caller's with those of the workers. For a task that runs inline it looks for
-// this package's frame in the stack; there, a task of another pool is taken for
+// caller's with those of the workers. For a task that runs inline, and the drop
+// handler, it looks for this package's frame in the stack; there, a task of another pool is taken for
 // one of this pool, as long as both run such tasks.
 func (e *engine[T]) inside() bool {
 	if e.workerHere() != nil {
 		return true
 	}
 	e.mu.Lock()
-	n := e.inlineNow
+	n := e.inlineNow + e.dropping
 	e.mu.Unlock()
 	if n == 0 {
 		return false
@@ -386,7 +386,9 @@ func (e *engine[T]) inside() bool {
 	pkg, _, _ := strings.Cut(self.Function, ".(*engine[")
 	for more {
 		var f runtime.Frame
-		if f, more = frames.Next(); strings.HasPrefix(f.Function, pkg) && strings.HasSuffix(f.Function, ".runInline") {
+		f, more = frames.Next()
+		if strings.HasPrefix(f.Function, pkg+".") &&
+			(strings.HasSuffix(f.Function, ".runInline") || strings.HasSuffix(f.Function, ".dropOne")) {
 			return true
 		}
 	}

@@ -57,8 +57,10 @@ func (e *engine[T]) cause() error {
 	return e.stopCause
 }
 
-// discard hands back everything that waits.
+// discard hands back everything that waits. It claims under e.mu, so that nobody
+// sees the pool ended while a job is on its way.
 func (e *engine[T]) discard() {
+	e.mu.Lock()
 	for {
 		pos, n := e.ring.Claim(batchMax)
 		if n == 0 {
@@ -66,14 +68,11 @@ func (e *engine[T]) discard() {
 				break
 			}
 		}
-		e.mu.Lock()
 		for i := range n {
 			v, _ := e.ring.Take(pos + uint64(i))
 			e.giveBackLocked(v)
 		}
-		e.mu.Unlock()
 	}
-	e.mu.Lock()
 	e.settle()
 }
 
@@ -100,7 +99,7 @@ func (e *engine[T]) settle() {
 	last := false
 	if e.endedLocked() {
 		woken = e.takeAllLocked()
-		if e.live == 0 && e.inlineNow == 0 && !e.finished {
+		if e.live == 0 && e.inlineNow == 0 && e.dropping == 0 && !e.finished {
 			e.finished, last = true, true
 			if e.watchTimer != nil {
 				e.watchTimer.Stop()
@@ -142,10 +141,10 @@ func (e *engine[T]) miss(err error) error {
 	s := e.Stats()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.finished && e.stopCause == nil {
-		return nil
-	}
 	d := &DeadlineError{Unstarted: int(s.Unrun + s.Queued), Running: int(s.Running), Err: err}
+	if d.Unstarted == 0 && d.Running == 0 {
+		return nil // the last task ended just now
+	}
 	if e.missed == nil {
 		e.missed = d
 	}
@@ -230,6 +229,7 @@ func (e *engine[T]) Shutdown(ctx context.Context) error {
 			return err
 		}
 		<-e.done
+		return nil
 	}
 	return e.cause()
 }

@@ -105,12 +105,15 @@ func (w *worker[T]) progress() (n, running uint64) {
 			}
 			continue
 		}
-		var begun int64
-		if lane := w.shown.Load(); lane != nil && !markSingle(m) {
-			begun = lane.Begun(markPos(m))
+		begun := int64(1)
+		if lane := w.shown.Load(); !markSingle(m) {
+			begun = 0 // others may have taken the whole batch
+			if lane != nil {
+				begun = max(0, lane.Begun(markPos(m)))
+			}
 		}
 		if w.mark.Load() == m {
-			return n + uint64(max(0, begun-1)), 1
+			return n + uint64(max(0, begun-1)), uint64(min(1, begun))
 		}
 	}
 }

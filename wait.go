@@ -226,15 +226,13 @@ func (e *engine[T]) watchLocked(tag uint64) {
 	t.left.Add(-int64(n + t.gone))
 }
 
-// account counts jobs that no worker finished.
-func (e *engine[T]) account(tag, n uint64) {
-	e.mu.Lock()
+// accountLocked counts jobs that no worker finished.
+func (e *engine[T]) accountLocked(tag, n uint64) {
 	e.left[tag].gone += n
 	if e.left[tag].watched {
 		e.left[tag].left.Add(-int64(n))
 	}
 	e.evaluateLocked()
-	e.mu.Unlock()
 }
 
 // tallied counts n finished jobs of an epoch that is waited for.

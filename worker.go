@@ -33,6 +33,7 @@ type worker[T any] struct {
 	single    bool   // pos is still to be run
 	limit     int    // how many to claim
 	streak    int    // good batches since limit last changed
+	looked    int    // claims since the last look at the lanes
 	backoff   int    // claims without waiting after the next waited one in vain
 	skip      int    // of which still to come
 	searching bool   // counted in gate
@@ -44,6 +45,7 @@ type worker[T any] struct {
 	given     T
 	waits     int  // how many goroutines of the task are inside Wait, guarded by e.mu
 	index     int  // in e.workers, guarded by e.mu
+	seed      int  // where to look first for something to steal
 	dismissed bool // to end instead of being woken, set under e.mu
 
 	goid     atomic.Uint64
@@ -70,7 +72,7 @@ func markTag(m uint64) uint64  { return m & 7 }
 func markSingle(m uint64) bool { return m&8 != 0 }
 
 func (e *engine[T]) newWorkerLocked() *worker[T] {
-	w := &worker[T]{e: e, wake: make(chan struct{}, 1), limit: 1, searching: true, index: len(e.workers)}
+	w := &worker[T]{e: e, wake: make(chan struct{}, 1), limit: 1, searching: true, index: len(e.workers), seed: len(e.workers)}
 	w.ctx = &taskContext{e.base, e, w}
 	for tag := range w.finished {
 		if e.left[tag].watched {
@@ -206,6 +208,15 @@ func (w *worker[T]) claim() bool {
 	if limit > 1 && !w.haveLane() {
 		limit = 1
 	}
+	// What others have claimed is older than what is in the queue. Under load
+	// nobody runs dry and steals, so look now and then whether it is stuck
+	// behind a long task, or has no owner any more.
+	if w.looked++; w.looked >= w.limit {
+		w.looked = 0
+		if pos, n := e.lanes.StealStuck(limit, e.ring.Claimed()); n > 0 {
+			return w.hold(pos, n)
+		}
+	}
 	pos, n := e.ring.Claim(limit)
 	return w.hold(pos, n)
 }
@@ -220,7 +231,7 @@ func (w *worker[T]) steal() bool {
 	if !w.haveLane() {
 		limit = 1
 	}
-	pos, n := e.lanes.Steal(w.index+1, limit, e.ring.Claimed())
+	pos, n := e.lanes.Steal(w.seed, limit, e.ring.Claimed())
 	return w.hold(pos, n)
 }
 
@@ -327,6 +338,9 @@ func (w *worker[T]) batch() {
 		return
 	}
 	if w.single {
+		if e.ctl.Load()&ctlShed != 0 && w.putBack() {
+			return
+		}
 		w.single = false
 		v, _ := e.ring.Take(w.pos)
 		w.end = w.pos + 1
@@ -361,6 +375,19 @@ func (w *worker[T]) batch() {
 			w.fail(err)
 		}
 	}
+}
+
+// putBack puts the job in hand where others can take it, if w has to end.
+func (w *worker[T]) putBack() bool {
+	w.e.mu.Lock()
+	over := w.e.overfullLocked()
+	w.e.mu.Unlock()
+	if !over || !w.haveLane() {
+		return false
+	}
+	w.lane.Put(w.pos, 1)
+	w.single = false
+	return true
 }
 
 // unhand takes the job that was handed over out of the worker.

@@ -36,11 +36,12 @@
 //
 // # What to look at
 //
-// On a terminal, the bar is the window: full, the workers (or the disk) are
-// what holds things up and more workers may help; empty, the walk is, and they
-// will not. The last line gives the speed; compare -workers 1 with the default.
-// With -v the pool's own counters follow. Interrupt it: running files stop at
-// the next read, queued ones are not begun, and what was left is counted.
+// On a terminal, the bar is the window: full, the hashing is what holds things
+// up (too few workers, a slow disk, or one big file at the head of the line);
+// empty, the walk is, and more workers will not help. The last line gives the
+// speed; compare -workers 1 with the default. With -v the pool's own counters
+// follow. Interrupt it: running files stop at the next read, queued ones are not
+// begun, and what was left is counted.
 package main
 
 import (

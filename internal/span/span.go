@@ -29,7 +29,8 @@ const (
 // Lane is one range. The zero value is free.
 type Lane struct {
 	word atomic.Uint64
-	_    [120]byte
+	seen atomic.Uint64 // what word was when StealStuck last looked
+	_    [112]byte
 }
 
 // Set is a fixed number of lanes.
@@ -119,31 +120,55 @@ func (s *Set) Empty() bool {
 // which are older. near is as for Next.
 func (s *Set) Steal(from int, limit int, near uint64) (pos uint64, n int) {
 	for i := range s.lanes {
-		l := &s.lanes[(from+i)%len(s.lanes)]
-		for {
-			w := l.word.Load()
-			have := w & countMask
-			if have == 0 {
-				break
-			}
-			if w&owned == 0 {
-				k := min(have, uint64(limit))
-				next := uint64(0)
-				if k < have {
-					next = w + k<<posShift - k
-				}
-				if l.word.CompareAndSwap(w, next) {
-					return widen(w>>posShift, near), int(k)
-				}
-				continue
-			}
-			k := min((have+1)/2, uint64(limit))
-			if l.word.CompareAndSwap(w, w-k) {
-				return widen(w>>posShift+have-k, near), int(k)
-			}
+		if pos, n = s.lanes[(from+i)%len(s.lanes)].steal(limit, near); n > 0 {
+			break
 		}
 	}
-	return 0, 0
+	return pos, n
+}
+
+// StealStuck steals only from lanes that have no owner, or in which nothing has
+// moved since StealStuck last looked at them.
+func (s *Set) StealStuck(limit int, near uint64) (pos uint64, n int) {
+	for i := range s.lanes {
+		l := &s.lanes[i]
+		w := l.word.Load()
+		if w&countMask == 0 {
+			continue
+		}
+		if w&owned != 0 && l.seen.Swap(w) != w {
+			continue
+		}
+		if pos, n = l.steal(limit, near); n > 0 {
+			break
+		}
+	}
+	return pos, n
+}
+
+func (l *Lane) steal(limit int, near uint64) (pos uint64, n int) {
+	for {
+		w := l.word.Load()
+		have := w & countMask
+		if have == 0 {
+			return 0, 0
+		}
+		if w&owned == 0 {
+			k := min(have, uint64(limit))
+			next := uint64(0)
+			if k < have {
+				next = w + k<<posShift - k
+			}
+			if l.word.CompareAndSwap(w, next) {
+				return widen(w>>posShift, near), int(k)
+			}
+			continue
+		}
+		k := min((have+1)/2, uint64(limit))
+		if l.word.CompareAndSwap(w, w-k) {
+			return widen(w>>posShift+have-k, near), int(k)
+		}
+	}
 }
 
 // widen returns the full position with the given low bits that is nearest to near.

@@ -1,0 +1,82 @@
+// Package pool runs tasks on a bounded number of goroutines.
+//
+// # When not to use it
+//
+// If each task takes more than about 10 µs and the set of tasks ends with the
+// function that starts it, [golang.org/x/sync/errgroup] with SetLimit, or a
+// channel and a few goroutines, are as fast and everybody knows them. If nothing
+// has to be bounded, use the go statement. Use a pool when work arrives from many
+// places during the life of a service and has to be bounded, stopped in order and
+// observed; or when tasks are so short (below about 2 µs) that handing them over
+// costs more than running them.
+//
+// # Vocabulary
+//
+// A task is accepted when its submission returns nil. It is queued until a worker
+// starts it, and finished when it has returned, panicked or called
+// [runtime.Goexit]. An accepted task that will never start, because the pool was
+// stopped, is handed back: [Pool.Leftover] returns it. A task that [DropOldest]
+// discards is dropped. Each accepted task is finished, handed back or dropped,
+// exactly once.
+//
+// A worker is a goroutine of the pool; there are at most as many as
+// [Stats].Workers, started when there is work for them. A pool at rest has parked workers, no
+// timer, and uses no CPU.
+//
+// # Submitting
+//
+// [Pool.Submit] waits for room, and its context bounds that wait. A context that is
+// already done is never accepted, and after acceptance it has no influence: the
+// task gets the pool's context. [Pool.TrySubmit] never waits. [NewTyped] makes a
+// pool for one kind of job, without a closure for each.
+//
+// What happens before a submission synchronizes before the start of the task (in
+// the terms of the Go memory model), and the end of a task before the return of the
+// [Pool.Wait] or [Pool.Close] that covers it.
+//
+// # Errors and panics
+//
+// There is no channel of results. An error goes to [WithErrorHandler], if there is
+// one, and [Pool.Close] returns the first, or more with [WithErrorLimit]. With
+// [FailFast] the first error stops the pool. A panic ends the program, unless
+// [WithPanicHandler] makes it an error. Goexit counts as a failure. None of them
+// costs a worker.
+//
+// # Tasks that use their own pool
+//
+// A task that passes on the context it was given may submit to its pool, wait for
+// it, and close it, with one worker and a full queue, without a deadlock: a
+// submission that would block runs the new task at once, Wait lends the worker's place
+// to another worker, and Close returns [ErrInTask]. The pool never runs
+// somebody else's task on a goroutine that is inside of a task.
+//
+// # Ending a pool
+//
+//	                   new tasks  queued tasks       running tasks' context  waits for  returns
+//	Close, Drain       ErrClosed  run                untouched               all        kept errors
+//	Close, Abort       ErrClosed  handed back        cancelled, ErrAborted   running    kept errors
+//	Close, DrainFor(d) ErrClosed  run until d, then  cancelled at d          all        kept errors,
+//	                              handed back                                           *DeadlineError
+//	Shutdown(ctx)      ErrClosed  run until ctx is   cancelled then          drained or nil or
+//	                              done, then handed                          ctx done   *DeadlineError
+//	                              back
+//	Abort              ErrClosed  handed back        cancelled, ErrAborted   nothing    -
+//
+// After Close has returned nothing of the pool runs. [Pool.Done] tells the same for
+// the ways of ending that do not wait. A pool that is dropped without being ended
+// keeps its parked workers.
+//
+// # Order
+//
+// Tasks start in the order of acceptance with one worker. With several they
+// start nearly in that order: a worker claims up to 64 short tasks at a time, and
+// idle workers take the far half of what another has claimed. While workers are
+// free no task waits for a longer one; with all busy a task may start after
+// up to 64 tasks for each worker that were accepted after it. Blocked submissions are served in
+// the order of arrival, but one that finds room does not queue behind them.
+//
+// # Cost
+//
+// README.md has figures and the commands that measure them. Statistics are always
+// on: see [Stats].
+package pool

@@ -1,0 +1,159 @@
+package pool_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/headrace-go/pool"
+)
+
+func Example() {
+	ctx := context.Background()
+	p, err := pool.New(pool.WithWorkers(4))
+	if err != nil {
+		panic(err)
+	}
+	squares := make([]int, 5)
+	for i := range squares {
+		err := p.Submit(ctx, func(context.Context) error {
+			squares[i] = i * i
+			return nil
+		})
+		if err != nil {
+			panic(err)
+		}
+	}
+	if err := p.Close(); err != nil { // waits for all tasks
+		panic(err)
+	}
+	fmt.Println(squares)
+	// Output: [0 1 4 9 16]
+}
+
+func ExampleNewTyped() {
+	lengths := make(chan int, 3)
+	p, err := pool.NewTyped(func(_ context.Context, word string) error {
+		lengths <- len(word)
+		return nil
+	}, pool.WithWorkers(1))
+	if err != nil {
+		panic(err)
+	}
+	_, _ = p.SubmitBatch(context.Background(), []string{"a", "bb", "ccc"})
+	_ = p.Close()
+	fmt.Println(<-lengths, <-lengths, <-lengths)
+	// Output: 1 2 3
+}
+
+func ExamplePool_TrySubmit() {
+	p, _ := pool.New(pool.WithWorkers(1), pool.WithBuffer(1))
+	started, release := make(chan bool), make(chan bool)
+	hold := func(context.Context) error { close(started); <-release; return nil }
+	fmt.Println(p.TrySubmit(hold))
+	<-started
+	rest := func(context.Context) error { return nil }
+	fmt.Println(p.TrySubmit(rest)) // waits in the queue
+	fmt.Println(p.TrySubmit(rest)) // no room
+	close(release)
+	_ = p.Close()
+	// Output:
+	// <nil>
+	// <nil>
+	// pool: queue is full
+}
+
+func ExamplePool_Shutdown() {
+	p, _ := pool.New(pool.WithWorkers(1))
+	started := make(chan bool)
+	_ = p.Submit(context.Background(), func(ctx context.Context) error {
+		close(started)
+		<-ctx.Done() // a long task that obeys its context
+		return context.Cause(ctx)
+	})
+	_ = p.Submit(context.Background(), func(context.Context) error { return nil })
+	<-started
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	err := p.Shutdown(ctx)
+	var d *pool.DeadlineError
+	if errors.As(err, &d) {
+		fmt.Println(d.Unstarted, "never started,", d.Running, "still running")
+	}
+	<-p.Done()
+	fmt.Println(len(p.Leftover()), "handed back")
+	// Output:
+	// 1 never started, 1 still running
+	// 1 handed back
+}
+
+func ExampleWithErrorMode() {
+	p, _ := pool.New(pool.WithWorkers(1), pool.WithErrorMode(pool.FailFast))
+	bad := errors.New("server is down")
+	_ = p.Submit(context.Background(), func(context.Context) error { return bad })
+	<-p.Done()
+	err := p.Submit(context.Background(), func(context.Context) error { return nil })
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, pool.ErrClosed), errors.Is(err, bad))
+	fmt.Println(p.Close())
+	// Output:
+	// pool: closed: server is down
+	// true true
+	// server is down
+}
+
+func ExampleWithPanicHandler() {
+	p, _ := pool.New(pool.WithPanicHandler(func(e *pool.PanicError) {
+		fmt.Println("recovered:", e.Value)
+	}))
+	_ = p.Submit(context.Background(), func(context.Context) error { panic("boom") })
+	err := p.Close()
+	var e *pool.PanicError
+	fmt.Println(errors.As(err, &e))
+	// Output:
+	// recovered: boom
+	// true
+}
+
+func ExampleLittlesLaw() {
+	// 200 requests a second, each takes 45 ms: on average 9 are in flight.
+	p, _ := pool.New(pool.WithSizing(pool.LittlesLaw(200, 45*time.Millisecond)))
+	fmt.Println(p.Stats().Workers)
+	_ = p.Close()
+	// Output: 9
+}
+
+func ExampleWithDropHandler() {
+	started, release := make(chan bool), make(chan bool)
+	p, _ := pool.NewTyped(func(_ context.Context, reading int) error {
+		if reading == 0 {
+			close(started)
+			<-release
+		}
+		fmt.Println("stored", reading)
+		return nil
+	}, pool.WithWorkers(1), pool.WithBuffer(1), pool.WithOverflow(pool.DropOldest),
+		pool.WithDropHandler(func(reading int) { fmt.Println("dropped", reading) }))
+	ctx := context.Background()
+	_ = p.Submit(ctx, 0)
+	<-started
+	_ = p.Submit(ctx, 1)
+	_ = p.Submit(ctx, 2)
+	close(release)
+	_ = p.Close()
+	// Output:
+	// dropped 1
+	// stored 0
+	// stored 2
+}
+
+func ExamplePool_Stats() {
+	p, _ := pool.New(pool.WithWorkers(2), pool.WithBuffer(8))
+	_ = p.Submit(context.Background(), func(context.Context) error { return nil })
+	_ = p.Submit(context.Background(), func(context.Context) error { return errors.New("bad") })
+	_ = p.Close()
+	s := p.Stats()
+	fmt.Println(s.Accepted, "accepted,", s.Completed, "completed,", s.Failed, "failed")
+	// Output: 2 accepted, 1 completed, 1 failed
+}

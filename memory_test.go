@@ -1,0 +1,150 @@
+package pool
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// G1, G2, P12: nothing of a task is kept after its end, whatever that is, while
+// the pool lives on.
+func TestNothingIsRetained(t *testing.T) {
+	type big [1 << 16]byte
+	// closure returns a task that holds memory and counts when that is freed.
+	closure := func(freed *atomic.Int64, body func(context.Context) error) Task {
+		b := new(big)
+		runtime.AddCleanup(b, func(n *atomic.Int64) { n.Add(1) }, freed)
+		return func(ctx context.Context) error { b[0]++; return body(ctx) }
+	}
+	ok := func(context.Context) error { return nil }
+	cases := map[string]func(p *Pool, freed *atomic.Int64) int{
+		"ran": func(p *Pool, freed *atomic.Int64) int {
+			for range 100 {
+				_ = p.Submit(bg, closure(freed, ok))
+			}
+			return 100
+		},
+		"panicked": func(p *Pool, freed *atomic.Int64) int {
+			_ = p.Submit(bg, closure(freed, func(context.Context) error { panic("bad") }))
+			return 1
+		},
+		"goexited": func(p *Pool, freed *atomic.Int64) int {
+			_ = p.Submit(bg, closure(freed, func(context.Context) error { runtime.Goexit(); return nil }))
+			return 1
+		},
+		"batch": func(p *Pool, freed *atomic.Int64) int {
+			_, _ = p.SubmitBatch(bg, []Task{closure(freed, ok), closure(freed, ok), closure(freed, ok)})
+			return 3
+		},
+		"refused": func(p *Pool, freed *atomic.Int64) int {
+			g := make(gate)
+			for p.TrySubmit(g.task) == nil {
+			}
+			_ = p.TrySubmit(closure(freed, ok))
+			ctx, cancel := context.WithTimeout(bg, time.Millisecond)
+			defer cancel()
+			_ = p.Submit(ctx, closure(freed, ok))
+			close(g)
+			return 2
+		},
+	}
+	for what, f := range cases {
+		for _, buffer := range buffers {
+			t.Run(name("task", what, "buffer", buffer), func(t *testing.T) {
+				p := mustNew(t, WithWorkers(2), WithBuffer(buffer), WithPanicHandler(func(*PanicError) {}))
+				var freed atomic.Int64
+				want := f(p, &freed)
+				must(t, p.Wait(bg))
+				collect(t, &freed, want)
+				_ = p.Close()
+				runtime.KeepAlive(p)
+			})
+		}
+	}
+	t.Run("handed back", func(t *testing.T) {
+		var freed atomic.Int64
+		p := mustNew(t, WithWorkers(1))
+		g := make(gate)
+		_ = p.Submit(bg, g.task)
+		for range 50 {
+			_ = p.Submit(bg, closure(&freed, ok))
+		}
+		p.Abort()
+		close(g)
+		<-p.Done()
+		p.Leftover()
+		collect(t, &freed, 50)
+		runtime.KeepAlive(p)
+	})
+	t.Run("dropped", func(t *testing.T) {
+		var freed atomic.Int64
+		p := mustNew(t, WithWorkers(1), WithBuffer(2), WithOverflow(DropOldest))
+		g := make(gate)
+		_ = p.Submit(bg, g.task)
+		for range 50 {
+			_ = p.Submit(bg, closure(&freed, ok))
+		}
+		collect(t, &freed, 47) // up to two wait and one may have been taken early
+		close(g)
+		must(t, p.Close())
+	})
+}
+
+// collect runs the garbage collector until at least want cleanups have run, and
+// fails when that many cycles were not enough.
+func collect(t *testing.T, freed *atomic.Int64, want int) {
+	t.Helper()
+	for range 200 {
+		if freed.Load() >= int64(want) {
+			return
+		}
+		runtime.GC()
+		runtime.Gosched()
+	}
+	t.Fatalf("%d of %d were freed", freed.Load(), want)
+}
+
+// G6: the heap is the same after a million tasks and after ten.
+func TestHeapDoesNotGrow(t *testing.T) {
+	n := 1_000_000
+	if testing.Short() {
+		n = 50_000
+	}
+	p := mustNew(t, WithWorkers(2))
+	task := Task(func(context.Context) error { return nil })
+	heap := func() uint64 {
+		for range n {
+			_ = p.Submit(bg, task)
+		}
+		must(t, p.Wait(bg))
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before, after := heap(), uint64(0)
+	for range 9 {
+		after = heap()
+	}
+	if after > before+64<<10 {
+		t.Fatalf("heap grew from %d to %d bytes", before, after)
+	}
+	must(t, p.Close())
+}
+
+// New of 100,000 workers costs a queue, not workers.
+func TestLargePoolIsCheap(t *testing.T) {
+	if raceBuild {
+		t.Skip("the race build allocates on its own account")
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	p := mustNew(t, WithWorkers(100_000))
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 64<<10 {
+		t.Fatalf("%d bytes", n)
+	}
+	must(t, p.Close())
+}

@@ -1,0 +1,497 @@
+package pool
+
+// Each test here is named after something that once went wrong.
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// rounds is n, or a tenth in short mode.
+func rounds(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
+// Two goroutines of one task wait; the first to come leaves first.
+func TestWaitOfTwoGoroutinesOfOneTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(3))
+		must(t, p.Submit(bg, func(ctx context.Context) error {
+			var wg sync.WaitGroup
+			must(t, p.Submit(ctx, sleep(time.Second)))
+			wg.Go(func() { must(t, p.Wait(ctx)) })
+			synctest.Wait()
+			must(t, p.Submit(ctx, sleep(3*time.Second)))
+			wg.Go(func() { must(t, p.Wait(ctx)) })
+			wg.Wait()
+			return nil
+		}))
+		must(t, p.Wait(bg))
+		p.Close()
+	})
+}
+
+// A task that runs on its submitter's goroutine inside another such task waits.
+func TestWaitInNestedCallerRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(1), WithOverflow(CallerRuns))
+		g := make(gate)
+		must(t, p.Submit(bg, g.task))
+		synctest.Wait()
+		must(t, p.Submit(bg, g.task))
+		go func() { time.Sleep(time.Second); close(g) }()
+		must(t, p.Submit(bg, func(ctx context.Context) error {
+			return p.Submit(ctx, func(ctx context.Context) error {
+				return p.Wait(ctx)
+			})
+		}))
+		p.Close()
+	})
+}
+
+// Many goroutines of such a task wait, and none returns early.
+func TestWaitOfManyGoroutinesInCallerRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(1), WithOverflow(CallerRuns))
+		g := make(gate)
+		var ended atomic.Bool
+		must(t, p.Submit(bg, func(context.Context) error { <-g; ended.Store(true); return nil }))
+		synctest.Wait()
+		must(t, p.Submit(bg, func(context.Context) error { return nil }))
+		go func() { time.Sleep(time.Second); close(g) }()
+		must(t, p.Submit(bg, func(ctx context.Context) error {
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					must(t, p.Wait(ctx))
+					if !ended.Load() {
+						t.Error("Wait returned while a task is unfinished")
+					}
+				})
+			}
+			wg.Wait()
+			return nil
+		}))
+		p.Close()
+	})
+}
+
+// Without a queue, a place that Wait lends is given to a blocked submitter.
+func TestLentPlaceWakesSubmitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2), WithBuffer(0))
+		c := make(gate)
+		start := make(gate)
+		must(t, p.Submit(bg, c.task)) // ends when B has run
+		must(t, p.Submit(bg, func(ctx context.Context) error { <-start; return p.Wait(ctx) }))
+		synctest.Wait()
+		go p.Submit(bg, func(context.Context) error { close(c); return nil })
+		synctest.Wait()
+		close(start)
+		synctest.Wait()
+		select {
+		case <-c:
+		default:
+			t.Errorf("submitter blocked beside a free place")
+			p.Abort()
+			close(c)
+		}
+		p.Close()
+	})
+}
+
+// So is one that comes with a larger GOMAXPROCS.
+func TestGrownPlaceWakesSubmitter(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithBuffer(0))
+		c := make(gate)
+		must(t, p.Submit(bg, c.task)) // ends when B has run
+		var ran atomic.Bool
+		go p.Submit(bg, func(context.Context) error { ran.Store(true); return nil })
+		synctest.Wait()
+		runtime.GOMAXPROCS(2)
+		time.Sleep(time.Hour)
+		if !ran.Load() {
+			t.Errorf("not run after 1h, %+v", p.Stats())
+		}
+		close(c)
+		p.Close()
+	})
+}
+
+// GOMAXPROCS is watched also if the last submission came while a worker searched.
+func TestWatchAfterASearch(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t)
+		c := make(gate)
+		var ran atomic.Bool
+		p.SubmitBatch(bg, []Task{c.task, func(context.Context) error { ran.Store(true); return nil }})
+		synctest.Wait()
+		runtime.GOMAXPROCS(2)
+		time.Sleep(time.Hour)
+		if !ran.Load() {
+			t.Errorf("not run after 1h")
+			s := p.Stats()
+			time.Sleep(time.Hour)
+			t.Errorf("not run after 1h, %+v %v", s, ran.Load())
+		}
+		close(c)
+		p.Close()
+	})
+}
+
+// A submission that notices that GOMAXPROCS has shrunk starts no worker.
+func TestShrinkByGOMAXPROCSWhileEmploying(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t)
+		var ga gauge
+		task := func(context.Context) error { ga.enter(); time.Sleep(time.Second); ga.leave(); return nil }
+		must(t, p.Submit(bg, task))
+		synctest.Wait()
+		runtime.GOMAXPROCS(1)
+		for range 100 {
+			must(t, p.Submit(bg, task))
+		}
+		p.Close()
+		if ga.max.Load() > 1 {
+			t.Errorf("max %d", ga.max.Load())
+		}
+	})
+}
+
+// Nor does one that had taken a token before a shrink.
+func TestShrinkWithATokenInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2))
+		var ga gauge
+		task := func(context.Context) error { ga.enter(); time.Sleep(time.Second); ga.leave(); return nil }
+		must(t, p.Submit(bg, task))
+		synctest.Wait()
+		// a submitter between its CAS of gate and e.mu in employ
+		if !p.takeToken() {
+			t.Fatal()
+		}
+		must(t, p.Resize(1))
+		p.employ(nil)
+		for range 100 {
+			must(t, p.Submit(bg, task))
+		}
+		p.Close()
+		if ga.max.Load() > 1 {
+			t.Errorf("max %d", ga.max.Load())
+		}
+	})
+}
+
+// A shrink and a grow while a token is in flight leave no token too many.
+func TestShrinkAndGrowWithATokenInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2))
+		s1 := make(gate)
+		must(t, p.Submit(bg, func(ctx context.Context) error { <-s1; return p.Wait(ctx) }))
+		synctest.Wait()
+		if !p.takeToken() {
+			t.Fatal()
+		}
+		must(t, p.Resize(1))
+		must(t, p.Resize(2))
+		p.employ(nil)
+		synctest.Wait()
+		p.mu.Lock()
+		if int((p.gate.Load()&gateIdleMask)/gateIdle) != len(p.parked)+p.unborn() {
+			t.Errorf("tokens wrong")
+		}
+		p.mu.Unlock()
+		c := make(gate)
+		p.SubmitBatch(bg, []Task{c.task, c.task})
+		synctest.Wait()
+		close(c)
+		close(s1)
+		p.Close()
+	})
+}
+
+// What a worker leaves behind at a shrink is started though the queue never runs dry.
+func TestAbandonedLaneDoesNotStarve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2))
+		g1, g2 := make(gate), make(gate)
+		must(t, p.Submit(bg, g2.task))
+		synctest.Wait()
+		for range 200 { // make batches long
+			must(t, p.Submit(bg, func(context.Context) error { return nil }))
+			synctest.Wait()
+		}
+		var ran atomic.Int64
+		ts := []Task{g1.task}
+		for range 50 {
+			ts = append(ts, func(context.Context) error { ran.Add(1); return nil })
+		}
+		p.SubmitBatch(bg, ts)
+		synctest.Wait()
+		must(t, p.Resize(1))
+		close(g1)
+		synctest.Wait()
+		n := 0
+		fin := make(chan bool)
+		var again Task
+		again = func(ctx context.Context) error {
+			if n++; n < 100000 {
+				p.Submit(ctx, again)
+			} else {
+				if ran.Load() != 50 {
+					t.Errorf("starved")
+				}
+				select {
+				case <-fin:
+				default:
+					close(fin)
+				}
+			}
+			return nil
+		}
+		p.Submit(bg, again)
+		p.Submit(bg, again)
+		close(g2)
+		<-fin
+		p.Close()
+	})
+}
+
+// An error handler may submit to a full queue.
+func TestErrorHandlerSubmits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p *Pool
+		var p0 atomic.Pointer[Pool]
+		p = mustNew(t, WithWorkers(1), WithBuffer(1), WithErrorHandler(func(error) {
+			p0.Load().Submit(bg, func(context.Context) error { return nil })
+		}))
+		p0.Store(p)
+		g := make(gate)
+		must(t, p.Submit(bg, func(context.Context) error { <-g; return errors.New("x") }))
+		synctest.Wait()
+		must(t, p.Submit(bg, func(context.Context) error { return nil }))
+		close(g)
+		p.Close()
+	})
+}
+
+// Close is recognised below a deep stack.
+func TestCloseDeepInsideCallerRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(1), WithOverflow(CallerRuns))
+		g := make(gate)
+		must(t, p.Submit(bg, g.task))
+		synctest.Wait()
+		must(t, p.Submit(bg, g.task))
+		close(g)
+		var rec func(n int) error
+		rec = func(n int) error {
+			if n == 0 {
+				return p.Close()
+			}
+			return rec(n - 1)
+		}
+		must(t, p.Submit(bg, func(ctx context.Context) error { return rec(300) }))
+		p.Close()
+	})
+}
+
+// A child that runs inline on a goroutine that a task has started may close the pool.
+func TestCloseInlineOnAGoroutineOfTheTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(1))
+		g := make(gate)
+		must(t, p.Submit(bg, func(ctx context.Context) error {
+			<-g
+			done := make(chan bool)
+			go func() {
+				defer close(done)
+				p.Submit(ctx, func(context.Context) error { return p.Close() })
+			}()
+			<-done
+			return nil
+		}))
+		synctest.Wait()
+		must(t, p.Submit(bg, func(context.Context) error { return nil }))
+		close(g)
+		<-p.Done()
+	})
+}
+
+// After Done everything that did not run is in Leftover.
+func TestStressLeftoverAfterDone(t *testing.T) {
+	for round := range rounds(3000) {
+		p := mustNew(t, WithWorkers(2), WithBuffer(64))
+		var ran, acc atomic.Int64
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				for range 30 {
+					if p.Submit(bg, func(context.Context) error { ran.Add(1); return nil }) == nil {
+						acc.Add(1)
+					} else {
+						return
+					}
+				}
+			})
+		}
+		wg.Go(func() {
+			for range round % 50 {
+				runtime.Gosched()
+			}
+			p.Abort()
+		})
+		<-p.Done()
+		n := len(p.Leftover())
+		r := ran.Load()
+		wg.Wait()
+		m := len(p.Leftover())
+		if int64(n)+r != acc.Load() || m != 0 {
+			t.Fatalf("round %d: accepted %d ran %d leftover %d, later %d", round, acc.Load(), r, n, m)
+		}
+	}
+}
+
+// A deadline at the instant at which the last task ends is missed by somebody, or not missed.
+func TestDeadlineAtTheVeryEnd(t *testing.T) {
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(1), WithShutdown(DrainFor(time.Second)))
+			must(t, p.Submit(bg, sleep(time.Second)))
+			err := p.Close()
+			var d *DeadlineError
+			if errors.As(err, &d) && d.Running == 0 && d.Unstarted == 0 {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// At rest there is a token for each idle place, whatever happened before.
+func TestStressTokens(t *testing.T) {
+	for round := range rounds(200) {
+		p := mustNew(t, WithWorkers(1+round%3), WithBuffer([]int{0, 1, 3, 64}[round%4]))
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				for i := range 200 {
+					if g == 0 {
+						p.Resize(1 + i%4)
+						continue
+					}
+					p.Submit(bg, func(ctx context.Context) error {
+						if i%10 == 0 {
+							p.Submit(ctx, func(context.Context) error { return nil })
+							p.Wait(ctx)
+						}
+						return nil
+					})
+				}
+			})
+		}
+		wg.Wait()
+		p.Resize(2)
+		must(t, p.Wait(bg))
+		for {
+			p.mu.Lock()
+			if len(p.parked) == p.live && p.gate.Load()&gateSearch == 0 {
+				break
+			}
+			p.mu.Unlock()
+			runtime.Gosched()
+		}
+		if n := int((p.gate.Load() & gateIdleMask) / gateIdle); n != len(p.parked)+p.unborn() || p.live > p.target || p.lent != 0 {
+			t.Fatalf("round %d tokens %d parked %d unborn %d live %d target %d", round, n, len(p.parked), p.unborn(), p.live, p.target)
+		}
+		p.mu.Unlock()
+		p.Close()
+	}
+}
+
+// The limit holds for tasks that are not inside Wait.
+func TestStressLimitWithNestedWaits(t *testing.T) {
+	for round := range rounds(100) {
+		const n = 1
+		p := mustNew(t, WithWorkers(n), WithBuffer(64))
+		var ga gauge
+		var wg sync.WaitGroup
+		var ran atomic.Int64
+		for range 3 {
+			wg.Go(func() {
+				for range 200 {
+					p.Submit(bg, func(ctx context.Context) error {
+						ga.enter()
+						ga.leave()
+						p.Wait(ctx)
+						ga.enter()
+						ran.Add(1)
+						ga.leave()
+						return nil
+					})
+				}
+			})
+		}
+		wg.Wait()
+		p.Close()
+		if ga.max.Load() > n {
+			t.Fatalf("round %d: %d run", round, ga.max.Load())
+		}
+	}
+}
+
+// After Resize has returned nothing starts over the limit, except a task whose
+// start had already been decided: at most one for each worker that was running.
+func TestStressShrinkIsStrict(t *testing.T) {
+	bad := 0
+	for range 300 {
+		p := mustNew(t, WithWorkers(4), WithBuffer(64))
+		var running atomic.Int64
+		var shrunk atomic.Bool
+		var over atomic.Int64
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range 400 {
+				p.Submit(bg, func(ctx context.Context) error {
+					s := shrunk.Load()
+					n := running.Add(1)
+					if s && n > 1 {
+						over.Add(1)
+					}
+					for range 100 {
+						runtime.Gosched()
+					}
+					running.Add(-1)
+					return nil
+				})
+			}
+		})
+		for range 50 {
+			runtime.Gosched()
+		}
+		p.Resize(1)
+		shrunk.Store(true)
+		wg.Wait()
+		p.Close()
+		if over.Load() > 0 {
+			bad++
+		}
+	}
+	// The window is a few instructions wide; a worker that searched through a
+	// shrink and then started a task would fill it in most rounds.
+	if bad > 15 {
+		t.Errorf("starts over the limit after Resize returned in %d of 300 rounds", bad)
+	}
+}
