@@ -116,7 +116,9 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	e.stopped = make(chan struct{})
 	e.done = make(chan struct{})
 	e.target = c.sizing.workers()
-	e.base, e.cancel = context.WithCancelCause(c.ctx)
+	// The tasks' contexts end through stop, after which nothing starts, and not
+	// by themselves before it.
+	e.base, e.cancel = context.WithCancelCause(context.WithoutCancel(c.ctx))
 	e.follows.Store(c.sizing.perProc > 0)
 	e.parallel.Store(runtime.GOMAXPROCS(0) > 1)
 	e.gate.Store(uint64(e.target) * gateIdle)
@@ -219,6 +221,11 @@ func (e *engine[T]) submitSlow(ctx context.Context, v T, s ring.Status) error {
 		return e.reject(e.errClosed())
 	}
 	w, inside := ctx.Value(e).(*worker[T])
+	if !inside && e.overflow == Block {
+		if w = e.workerHere(); w != nil { // a task or handler with another context
+			inside = true
+		}
+	}
 	switch {
 	case e.overflow == Reject:
 		return e.reject(ErrFull)

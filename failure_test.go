@@ -169,8 +169,24 @@ func TestFailuresInHandlers(t *testing.T) {
 			must(t, p.Submit(bg, func(context.Context) error { panic("bad") }))
 		}
 		must(t, p.Wait(bg))
-		_ = p.Close()
+		var pe *PanicError
+		if err := p.Close(); !errors.As(err, &pe) {
+			t.Errorf("the panic was lost: %v", err)
+		}
 		checkRest(t, p.Stats())
+	})
+	synctest.Test(t, func(t *testing.T) { // a panic in the error handler, inline
+		var panics int
+		p := mustNew(t, WithWorkers(1), WithBuffer(1), WithOverflow(CallerRuns),
+			WithErrorHandler(func(error) { panic("handler") }), WithPanicHandler(func(*PanicError) { panics++ }))
+		must(t, p.Submit(bg, sleep(time.Second)))
+		synctest.Wait()
+		must(t, p.Submit(bg, sleep(time.Second)))
+		must(t, p.Submit(bg, func(context.Context) error { return errBad }))
+		if panics != 1 {
+			t.Errorf("%d panics were handled", panics)
+		}
+		wantIs(t, p.Close(), errBad)
 	})
 }
 

@@ -282,8 +282,41 @@ func TestErrorHandlerSubmits(t *testing.T) {
 		g := make(gate)
 		must(t, p.Submit(bg, func(context.Context) error { <-g; return errors.New("x") }))
 		synctest.Wait()
-		must(t, p.Submit(bg, func(context.Context) error { return nil }))
+		must(t, p.Submit(bg, func(context.Context) error { return errBad }))
 		close(g)
+		p.Close()
+	})
+}
+
+// A Wait that found no free tag does not wait for what comes for ever.
+func TestWaitWithoutATagUnderAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(20))
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 12 {
+			must(t, p.Submit(bg, sleep(time.Minute)))
+			wg.Go(func() { must(t, p.Wait(bg)) })
+			synctest.Wait()
+		}
+		stop := make(chan struct{})
+		var stream sync.WaitGroup
+		stream.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(20 * time.Second):
+					must(t, p.Submit(bg, sleep(50*time.Second)))
+				}
+			}
+		})
+		wg.Wait()
+		if d := time.Since(start); d > 3*time.Minute {
+			t.Errorf("took %v", d)
+		}
+		close(stop)
+		stream.Wait()
 		p.Close()
 	})
 }

@@ -20,7 +20,8 @@ import (
 // finished job is counted once: by the Or or by the worker.
 //
 // There can be eight epochs. When all tags are taken, Wait watches the current
-// epoch without ending it, and may then wait for jobs accepted after it began.
+// epoch, which ends as soon as a tag is free; it may then wait for jobs accepted
+// after it began.
 //
 // A task that waits is itself unfinished, and others may wait for it inside Wait.
 // So such a task waits until all that is unfinished are itself and older tasks
@@ -267,6 +268,10 @@ func (e *engine[T]) evaluateLocked() {
 		kept = append(kept, ep)
 	}
 	e.epochs = kept
+	if cur := kept[len(kept)-1]; e.left[cur.tag].watched && !cur.ended {
+		// A Wait found no free tag. There may be one now.
+		e.endEpochLocked()
+	}
 	waiting := e.waiters[:0]
 	for _, wt := range e.waiters {
 		if e.reachedLocked(wt) {

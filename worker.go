@@ -307,9 +307,9 @@ func (w *worker[T]) panic(p *PanicError) {
 		return
 	}
 	w.panicked.Add(1)
-	w.inHook = true
+	w.inHook, w.carry = true, p // in case the handler calls Goexit
 	w.e.onPanic(p)
-	w.inHook = false
+	w.inHook, w.carry = false, nil
 	w.flow(p)
 }
 
