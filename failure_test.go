@@ -22,6 +22,7 @@ var fates = map[string]func() error{
 	"panic":       func() error { panic(errBad) },
 	"panic-value": func() error { panic("bad") },
 	"panic-nil":   func() error { panic(nil) },
+	//lint:ignore SA5000 the write to a nil map is what it is for
 	"runtime":     func() error { var m map[int]int; m[0]++; return nil },
 	"goexit":      func() error { runtime.Goexit(); return nil },
 	"nil-pointer": func() error { var e *nilError; return e }, // E15
