@@ -39,7 +39,6 @@ type engine[T any] struct {
 	_        [120]byte
 	ctl      atomic.Uint32 // ctlStop | ctlShed | ctlRoom
 	follows  atomic.Bool   // the size follows GOMAXPROCS
-	watching atomic.Bool   // a timer will look at GOMAXPROCS again
 	parallel atomic.Bool   // GOMAXPROCS was above 1 when last looked at
 	_        [112]byte
 	spin     spinState
@@ -122,6 +121,9 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	e.follows.Store(c.sizing.perProc > 0)
 	e.parallel.Store(runtime.GOMAXPROCS(0) > 1)
 	e.gate.Store(uint64(e.target) * gateIdle)
+	if e.follows.Load() {
+		e.gate.Or(gateLook)
+	}
 	e.errs.limit = c.maxErrors
 	e.epochs = append(make([]epoch, 0, ring.Tags), epoch{})
 	if c.ctx.Done() != nil {
@@ -147,10 +149,13 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 	if err := ctx.Err(); err != nil {
 		return e.reject(err)
 	}
-	if s := e.push(v, false); s != ring.OK {
-		return e.submitSlow(ctx, v, s)
+	if !e.direct() && e.ring.Push(v, false) == ring.OK {
+		if e.needsLook(e.gate.Load()) {
+			e.pushed()
+		}
+		return nil
 	}
-	return nil
+	return e.submitSlow(ctx, v)
 }
 
 func (e *engine[T]) trySubmit(v T) error {
@@ -159,8 +164,9 @@ func (e *engine[T]) trySubmit(v T) error {
 		return nil
 	case ring.Closed:
 		return e.reject(e.errClosed())
+	default:
+		return e.reject(ErrFull)
 	}
-	return e.reject(ErrFull)
 }
 
 // push puts v into the queue, or into the hands of a free worker, and sees to it
@@ -170,7 +176,7 @@ func (e *engine[T]) push(v T, holder bool) ring.Status {
 		return e.handOver(v)
 	}
 	s := e.ring.Push(v, holder)
-	if s == ring.OK {
+	if s == ring.OK && e.needsLook(e.gate.Load()) {
 		e.pushed()
 	}
 	return s
@@ -188,7 +194,7 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 		if !e.direct() {
 			k, s := e.ring.PushAll(vs[n:], false)
 			n += k
-			if k > 0 {
+			if k > 0 && e.needsLook(e.gate.Load()) {
 				e.pushed()
 			}
 			if s == ring.OK {
@@ -198,26 +204,21 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 		if err := ctx.Err(); err != nil {
 			return n, e.rejectAll(len(vs)-n, err)
 		}
-		s := ring.Full
-		if e.direct() {
-			s = e.push(vs[n], false)
-		} else if e.ring.IsClosed() {
-			s = ring.Closed
-		}
-		if s != ring.OK {
-			if err := e.submitSlow(ctx, vs[n], s); err != nil {
-				e.rejectAll(len(vs)-n-1, err)
-				return n, err
-			}
+		if err := e.submitSlow(ctx, vs[n]); err != nil {
+			return n, e.rejectAll(len(vs)-n-1, err)
 		}
 		n++
 	}
 	return n, nil
 }
 
-// submitSlow deals with a job for which there was no room. The status says why.
-func (e *engine[T]) submitSlow(ctx context.Context, v T, s ring.Status) error {
-	if s == ring.Closed {
+// submitSlow submits a job for which there was no room, or which has to be handed
+// over.
+func (e *engine[T]) submitSlow(ctx context.Context, v T) error {
+	switch e.push(v, false) {
+	case ring.OK:
+		return nil
+	case ring.Closed:
 		return e.reject(e.errClosed())
 	}
 	w, inside := ctx.Value(e).(*worker[T])

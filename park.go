@@ -11,8 +11,9 @@ import (
 // gate is one word:
 //
 //	bits 0..23   how many search: woken and not yet at work, or spinning
-//	bits 24..62  how many places are idle: parked workers, and workers that were
+//	bits 24..61  how many places are idle: parked workers, and workers that were
 //	             never started
+//	bit 62       the size follows GOMAXPROCS, and no timer is set to look at it
 //	bit 63       nothing more may start
 //
 // An idle place is a token. Whoever takes one (idle-1, searching+1 in one
@@ -57,8 +58,9 @@ import (
 const (
 	gateSearch   = 1<<24 - 1
 	gateIdle     = 1 << 24
+	gateLook     = 1 << 62
 	gateStop     = 1 << 63
-	gateIdleMask = gateStop - gateIdle
+	gateIdleMask = gateLook - gateIdle
 )
 
 const (
@@ -76,22 +78,21 @@ type spinState struct {
 	miss int // how many to leave out after the next failure
 }
 
-// pushed sees to it that a job that was just published is taken.
-func (e *engine[T]) pushed() {
-	g := e.gate.Load()
-	if g&gateSearch == 0 && (g != 0 || e.follows.Load() && !e.watching.Load()) || g >= gateStop {
-		e.pushedSlow(g)
-	}
+// needsLook reports whether the submitter of a job, having published it, has
+// anything to do in the state g of gate.
+func (e *engine[T]) needsLook(g uint64) bool {
+	return g&gateSearch == 0 && g != 0 || g >= gateStop
 }
 
-func (e *engine[T]) pushedSlow(g uint64) {
-	switch {
+// pushed sees to it that a job that was just published is taken.
+func (e *engine[T]) pushed() {
+	switch g := e.gate.Load(); {
 	case g >= gateStop:
 		e.discard()
-	case g == 0:
-		e.watch()
-	default:
+	case g&gateIdleMask != 0:
 		e.wakeOne()
+	case g&gateLook != 0:
+		e.watch()
 	}
 }
 
@@ -131,7 +132,7 @@ func (e *engine[T]) wakeMore() {
 		if e.hasWork() {
 			e.wakeOne()
 		}
-	case e.follows.Load() && !e.watching.Load() && e.hasWork():
+	case g&gateLook != 0 && e.hasWork():
 		e.watch()
 	}
 }
@@ -357,7 +358,7 @@ func (e *engine[T]) followLocked() bool {
 // were claimed in between, so that a task that sleeps for a year of virtual time
 // costs some thirty looks.
 func (e *engine[T]) watch() {
-	if !e.watching.CompareAndSwap(false, true) {
+	if e.gate.And(^uint64(gateLook))&gateLook == 0 {
 		return
 	}
 	e.mu.Lock()
@@ -382,21 +383,24 @@ func (e *engine[T]) setWatchLocked() {
 
 func (e *engine[T]) look() {
 	e.mu.Lock()
-	e.followLocked()
-	claimed := e.ring.Claimed()
-	waiting := e.ring.Accepted() != claimed || e.ctl.Load()&ctlRoom != 0
-	if e.finished || !waiting || !e.follows.Load() {
-		e.watching.Store(false)
+	if e.finished || !e.follows.Load() {
 		e.mu.Unlock()
-		e.placesFree()
 		return
 	}
-	if claimed != e.watchSeen {
-		e.watchSeen, e.watchDelay = claimed, firstLook
-	} else {
-		e.watchDelay *= 2
+	e.followLocked()
+	// First let others set the timer, then see whether it is still needed: jobs
+	// may have come that found it set.
+	e.gate.Or(gateLook)
+	claimed := e.ring.Claimed()
+	waiting := e.ring.Accepted() != claimed || e.ctl.Load()&ctlRoom != 0
+	if waiting && e.gate.And(^uint64(gateLook))&gateLook != 0 {
+		if claimed != e.watchSeen {
+			e.watchSeen, e.watchDelay = claimed, firstLook
+		} else {
+			e.watchDelay *= 2
+		}
+		e.setWatchLocked()
 	}
-	e.setWatchLocked()
 	e.mu.Unlock()
 	e.placesFree()
 }

@@ -167,6 +167,7 @@ func (e *engine[T]) Resize(n int) error {
 		return err
 	}
 	e.follows.Store(false)
+	e.gate.And(^uint64(gateLook))
 	if n == e.target {
 		e.mu.Unlock()
 		return nil
@@ -233,7 +234,7 @@ func (e *engine[T]) handOver(v T) ring.Status {
 		return ring.Closed
 	}
 	if !e.takeToken() {
-		if e.follows.Load() && !e.watching.Load() {
+		if e.gate.Load()&gateLook != 0 {
 			e.watch()
 		}
 		return ring.Full

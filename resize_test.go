@@ -167,7 +167,7 @@ func checkGate(t *testing.T, p *Pool) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if g := p.gate.Load(); g != uint64(p.target)*gateIdle || len(p.parked) != p.live {
+	if g := p.gate.Load() &^ gateLook; g != uint64(p.target)*gateIdle || len(p.parked) != p.live {
 		t.Fatalf("gate %d idle, %d searching, with %d places, %d parked of %d",
 			g>>24, g&gateSearch, p.target, len(p.parked), p.live)
 	}

@@ -130,9 +130,12 @@ func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool, leave func() (r
 	var waits *int
 	w, isWorker := seat.(*worker[T])
 	run, isRun := seat.(*callerRun)
+	var m uint64
+	if isWorker {
+		m = w.mark.Load()
+	}
 	switch {
-	case isWorker && w.mark.Load() != 0:
-		m := w.mark.Load()
+	case m != 0:
 		tag, wt.age, waits = markTag(m), 2*w.flushBegun(m)+1, &w.waits
 	case isRun:
 		tag, wt.age, waits = run.tag, run.age, &run.waits

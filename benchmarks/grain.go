@@ -99,6 +99,10 @@ func (h *harness) efficiency(c contender, workers, iters int) (eff, work float64
 	n := h.calibrate(c, s, h.dur(100*time.Millisecond))
 	cores := min(workers, runtime.GOMAXPROCS(0))
 	// The ideal gets no fewer tasks than fill 20 ms, whatever the contender's overhead.
-	ideal := byHand(workers, iters, max(n, h.num(40_000_000/(iters+6)))).ns()
-	return ideal / h.volley(c, s, n).ns(), ideal * float64(cores)
+	most := max(n, h.num(40_000_000/(iters+6)))
+	v := h.gate.measure(func() []float64 {
+		ideal := byHand(workers, iters, most).ns()
+		return []float64{ideal / h.volley(c, s, n).ns(), ideal * float64(cores)}
+	})
+	return v[0], v[1]
 }
