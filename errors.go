@@ -55,6 +55,8 @@ func (e *PanicError) Unwrap() error {
 // DeadlineError says that a drain did not end in time and became an abort.
 type DeadlineError struct {
 	// Unstarted is how many accepted tasks never started; Leftover returns them.
+	// A task that is just being started at the deadline may be counted as
+	// running and be handed back after all.
 	Unstarted int
 	// Running is how many tasks still ran, with their contexts cancelled, when
 	// the deadline was missed.

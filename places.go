@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 
 	"github.com/headrace-go/pool/internal/ring"
 )
@@ -276,7 +277,8 @@ func (e *engine[T]) runInside(w *worker[T], v T) error {
 // callerRun is a job that runs on its submitter's goroutine.
 type callerRun struct {
 	tag, age uint64
-	waits    int // as in worker
+	sit      atomic.Pointer[sitting] // as in worker
+	ended    bool
 }
 
 // runOnCaller runs v here and now. A job inside another such job ends before that
@@ -368,6 +370,10 @@ func (e *engine[T]) endInline(run *callerRun) {
 	e.mu.Lock()
 	e.inlineNow--
 	if run != nil {
+		run.ended = true
+		if sit := run.sit.Load(); sit != nil {
+			e.standUpLocked(sit)
+		}
 		e.callers[run.tag]--
 		e.evaluateLocked()
 	}

@@ -528,3 +528,43 @@ func TestStressShrinkIsStrict(t *testing.T) {
 		t.Errorf("starts over the limit after Resize returned in %d of 300 rounds", bad)
 	}
 }
+
+// A Wait of a task's goroutine that outlives the task waits like any other: it
+// does not return early, and its lent place is taken back.
+func TestWaitThatOutlivesItsTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2))
+		must(t, p.Submit(bg, sleep(time.Hour)))
+		synctest.Wait()
+		start := time.Now()
+		must(t, p.Submit(bg, func(ctx context.Context) error {
+			go func() {
+				must(t, p.Wait(ctx))
+				if d := time.Since(start); d != time.Hour {
+					t.Errorf("returned after %v", d)
+				}
+			}()
+			time.Sleep(time.Second)
+			return nil
+		}))
+		p.Close()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1))
+		var g gauge
+		job := func(context.Context) error { g.enter(); time.Sleep(time.Second); g.leave(); return nil }
+		must(t, p.Submit(bg, func(ctx context.Context) error {
+			for range 10 {
+				must(t, p.Submit(ctx, job))
+			}
+			go p.Wait(ctx)
+			synctest.Wait()
+			return nil
+		}))
+		must(t, p.Wait(bg))
+		p.Close()
+		if n := g.max.Load(); n > 1 {
+			t.Errorf("%d ran at a time", n)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -138,18 +139,29 @@ func (e *engine[T]) onDone(stop func() bool) {
 // drain was done after all.
 func (e *engine[T]) miss(err error) error {
 	e.stop(&stopError{ErrAborted, err}, ErrClosed)
-	s := e.Stats()
+	s, over := e.Stats(), uint64(0)
+	for range settleTries {
+		over = s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped
+		if over+s.Unrun+s.Running == s.Accepted {
+			break
+		}
+		runtime.Gosched() // a job is being handed back, or accounted for
+		s = e.Stats()
+	}
+	if over == s.Accepted {
+		return nil
+	}
+	d := &DeadlineError{Unstarted: int(max(s.Accepted, over+s.Running) - over - s.Running), Running: int(s.Running), Err: err}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	d := &DeadlineError{Unstarted: int(s.Unrun + s.Queued), Running: int(s.Running), Err: err}
-	if d.Unstarted == 0 && d.Running == 0 {
-		return nil // the last task ended just now
-	}
 	if e.missed == nil {
 		e.missed = d
 	}
 	return d
 }
+
+// settleTries bounds how long a missed deadline waits for exact numbers.
+const settleTries = 100
 
 // Close ends the pool by its shutdown mode (see [WithShutdown]; the default runs
 // every accepted task) and waits until the last worker has gone: nothing of the

@@ -74,9 +74,9 @@ func (e *engine[T]) Stats() Stats {
 	if bad := s.Failed + s.Panicked + s.Goexited; ended > bad {
 		s.Completed = ended - bad
 	}
-	claimed := e.ring.Claimed()
-	s.Accepted = e.ring.Accepted() + e.inlineRuns
-	s.Queued = e.ring.Accepted() - claimed + uint64(e.lanes.Len())
+	accepted := e.ring.Accepted()
+	s.Accepted = accepted + e.inlineRuns
+	s.Queued = accepted - min(accepted, e.ring.Claimed()) + uint64(e.lanes.Len())
 	s.Completed = max(s.Completed, e.last.Completed)
 	s.Failed = max(s.Failed, e.last.Failed)
 	s.Panicked = max(s.Panicked, e.last.Panicked)

@@ -48,10 +48,20 @@ type epoch struct {
 }
 
 type waiter struct {
-	serial uint64 // waits for epochs up to this one
-	inside bool
-	age    uint64 // of the task that waits: twice its position, plus 1 if it has one
+	serial uint64   // waits for epochs up to this one
+	sit    *sitting // of the task that waits, nil outside of tasks
 	done   chan struct{}
+}
+
+// sitting is a task that is inside Wait, with one goroutine or several. Where it
+// is registered (a worker, or a job on its submitter's goroutine) it stands until
+// the last has left, or the task has ended, whatever comes first.
+type sitting struct {
+	tag   uint64
+	age   uint64 // of the task: twice its position, plus 1 if it has one
+	waits int
+	lent  bool // its worker's place
+	at    *atomic.Pointer[sitting]
 }
 
 // totals are outcomes of jobs.
@@ -89,8 +99,8 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 		defer e.mu.Unlock()
 		return e.stopCause
 	}
-	wt := &waiter{inside: seat != nil, done: make(chan struct{})}
-	lends, leave := e.sitLocked(seat, wt)
+	wt := &waiter{done: make(chan struct{})}
+	lends := e.sitLocked(seat, wt)
 	wt.serial = e.endEpochLocked()
 	e.waiters = append(e.waiters, wt)
 	e.evaluateLocked()
@@ -114,7 +124,7 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 	if err != nil {
 		e.removeWaiterLocked(wt)
 	}
-	reclaims := leave()
+	reclaims := e.leaveLocked(wt)
 	e.mu.Unlock()
 	if reclaims {
 		e.reclaim(ctx)
@@ -122,44 +132,78 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 	return err
 }
 
-// sitLocked registers the task that calls Wait, once for all of its goroutines
-// that do. It reports whether its worker lends its place, and returns what to
-// call, locked, at the end, which reports whether it has to get one back.
-func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool, leave func() (reclaims bool)) {
-	var tag uint64
-	var waits *int
-	w, isWorker := seat.(*worker[T])
-	run, isRun := seat.(*callerRun)
-	var m uint64
-	if isWorker {
-		m = w.mark.Load()
-	}
-	switch {
-	case m != 0:
-		tag, wt.age, waits = markTag(m), 2*w.flushBegun(m)+1, &w.waits
-	case isRun:
-		tag, wt.age, waits = run.tag, run.age, &run.waits
-	default: // not in a task, or in one that has ended
-		return false, func() bool { return false }
-	}
-	if *waits++; *waits == 1 {
-		in := &e.left[tag].inside
-		i, _ := slices.BinarySearch(*in, wt.age)
-		*in = slices.Insert(*in, i, wt.age)
-		e.insideWait.Add(1)
-		if lends = isWorker; lends {
-			e.lendLocked()
+// sitLocked registers the task that calls Wait. It reports whether its worker's
+// place was lent.
+func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool) {
+	sit := &sitting{}
+	switch s := seat.(type) {
+	case *worker[T]:
+		m := s.mark.Load()
+		if m == 0 {
+			return false // its task has ended
 		}
-	}
-	return lends, func() bool {
-		if *waits--; *waits > 0 {
+		sit.tag, sit.age, sit.lent, sit.at = markTag(m), 2*s.flushBegun(m)+1, true, &s.sit
+	case *callerRun:
+		if s.ended {
 			return false
 		}
-		in := &e.left[tag].inside
-		i, _ := slices.BinarySearch(*in, wt.age)
-		*in = slices.Delete(*in, i, i+1)
-		e.insideWait.Add(-1)
-		return isWorker
+		sit.tag, sit.age, sit.at = s.tag, s.age, &s.sit
+	default:
+		return false
+	}
+	if old := sit.at.Load(); old != nil {
+		old.waits++
+		wt.sit = old
+		return false
+	}
+	sit.waits = 1
+	wt.sit = sit
+	sit.at.Store(sit)
+	in := &e.left[sit.tag].inside
+	i, _ := slices.BinarySearch(*in, sit.age)
+	*in = slices.Insert(*in, i, sit.age)
+	e.insideWait.Add(1)
+	if sit.lent {
+		e.lendLocked()
+	}
+	return sit.lent
+}
+
+// leaveLocked ends a Wait. It reports whether its worker's place has to be got
+// back.
+func (e *engine[T]) leaveLocked(wt *waiter) (reclaims bool) {
+	sit := wt.sit
+	if sit == nil || sit.at == nil {
+		return false
+	}
+	if sit.waits--; sit.waits > 0 {
+		return false
+	}
+	e.standUpLocked(sit)
+	return sit.lent
+}
+
+func (e *engine[T]) standUpLocked(sit *sitting) {
+	in := &e.left[sit.tag].inside
+	i, _ := slices.BinarySearch(*in, sit.age)
+	*in = slices.Delete(*in, i, i+1)
+	e.insideWait.Add(-1)
+	sit.at.Store(nil)
+	sit.at = nil
+}
+
+// outlived is called at the end of a task of which goroutines are still inside
+// Wait. They go on like any other that waits.
+func (w *worker[T]) outlived() {
+	e := w.e
+	e.mu.Lock()
+	sit := w.sit.Load()
+	if sit != nil {
+		e.standUpLocked(sit)
+	}
+	e.mu.Unlock()
+	if sit != nil {
+		e.reclaim(context.Background())
 	}
 }
 
@@ -293,9 +337,8 @@ func (e *engine[T]) reachedLocked(wt *waiter) bool {
 			break
 		}
 		n := e.unfinishedLocked(ep)
-		if wt.inside {
-			in := e.left[ep.tag].inside
-			older, _ := slices.BinarySearch(in, wt.age+1)
+		if wt.sit != nil && wt.sit.at != nil {
+			older, _ := slices.BinarySearch(e.left[ep.tag].inside, wt.sit.age+1)
 			n -= int64(older)
 		}
 		if n > 0 {

@@ -43,12 +43,12 @@ type worker[T any] struct {
 
 	handed    bool // given is to be run (WithBuffer(0))
 	given     T
-	waits     int  // how many goroutines of the task are inside Wait, guarded by e.mu
 	index     int  // in e.workers, guarded by e.mu
 	seed      int  // where to look first for something to steal
 	dismissed bool // to end instead of being woken, set under e.mu
 
 	goid     atomic.Uint64
+	sit      atomic.Pointer[sitting]   // of the running task, written under e.mu
 	shown    atomic.Pointer[span.Lane] // lane, for Stats and Wait
 	mark     atomic.Uint64             // see markOf; 0 between batches
 	finished [ring.Tags]atomic.Uint64  // jobs done, and tallied; see wait.go
@@ -118,6 +118,9 @@ func (w *worker[T]) main() {
 		err := w.carry
 		w.carry = nil
 		w.flow(err)
+	}
+	if w.sit.Load() != nil {
+		w.outlived()
 	}
 	for w.next() {
 		w.run()
@@ -306,6 +309,9 @@ func (w *worker[T]) panic(p *PanicError) {
 		w.e.keep(p)
 		return
 	}
+	if w.sit.Load() != nil {
+		w.outlived()
+	}
 	w.panicked.Add(1)
 	w.inHook, w.carry = true, p // in case the handler calls Goexit
 	w.e.onPanic(p)
@@ -374,6 +380,9 @@ func (w *worker[T]) batch() {
 		if err := e.handle(w.ctx, v); err != nil {
 			w.fail(err)
 		}
+		if w.sit.Load() != nil {
+			w.outlived()
+		}
 	}
 }
 
@@ -400,6 +409,9 @@ func (w *worker[T]) unhand() (v T) {
 func (w *worker[T]) exec(v T) {
 	if err := w.e.handle(w.ctx, v); err != nil {
 		w.fail(err)
+	}
+	if w.sit.Load() != nil {
+		w.outlived()
 	}
 }
 
