@@ -120,10 +120,7 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	e.base, e.cancel = context.WithCancelCause(context.WithoutCancel(c.ctx))
 	e.follows.Store(c.sizing.perProc > 0)
 	e.parallel.Store(runtime.GOMAXPROCS(0) > 1)
-	e.gate.Store(uint64(e.target) * gateIdle)
-	if e.follows.Load() {
-		e.gate.Or(gateLook)
-	}
+	e.gate.Store(uint64(e.target)*gateIdle | gateLook)
 	e.errs.limit = c.maxErrors
 	e.epochs = append(make([]epoch, 0, ring.Tags), epoch{})
 	if c.ctx.Done() != nil {
@@ -222,11 +219,6 @@ func (e *engine[T]) submitSlow(ctx context.Context, v T) error {
 		return e.reject(e.errClosed())
 	}
 	w, inside := ctx.Value(e).(*worker[T])
-	if !inside && e.overflow == Block {
-		if w = e.workerHere(); w != nil { // a task or handler with another context
-			inside = true
-		}
-	}
 	switch {
 	case e.overflow == Reject:
 		return e.reject(ErrFull)

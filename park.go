@@ -13,7 +13,7 @@ import (
 //	bits 0..23   how many search: woken and not yet at work, or spinning
 //	bits 24..61  how many places are idle: parked workers, and workers that were
 //	             never started
-//	bit 62       the size follows GOMAXPROCS, and no timer is set to look at it
+//	bit 62       no timer is set to look after a pool that is busy, see watch
 //	bit 63       nothing more may start
 //
 // An idle place is a token. Whoever takes one (idle-1, searching+1 in one
@@ -352,11 +352,11 @@ func (e *engine[T]) followLocked() bool {
 	return true
 }
 
-// watch sets a timer that looks at GOMAXPROCS while all workers are busy and jobs
-// wait: the only state in which a larger size matters and nobody passes by to
-// notice. It looks after 100 ms and then twice as late each time, unless jobs
-// were claimed in between, so that a task that sleeps for a year of virtual time
-// costs some thirty looks.
+// watch sets a timer that looks after the pool while all workers are busy and jobs
+// wait, the only state in which nobody passes by to notice that GOMAXPROCS has
+// grown, or that a worker blocks itself (see room.go). It looks after 100 ms and
+// then twice as late each time, unless jobs were claimed in between, so that a
+// task that sleeps for a year of virtual time costs some thirty looks.
 func (e *engine[T]) watch() {
 	if e.gate.And(^uint64(gateLook))&gateLook == 0 {
 		return
@@ -383,7 +383,7 @@ func (e *engine[T]) setWatchLocked() {
 
 func (e *engine[T]) look() {
 	e.mu.Lock()
-	if e.finished || !e.follows.Load() {
+	if e.finished {
 		e.mu.Unlock()
 		return
 	}
@@ -392,15 +392,20 @@ func (e *engine[T]) look() {
 	// may have come that found it set.
 	e.gate.Or(gateLook)
 	claimed := e.ring.Claimed()
+	stuck := false
 	waiting := e.ring.Accepted() != claimed || e.ctl.Load()&ctlRoom != 0
 	if waiting && e.gate.And(^uint64(gateLook))&gateLook != 0 {
-		if claimed != e.watchSeen {
-			e.watchSeen, e.watchDelay = claimed, firstLook
-		} else {
+		stuck = claimed == e.watchSeen
+		if stuck {
 			e.watchDelay *= 2
+		} else {
+			e.watchSeen, e.watchDelay = claimed, firstLook
 		}
 		e.setWatchLocked()
 	}
 	e.mu.Unlock()
 	e.placesFree()
+	if stuck {
+		e.checkSubmitters()
+	}
 }

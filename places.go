@@ -168,7 +168,6 @@ func (e *engine[T]) Resize(n int) error {
 		return err
 	}
 	e.follows.Store(false)
-	e.gate.And(^uint64(gateLook))
 	if n == e.target {
 		e.mu.Unlock()
 		return nil

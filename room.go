@@ -40,6 +40,8 @@ type blocked struct {
 	next, prev *blocked
 	queued     bool
 	missed     int
+	checks     bool // is to see whether it blocks a worker
+	checked    bool
 }
 
 func (r *room[T]) get() *blocked {
@@ -99,9 +101,29 @@ func (e *engine[T]) wakeSubmitterLocked() {
 	if b := e.room.first; b != nil && !e.room.waking {
 		e.room.remove(b)
 		e.room.waking = true
-		b.ready <- struct{}{} // never blocks: one signal for each time it was queued
+		b.signal()
 	}
 	e.announceLocked()
+}
+
+// signal wakes b, unless it has been signalled already and has not looked since.
+func (b *blocked) signal() {
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
+
+// checkSubmitters makes those who are blocked see whether they are workers, once.
+func (e *engine[T]) checkSubmitters() {
+	e.room.mu.Lock()
+	defer e.room.mu.Unlock()
+	for b := e.room.first; b != nil; b = b.next {
+		if !b.checked {
+			b.checks, b.checked = true, true
+			b.signal()
+		}
+	}
 }
 
 // roomMade is called after a slot was freed and ctlRoom was seen.
@@ -119,6 +141,9 @@ func (e *engine[T]) await(ctx context.Context, v T) error {
 	r.push(b, false)
 	e.announceLocked()
 	r.mu.Unlock()
+	if e.gate.Load()&gateLook != 0 {
+		e.watch()
+	}
 	holder := false
 	for {
 		if s := e.push(v, holder); s != ring.Full {
@@ -129,6 +154,8 @@ func (e *engine[T]) await(ctx context.Context, v T) error {
 			return e.reject(e.errBlocked())
 		}
 		r.mu.Lock()
+		checks := b.checks
+		b.checks = false
 		again := !b.queued // it was woken and found no room
 		if again {
 			if b.missed++; b.missed == misses {
@@ -144,6 +171,12 @@ func (e *engine[T]) await(ctx context.Context, v T) error {
 			e.announceLocked()
 		}
 		r.mu.Unlock()
+		if checks {
+			if w := e.workerHere(); w != nil {
+				e.leave(b, holder)
+				return e.runInside(w, v)
+			}
+		}
 		if again {
 			continue
 		}
