@@ -49,7 +49,6 @@ type engine[T any] struct {
 	left        [ring.Tags]tally // see wait.go
 	room        room[T]          // blocked submitters
 	errs        errorLog         // what Close returns
-	closing     chan struct{}    // closed when intake ends
 	stopped     chan struct{}    // closed when nothing more may start
 	done        chan struct{}    // closed when the last worker has gone
 	whenDone    []func() bool    // stops what watches contexts and deadlines
@@ -111,7 +110,6 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	e.ring = ring.New[T](c.buffer)
 	e.lanes = span.NewSet(max(8, 4*runtime.GOMAXPROCS(0)))
 	e.start = time.Now()
-	e.closing = make(chan struct{})
 	e.stopped = make(chan struct{})
 	e.done = make(chan struct{})
 	e.target = c.sizing.workers()

@@ -20,7 +20,7 @@ func (e *engine[T]) closeIntakeLocked(err error) {
 	if e.closeErr == nil {
 		e.closeErr = err
 		e.ring.Close()
-		close(e.closing)
+		e.refuseSubmitters()
 	}
 }
 
