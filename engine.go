@@ -60,7 +60,7 @@ type engine[T any] struct {
 	parked      []*worker[T]     // last in, first out
 	workers     []*worker[T]     // all live ones
 	back        []chan struct{}  // tasks that want their place back
-	watchTimer  *time.Timer      // see follow
+	watchTimer  *time.Timer      // see watch
 	watchDelay  time.Duration    //
 	watchSeen   uint64           //
 	callers     [ring.Tags]int   // tasks that run on their submitter's goroutine
@@ -71,7 +71,7 @@ type engine[T any] struct {
 	unrun       uint64           // how many were ever put into leftover
 	missed      *DeadlineError   // the first missed deadline
 	stopCause   error            // why nothing more may start
-	closeErr    error            // what submissions get once closing is closed
+	closeErr    error            // what submissions get once the ring is closed
 	finished    bool             // done is closed
 	reported    bool             // a Close has returned the kept errors
 	gone        totals           // of workers that are gone and jobs without one

@@ -1,0 +1,346 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// program is a random sequence of operations on one pool in virtual time, and what
+// became of each task. Delays are whole seconds, so that coincidences are frequent.
+type program struct {
+	t    *testing.T
+	p    *Pool
+	r    *rand.Rand
+	mu   sync.Mutex // guards r and what follows
+	ids  int
+	ran  map[int]int  // how often each task ran,
+	back map[int]int  // was handed back,
+	drop map[int]int  // was dropped,
+	acc  map[int]bool // and whether it was accepted,
+	rej  map[int]bool // refused,
+	unk  map[int]bool // or nobody knows: Goexit on the submitter's goroutine
+	g    gauge
+	most int  // the largest number of workers
+	many bool // tasks with several goroutines
+	log  []string
+}
+
+// probeKey makes a task tell who it is instead of running: funcs cannot be compared.
+type probeKey struct{}
+
+func (f *program) rnd(n int) int { f.mu.Lock(); defer f.mu.Unlock(); return f.r.IntN(n) }
+
+// task makes a task of a random kind, that nests up to depth.
+func (f *program) task(depth int) (int, Task) {
+	f.mu.Lock()
+	f.ids++
+	id := f.ids
+	kind := f.r.IntN(14)
+	d := time.Duration(f.r.IntN(4)) * time.Second
+	f.mu.Unlock()
+	return id, func(ctx context.Context) error {
+		if m, ok := ctx.Value(probeKey{}).(map[int]int); ok {
+			m[id]++
+			return nil
+		}
+		f.mu.Lock()
+		f.ran[id]++
+		f.mu.Unlock()
+		f.g.enter()
+		defer f.g.leave()
+		out := func(fn func()) { f.g.leave(); fn(); f.g.enter() }
+		switch {
+		case kind < 5:
+			time.Sleep(d)
+		case kind == 5:
+			return errors.New("e")
+		case kind == 6:
+			time.Sleep(d)
+			panic("p")
+		case kind == 7:
+			runtime.Goexit()
+		case kind == 8 && depth > 0:
+			out(func() { f.submit(ctx, depth-1) })
+		case kind == 9 && depth > 0:
+			for range 3 {
+				out(func() { f.submit(ctx, depth-1) })
+			}
+			out(func() { f.p.Wait(ctx) })
+			time.Sleep(d)
+		case kind == 10 && depth > 0:
+			out(func() { f.p.Wait(ctx) })
+		case kind == 11 && depth > 0 && f.many:
+			var wg sync.WaitGroup
+			for range 2 {
+				wg.Go(func() {
+					f.submit(ctx, depth-1)
+					f.p.Wait(ctx)
+				})
+			}
+			out(func() { wg.Wait() })
+		case kind == 12 || kind == 13:
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(d):
+			}
+		}
+		return nil
+	}
+}
+
+func (f *program) record(id int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		f.acc[id] = true
+	} else {
+		f.rej[id] = true
+	}
+}
+
+func (f *program) submit(ctx context.Context, depth int) {
+	id, t := f.task(depth)
+	done := false
+	defer func() {
+		if !done { // goexit of an inline one
+			f.record(id, nil)
+		}
+	}()
+	err := f.p.Submit(ctx, t)
+	done = true
+	f.record(id, err)
+}
+
+// invariants checks what holds whenever everything is blocked.
+func (f *program) invariants(where string) {
+	e := &f.p.engine
+	s := f.p.Stats()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g := e.gate.Load()
+	idle := int(g & gateIdleMask / gateIdle)
+	if idle != len(e.parked)+e.unborn()+e.debt || e.debt != 0 || g&gateSearch != 0 {
+		f.t.Fatalf("%s: idle %d search %d parked %d unborn %d debt %d\n%v", where, idle, g&gateSearch, len(e.parked), e.unborn(), e.debt, f.log)
+	}
+	e.room.mu.Lock()
+	defer e.room.mu.Unlock()
+	if e.room.waking || e.room.first != nil && e.hasRoom() {
+		f.t.Fatalf("%s: waking %v blocked beside room\n%v", where, e.room.waking, f.log)
+	}
+	if idle > 0 && e.hasWork() && e.stopCause == nil {
+		f.t.Fatalf("%s: work beside an idle place: %+v\n%v", where, s, f.log)
+	}
+	if e.active() > e.target && e.ctl.Load()&ctlShed == 0 {
+		f.t.Fatalf("%s: overfull and no shed", where)
+	}
+	if len(e.parked) > 0 && len(e.back) > 0 {
+		f.t.Fatalf("%s: parked and back", where)
+	}
+	sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped + s.Unrun + s.Queued + s.Running
+	if sum != s.Accepted {
+		f.t.Fatalf("%s: sum %d accepted %d: %+v\n%v", where, sum, s.Accepted, s, f.log)
+	}
+	if s.Completed > s.Accepted || s.Running > 1<<40 {
+		f.t.Fatalf("%s: %+v", where, s)
+	}
+}
+
+// runProgram runs the program of a seed and checks that each accepted task ran, was
+// handed back, or was dropped, exactly once (A1, B14, F), that the counters add up
+// (H2), that nobody waits beside room and no job beside an idle place, and that
+// there is a token for each idle place.
+func runProgram(t *testing.T, seed uint64) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		f := &program{t: t, r: r, ran: map[int]int{}, acc: map[int]bool{}, rej: map[int]bool{}, back: map[int]int{}, drop: map[int]int{}, unk: map[int]bool{}}
+		n := 1 + r.IntN(4)
+		buf := []int{0, 1, 2, 3, 64}[r.IntN(5)]
+		ov := Overflow(r.IntN(4))
+		if ov == DropOldest && buf == 0 {
+			ov = Block
+		}
+		opts := []Option{WithWorkers(n), WithBuffer(buf), WithOverflow(ov), WithPanicHandler(func(*PanicError) {})}
+		ff := r.IntN(6) == 0
+		if ff {
+			opts = append(opts, WithErrorMode(FailFast))
+		}
+		if ov == DropOldest {
+			opts = append(opts, WithDropHandler(func(t Task) {
+				m := map[int]int{}
+				_ = t(context.WithValue(bg, probeKey{}, m))
+				f.mu.Lock()
+				for id := range m {
+					f.drop[id]++
+				}
+				f.mu.Unlock()
+			}))
+		}
+		handlerCloses := r.IntN(10) == 0
+		opts = append(opts, WithErrorHandler(func(error) {
+			if handlerCloses {
+				f.p.Close()
+			}
+		}))
+		sm := r.IntN(4)
+		switch sm {
+		case 0:
+			opts = append(opts, WithShutdown(Abort))
+		case 1:
+			opts = append(opts, WithShutdown(DrainFor(3*time.Second)))
+		}
+		f.p = mustNew(t, opts...)
+		f.most = n
+		f.many = r.IntN(2) == 0
+		f.log = append(f.log, fmt.Sprintf("seed %d n %d buf %d ov %d ff %v sm %d", seed, n, buf, ov, ff, sm))
+		resized := false
+		ops := 5 + r.IntN(40)
+		var wg sync.WaitGroup
+		for range ops {
+			op := f.rnd(16)
+			f.log = append(f.log, strconv.Itoa(op))
+			switch op {
+			case 0, 1, 2, 3:
+				wg.Go(func() { f.submit(bg, 3) })
+			case 4:
+				id, tk := f.task(3)
+				f.record(id, f.p.TrySubmit(tk))
+			case 5:
+				k := f.rnd(12)
+				wg.Go(func() {
+					var ids []int
+					var ts []Task
+					for range k {
+						id, tk := f.task(2)
+						ids, ts = append(ids, id), append(ts, tk)
+					}
+					fin := false
+					m, err := 0, error(nil)
+					defer func() {
+						if !fin {
+							// Goexit in a caller run of a batch: which were accepted is unknown
+							f.mu.Lock()
+							for _, id := range ids {
+								f.unk[id] = true
+							}
+							f.mu.Unlock()
+							return
+						}
+						for i, id := range ids {
+							if i < m {
+								f.record(id, nil)
+							} else {
+								if err == nil {
+									t.Error("no error")
+								}
+								f.record(id, err)
+							}
+						}
+					}()
+					m, err = f.p.SubmitBatch(bg, ts)
+					fin = true
+				})
+			case 6:
+				ctx, cancel := context.WithTimeout(bg, time.Duration(f.rnd(3))*time.Second)
+				wg.Go(func() { defer cancel(); f.submit(ctx, 2) })
+			case 7:
+				wg.Go(func() {
+					f.p.Wait(bg)
+				})
+			case 8:
+				ctx, cancel := context.WithTimeout(bg, time.Duration(f.rnd(3))*time.Second)
+				wg.Go(func() { defer cancel(); f.p.Wait(ctx) })
+			case 9, 10:
+				k := 1 + f.rnd(6)
+				if f.rnd(2) == 0 {
+					resized = true
+					f.most = max(f.most, k)
+					f.p.Resize(k)
+				}
+			case 11, 12:
+				time.Sleep(time.Duration(f.rnd(3)) * time.Second)
+			case 13:
+				synctest.Wait()
+				f.invariants("mid")
+			case 14:
+				if f.rnd(8) == 0 {
+					f.p.Abort()
+				}
+			case 15:
+				if f.rnd(8) == 0 {
+					wg.Go(func() { f.p.Close() })
+				}
+			}
+		}
+		if f.rnd(2) == 0 {
+			synctest.Wait()
+			f.invariants("before end")
+		}
+		switch f.rnd(4) {
+		case 0, 1:
+			f.p.Close()
+		case 2:
+			ctx, c := context.WithTimeout(bg, 2*time.Second)
+			f.p.Shutdown(ctx)
+			c()
+		case 3:
+			f.p.Abort()
+		}
+		<-f.p.Done()
+		left := f.p.Leftover()
+		wg.Wait()
+		synctest.Wait()
+		left2 := f.p.Leftover()
+		if len(left2) > 0 {
+			t.Fatalf("late leftover %v", f.log)
+		}
+		for _, tk := range left {
+			m := map[int]int{}
+			tk(context.WithValue(bg, probeKey{}, m))
+			for id := range m {
+				f.back[id]++
+			}
+		}
+		s := f.p.Stats()
+		if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped + s.Unrun; sum != s.Accepted || s.Running != 0 || s.Queued != 0 {
+			t.Fatalf("identity %+v %v", s, f.log)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for id := 1; id <= f.ids; id++ {
+			n := f.ran[id] + f.back[id] + f.drop[id]
+			want := 0
+			if f.acc[id] {
+				want = 1
+			}
+			if n != want && !(f.unk[id] && n == 1) {
+				t.Fatalf("task %d: accepted %v rejected %v ran %d back %d drop %d: %v", id, f.acc[id], f.rej[id], f.ran[id], f.back[id], f.drop[id], f.log)
+			}
+		}
+		if ov != CallerRuns && !resized && !f.many && f.p.stopCause == nil && int(f.g.max.Load()) > f.most {
+			t.Fatalf("%d ran at a time with at most %d workers\n%v", f.g.max.Load(), f.most, f.log)
+		}
+	})
+}
+
+func FuzzOperations(f *testing.F) {
+	for seed := range uint64(100) {
+		f.Add(seed)
+	}
+	f.Fuzz(runProgram)
+}
+
+// More programs than the fuzz corpus has, in every run.
+func TestStressOperations(t *testing.T) {
+	for seed := range uint64(rounds(5000)) {
+		runProgram(t, 1000+seed)
+	}
+}

@@ -1,0 +1,46 @@
+package pool
+
+import "github.com/headrace-go/pool/internal/ring"
+
+// WithBuffer(0): no queue. A submission takes the token of an idle place (see
+// park.go) and gives its job to the worker that it wakes or starts. The ring has no
+// slots then; it counts, and orders acceptance with closing.
+
+// handOver gives v to a free worker (WithBuffer(0)).
+func (e *engine[T]) handOver(v T) ring.Status {
+	if e.ring.IsClosed() {
+		return ring.Closed
+	}
+	if !e.takeToken() {
+		if e.gate.Load()&gateLook != 0 {
+			e.watch()
+		}
+		return ring.Full
+	}
+	s := ring.Closed
+	if !e.employ(func(w *worker[T]) {
+		var pos, tag uint64
+		if pos, tag, s = e.ring.Ticket(); s == ring.OK {
+			w.given, w.handed, w.pos, w.tag = v, true, pos, tag
+		}
+	}) && !e.ring.IsClosed() {
+		return ring.Full
+	}
+	return s
+}
+
+// awaitHandOver parks until a job is handed over.
+func (w *worker[T]) awaitHandOver() bool {
+	for !w.handed {
+		if !w.park() {
+			return false
+		}
+	}
+	if w.searching {
+		w.searching = false
+		w.e.gate.Add(^uint64(0))
+	}
+	w.end = w.pos
+	w.mark.Store(markOf(w.pos, w.tag, true))
+	return true
+}

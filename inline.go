@@ -1,0 +1,193 @@
+package pool
+
+import (
+	"context"
+	"reflect"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+)
+
+// Jobs that do not run on a worker's own: under CallerRuns on their submitter's
+// goroutine, and, when a task submits to its own full pool, inside that task. And how
+// the pool recognises its own goroutines.
+
+// runInside runs the child of w's task inside of it. Wait need not know of it:
+// it ends before the task does.
+func (e *engine[T]) runInside(w *worker[T], v T) error {
+	return e.runInline(w.ctx, v, nil)
+}
+
+// callerRun is a job that runs on its submitter's goroutine.
+type callerRun struct {
+	tag, age uint64
+	sit      atomic.Pointer[sitting] // as in worker
+	ended    bool
+}
+
+// runOnCaller runs v here and now. A job inside another such job ends before that
+// one and is not counted on its own.
+func (e *engine[T]) runOnCaller(ctx context.Context, v T) error {
+	if _, nested := ctx.Value(e).(*callerRun); nested {
+		return e.runInline(ctx, v, nil)
+	}
+	run := new(callerRun)
+	return e.runInline(&taskContext{ctx, e, run}, v, run)
+}
+
+// runInline runs v on the calling goroutine. run is nil inside a task. A panic
+// goes to the handler or, without one, on to the caller.
+func (e *engine[T]) runInline(ctx context.Context, v T, run *callerRun) error {
+	e.mu.Lock()
+	if err := e.closeErr; err != nil {
+		e.mu.Unlock()
+		return e.reject(err)
+	}
+	e.inlineRuns++
+	e.inlineNow++
+	if run != nil {
+		run.tag, run.age = e.ring.CurrentTag(), 2*e.ring.Accepted()
+		e.callers[run.tag]++
+	}
+	e.mu.Unlock()
+	returned := false
+	var err error
+	defer func() {
+		var p any
+		if !returned {
+			p = recover()
+		}
+		defer e.endInline(run)
+		if err = e.countInline(returned, p, err); err == nil {
+			return
+		}
+		if pe, ok := err.(*PanicError); ok && p != nil {
+			if e.onPanic == nil {
+				panic(p)
+			}
+			e.onPanic(pe)
+		}
+		e.reportInline(err)
+	}()
+	err = e.handle(ctx, v)
+	returned = true
+	return nil
+}
+
+// reportInline is worker.flow for a job that ran inline.
+func (e *engine[T]) reportInline(err error) {
+	e.keep(err)
+	if e.onError == nil {
+		return
+	}
+	if e.onPanic != nil {
+		defer func() {
+			if r := recover(); r != nil {
+				p := &PanicError{Value: r, Stack: debug.Stack()}
+				e.onPanic(p)
+				e.keep(p)
+			}
+		}()
+	}
+	e.onError(err)
+}
+
+// countInline counts the outcome of a job that ran inline and returns its error.
+func (e *engine[T]) countInline(returned bool, p any, err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.gone.finished++
+	switch {
+	case p != nil:
+		e.gone.panicked++
+		return &PanicError{Value: p, Stack: debug.Stack()}
+	case !returned:
+		e.gone.goexited++
+		return ErrGoexit
+	case err != nil:
+		e.gone.failed++
+	}
+	return err
+}
+
+func (e *engine[T]) endInline(run *callerRun) {
+	e.mu.Lock()
+	e.inlineNow--
+	if run != nil {
+		run.ended = true
+		if sit := run.sit.Load(); sit != nil {
+			e.standUpLocked(sit)
+		}
+		e.callers[run.tag]--
+		e.evaluateLocked()
+	}
+	e.settle()
+}
+
+// inside reports whether the caller is part of a task, hook or handler of this
+// pool. There is no context to tell it for Close, so it compares goroutines: the
+// caller's with those of the workers. For a task that runs inline, and the drop
+// handler, it looks for this package's frame in the stack; there, a task of another pool is taken for
+// one of this pool, as long as both run such tasks.
+func (e *engine[T]) inside() bool {
+	if e.workerHere() != nil {
+		return true
+	}
+	e.mu.Lock()
+	n := e.inlineNow + e.dropping
+	e.mu.Unlock()
+	if n == 0 {
+		return false
+	}
+	var buf [128]uintptr
+	pcs := callers(buf[:])
+	frames := runtime.CallersFrames(pcs)
+	for more := true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		if ours(f.Function, "runInline") || ours(f.Function, "dropOne") {
+			return true
+		}
+	}
+	return false
+}
+
+// callers returns the whole stack; buf is used if it is large enough.
+func callers(buf []uintptr) []uintptr {
+	for {
+		if n := runtime.Callers(2, buf); n < len(buf) {
+			return buf[:n]
+		}
+		buf = make([]uintptr, 4*len(buf))
+	}
+}
+
+// ours reports whether function is the method with this name of a type of this
+// package.
+func ours(function, method string) bool {
+	return strings.HasPrefix(function, pkgPath+".(*") && strings.HasSuffix(function, "."+method)
+}
+
+var pkgPath = reflect.TypeFor[Stats]().PkgPath()
+
+// workerHere returns the worker whose goroutine calls, or nil. That a goroutine
+// belongs to no pool is seen at the bottom of its stack, in about half a
+// microsecond; only for others the number of the goroutine is looked up.
+func (e *engine[T]) workerHere() *worker[T] {
+	var buf [128]uintptr
+	pcs := callers(buf[:])
+	bottom := len(pcs) - 2 // above runtime.goexit
+	if bottom < 0 || !ours(runtime.FuncForPC(pcs[bottom]-1).Name(), "main") {
+		return nil
+	}
+	id := goid()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, w := range e.workers {
+		if w.goid.Load() == id {
+			return w
+		}
+	}
+	return nil
+}
