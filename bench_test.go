@@ -59,3 +59,40 @@ func BenchmarkSubmit(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkNew is a pool of 100,000 workers, before its first task.
+func BenchmarkNew(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := New(WithWorkers(100_000))
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = p.Close()
+	}
+}
+
+// BenchmarkStats is a snapshot of a pool with parked workers.
+func BenchmarkStats(b *testing.B) {
+	for _, workers := range []int{2, 1000} {
+		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
+			p, _ := New(WithWorkers(workers))
+			defer p.Close()
+			var started sync.WaitGroup
+			release := make(chan struct{})
+			for range workers {
+				started.Add(1)
+				_ = p.Submit(context.Background(), func(context.Context) error {
+					started.Done()
+					<-release
+					return nil
+				})
+			}
+			started.Wait()
+			for b.Loop() {
+				p.Stats()
+			}
+			close(release)
+		})
+	}
+}

