@@ -58,8 +58,8 @@ type DeadlineError struct {
 	// A task that is just being started at the deadline may be counted as
 	// running and be handed back after all.
 	Unstarted int
-	// Running is how many tasks still ran, with their contexts cancelled, when
-	// the deadline was missed.
+	// Running is how many tasks still ran at the deadline, when their contexts
+	// were cancelled.
 	Running int
 	// Err is the cause: the context's error, or [context.DeadlineExceeded]
 	// under [DrainFor].

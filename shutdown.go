@@ -32,24 +32,30 @@ func (e *engine[T]) drain() {
 }
 
 // stop makes cause the reason why nothing more starts, unless there is one. It
-// reports whether this call did it.
-func (e *engine[T]) stop(cause, closeErr error) bool {
+// returns how many tasks ran then, before their contexts were cancelled, and
+// whether this call did it.
+func (e *engine[T]) stop(cause, closeErr error) (running int, did bool) {
 	e.mu.Lock()
 	if e.stopCause != nil || e.finished {
 		e.mu.Unlock()
-		return false
+		return 0, false
 	}
 	e.stopCause = cause
 	e.closeIntakeLocked(closeErr)
 	e.ctl.Or(ctlStop)
 	e.gate.Or(gateStop)
 	close(e.stopped)
+	running = e.inlineNow
+	for _, w := range e.workers {
+		_, r := w.progress()
+		running += int(r)
+	}
 	woken := e.takeAllLocked()
 	e.mu.Unlock()
 	e.cancel(cause)
 	signal(woken)
 	e.discard()
-	return true
+	return running, true
 }
 
 func (e *engine[T]) cause() error {
@@ -138,20 +144,23 @@ func (e *engine[T]) onDone(stop func() bool) {
 // miss turns a drain that took too long into an abort. It returns nil if the
 // drain was done after all.
 func (e *engine[T]) miss(err error) error {
-	e.stop(&stopError{ErrAborted, err}, ErrClosed)
-	s, over := e.Stats(), uint64(0)
+	running, did := e.stop(&stopError{ErrAborted, err}, ErrClosed)
+	s := e.Stats()
 	for range settleTries {
-		over = s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped
+		over := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped
 		if over+s.Unrun+s.Running == s.Accepted {
 			break
 		}
 		runtime.Gosched() // a job is being handed back, or accounted for
 		s = e.Stats()
 	}
-	if over == s.Accepted {
+	if !did {
+		running = int(s.Running)
+	}
+	d := &DeadlineError{Unstarted: int(s.Unrun + s.Queued), Running: running, Err: err}
+	if d.Unstarted == 0 && d.Running == 0 {
 		return nil
 	}
-	d := &DeadlineError{Unstarted: int(max(s.Accepted, over+s.Running) - over - s.Running), Running: int(s.Running), Err: err}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.missed == nil {
