@@ -568,3 +568,66 @@ func TestWaitThatOutlivesItsTask(t *testing.T) {
 		}
 	})
 }
+
+// A worker that claims several jobs wakes another one for them, also if those who
+// submitted them left that to a searcher, who had found nothing yet.
+func TestClaimWakesHelp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2))
+		for range 3000 { // lets workers claim many at a time
+			must(t, p.Submit(bg, func(context.Context) error { return nil }))
+		}
+		must(t, p.Wait(bg))
+		hold, g := make(gate), make(gate)
+		must(t, p.Submit(bg, hold.task))
+		synctest.Wait()
+		p.gate.Add(1) // somebody searches
+		must(t, p.Submit(bg, g.task))
+		var n atomic.Int64
+		for range 10 {
+			must(t, p.Submit(bg, func(context.Context) error { n.Add(1); return nil }))
+		}
+		p.gate.Add(^uint64(0)) // and is about to park
+		close(hold)
+		synctest.Wait()
+		if n.Load() != 10 {
+			t.Errorf("%d of 10 ran beside a free worker", n.Load())
+		}
+		close(g)
+		must(t, p.Close())
+	})
+}
+
+// C14, P11: a blocked submission is not overtaken for ever.
+func TestBlockedSubmitIsNotStarved(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	p := mustNew(t, WithWorkers(1), WithBuffer(1))
+	var turns int
+	var accepted atomic.Bool
+	var again Task
+	again = func(context.Context) error {
+		if turns++; turns == 30_000_000 {
+			t.Error("starved")
+			return nil
+		}
+		for !accepted.Load() && p.TrySubmit(again) == ErrFull && turns < 30_000_000 {
+			turns++
+		}
+		return nil
+	}
+	g := make(gate)
+	must(t, p.Submit(bg, g.task))
+	must(t, p.Submit(bg, again))
+	done := make(chan error)
+	go func() {
+		err := p.Submit(bg, func(context.Context) error { return nil })
+		accepted.Store(true)
+		done <- err
+	}()
+	for p.ctl.Load()&ctlRoom == 0 {
+		runtime.Gosched()
+	}
+	close(g)
+	must(t, <-done)
+	must(t, p.Close())
+}
