@@ -28,7 +28,7 @@ import (
 type engine[T any] struct {
 	config
 	handle func(context.Context, T) error
-	ring   *ring.Ring[T]
+	queue  atomic.Pointer[ring.Ring[T, note[T]]]
 	lanes  *span.Set
 	start  time.Time // of the monotonic clock that batches are measured with
 	base   context.Context
@@ -37,13 +37,17 @@ type engine[T any] struct {
 	_        [128]byte
 	gate     atomic.Uint64 // see park.go
 	_        [120]byte
-	ctl      atomic.Uint32 // ctlStop | ctlShed | ctlRoom
+	ctl      atomic.Uint32 // bits below
 	follows  atomic.Bool   // the size follows GOMAXPROCS
 	parallel atomic.Bool   // GOMAXPROCS was above 1 when last looked at
 	_        [112]byte
 	spin     spinState
 	_        [96]byte
 
+	sorter      sorter[T]     // see keyed.go and weight.go
+	bank        atomic.Int64  // see credit.go
+	counted     atomic.Uint64 // see paid
+	legacy      int           // tasks without credit that wait, guarded by mu
 	rejected    atomic.Uint64
 	insideWait  atomic.Int64     // tasks that are inside Wait
 	left        [ring.Tags]tally // see wait.go
@@ -65,6 +69,7 @@ type engine[T any] struct {
 	watchSeen   uint64           //
 	callers     [ring.Tags]int   // tasks that run on their submitter's goroutine
 	epochs      []epoch          // see wait.go
+	keyedWaits  []*sitting       // tasks with a key that are inside Wait
 	boundary    uint64           // accepted when the current epoch began
 	waiters     []*waiter        //
 	leftover    []T              // accepted, never started, not yet returned
@@ -85,9 +90,13 @@ type engine[T any] struct {
 
 // Bits of ctl.
 const (
-	ctlStop = 1 << iota // start nothing more
-	ctlShed             // there are more workers than places
-	ctlRoom             // a submitter waits for room and nobody is waking it
+	ctlStop    = 1 << iota // start nothing more
+	ctlShed                // there are more workers than places
+	ctlRoom                // a submitter waits for room and nobody is waking it
+	ctlCounted             // what waits is counted, see credit.go
+	ctlSorted              // claims go through the sorter
+	ctlKeyed               // there may be keyed tasks
+	ctlWeighs              // tasks are weighed
 )
 
 // batchMax is how many jobs a worker claims at most.
@@ -107,7 +116,7 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 		return fmt.Errorf("pool: WithContext: context is already done: %w", context.Cause(c.ctx))
 	}
 	e.config, e.handle = c, handle
-	e.ring = ring.New[T](c.buffer)
+	e.queue.Store(ring.New[T, note[T]](c.buffer))
 	e.lanes = span.NewSet(max(8, 4*runtime.GOMAXPROCS(0)))
 	e.start = time.Now()
 	e.stopped = make(chan struct{})
@@ -119,6 +128,11 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	e.follows.Store(c.sizing.perProc > 0)
 	e.parallel.Store(runtime.GOMAXPROCS(0) > 1)
 	e.gate.Store(uint64(e.target)*gateIdle | gateLook)
+	if e.sorter.capacity = e.capacity; e.capacity == 0 {
+		e.sorter.capacity = int64(e.target)
+	} else {
+		e.weighLocked()
+	}
 	e.errs.limit = c.maxErrors
 	e.epochs = append(make([]epoch, 0, ring.Tags), epoch{})
 	if c.ctx.Done() != nil {
@@ -129,6 +143,22 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	}
 	return nil
 }
+
+// renew gives the ring its slots.
+func (e *engine[T]) renew() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.renewLocked()
+}
+
+func (e *engine[T]) renewLocked() {
+	if r := e.ring(); r.IsRetired() {
+		e.queue.Store(r.Renew())
+	}
+}
+
+// ring is the queue. It is replaced, under e.mu, only while it is at rest.
+func (e *engine[T]) ring() *ring.Ring[T, note[T]] { return e.queue.Load() }
 
 // direct reports whether jobs are handed to a free worker, without a queue.
 func (e *engine[T]) direct() bool { return e.buffer == 0 }
@@ -144,17 +174,17 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 	if err := ctx.Err(); err != nil {
 		return e.reject(err)
 	}
-	if !e.direct() && e.ring.Push(v, false) == ring.OK {
+	if !e.direct() && e.ring().Push(v, nil, false) == ring.OK {
 		if e.needsLook(e.gate.Load()) {
 			e.pushed()
 		}
 		return nil
 	}
-	return e.submitSlow(ctx, v)
+	return e.submitSlow(ctx, v, nil)
 }
 
 func (e *engine[T]) trySubmit(v T) error {
-	switch e.push(v, false) {
+	switch e.push(v, nil, false) {
 	case ring.OK:
 		return nil
 	case ring.Closed:
@@ -165,16 +195,29 @@ func (e *engine[T]) trySubmit(v T) error {
 }
 
 // push puts v into the queue, or into the hands of a free worker, and sees to it
-// that somebody will take it.
-func (e *engine[T]) push(v T, holder bool) ring.Status {
+// that somebody will take it. n is nil for a job without key and weight. first
+// says that the caller waits for room and is the first to get it.
+func (e *engine[T]) push(v T, n *note[T], first bool) ring.Status {
 	if e.direct() {
-		return e.handOver(v)
+		return e.handOver(v, n, first)
 	}
-	s := e.ring.Push(v, holder)
-	if s == ring.OK && e.needsLook(e.gate.Load()) {
-		e.pushed()
+	for {
+		switch s := e.ring().Push(v, n, first); s {
+		case ring.OK:
+			if e.needsLook(e.gate.Load()) {
+				e.pushed()
+			}
+			return ring.OK
+		case ring.Broke:
+			if !e.refill() {
+				return ring.Full
+			}
+		case ring.Retired:
+			e.renew()
+		default:
+			return s
+		}
 	}
-	return s
 }
 
 func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
@@ -187,7 +230,7 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 	n := 0
 	for n < len(vs) {
 		if !e.direct() {
-			k, s := e.ring.PushAll(vs[n:], false)
+			k, s := e.ring().PushAll(vs[n:])
 			n += k
 			if k > 0 && e.needsLook(e.gate.Load()) {
 				e.pushed()
@@ -199,7 +242,7 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 		if err := ctx.Err(); err != nil {
 			return n, e.rejectAll(len(vs)-n, err)
 		}
-		if err := e.submitSlow(ctx, vs[n]); err != nil {
+		if err := e.submitSlow(ctx, vs[n], nil); err != nil {
 			return n, e.rejectAll(len(vs)-n-1, err)
 		}
 		n++
@@ -208,9 +251,9 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 }
 
 // submitSlow submits a job for which there was no room, or which has to be handed
-// over.
-func (e *engine[T]) submitSlow(ctx context.Context, v T) error {
-	switch e.push(v, false) {
+// over, or which has a key or a weight.
+func (e *engine[T]) submitSlow(ctx context.Context, v T, n *note[T]) error {
+	switch e.push(v, n, false) {
 	case ring.OK:
 		return nil
 	case ring.Closed:
@@ -221,24 +264,24 @@ func (e *engine[T]) submitSlow(ctx context.Context, v T) error {
 	case e.overflow == Reject:
 		return e.reject(ErrFull)
 	case e.overflow == DropOldest:
-		if e.dropUntil(v) {
+		if e.dropUntil(v, n) {
 			return nil
 		}
 		return e.reject(e.errClosed())
 	case inside:
 		// All places may be waiting for this very task: run its child here.
-		return e.runInside(w, v)
-	case e.overflow == CallerRuns:
+		return e.runInside(w, v, n)
+	case e.overflow == CallerRuns && n == nil:
 		return e.runOnCaller(ctx, v)
 	}
-	return e.await(ctx, v)
+	return e.await(ctx, v, n)
 }
 
 // dropUntil pushes v and drops the oldest jobs until there is room for it. It
 // reports whether v was accepted.
-func (e *engine[T]) dropUntil(v T) bool {
+func (e *engine[T]) dropUntil(v T, n *note[T]) bool {
 	for {
-		switch e.push(v, false) {
+		switch e.push(v, n, false) {
 		case ring.OK:
 			return true
 		case ring.Closed:
@@ -254,19 +297,22 @@ func (e *engine[T]) dropUntil(v T) bool {
 // newest of a claimed batch. It reports false if there is none either.
 func (e *engine[T]) dropOne() bool {
 	e.mu.Lock()
-	pos, n := e.ring.Claim(1)
+	pos, n := e.claimForOthersLocked(1)
 	if n == 0 {
-		pos, n = e.lanes.Steal(0, 1, e.ring.Claimed())
+		pos, n = e.lanes.Steal(0, 1, e.ring().Claimed())
 	}
 	if n == 0 || e.stopCause != nil {
 		if n > 0 {
-			v, _ := e.ring.Take(pos)
-			e.giveBackLocked(v)
+			v, _, _ := e.ring().Take(pos)
+			e.giveBackLocked(pos, v)
 		}
 		e.mu.Unlock()
 		return n > 0
 	}
-	v, tag := e.ring.Take(pos)
+	v, tag, _ := e.ring().Take(pos)
+	if e.paid(pos) {
+		e.bank.Add(1)
+	}
 	e.dropCount++
 	e.dropping++
 	e.accountLocked(tag, 1)
@@ -280,6 +326,14 @@ func (e *engine[T]) dropOne() bool {
 		f(v)
 	}
 	return true
+}
+
+// claimForOthersLocked claims tasks that the caller does not run.
+func (e *engine[T]) claimForOthersLocked(limit int) (pos uint64, n int) {
+	e.sorter.mu.Lock()
+	defer e.sorter.mu.Unlock()
+	e.sorter.blocked.Store(false)
+	return e.ring().ClaimAny(limit)
 }
 
 func (e *engine[T]) reject(err error) error {

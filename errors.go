@@ -17,6 +17,8 @@ var (
 	// ErrAborted is the cause with which [Pool.Abort] cancels the contexts of
 	// running tasks, and is returned to those who were blocked in the pool.
 	ErrAborted = errors.New("pool: aborted")
+	// ErrTooHeavy is returned by SubmitWeighted for a weight above the capacity.
+	ErrTooHeavy = errors.New("pool: task is heavier than the capacity")
 	// ErrNilTask is returned for a nil Task.
 	ErrNilTask = errors.New("pool: task is nil")
 	// ErrGoexit is the error of a task that ended its goroutine with

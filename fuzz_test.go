@@ -124,6 +124,7 @@ func (f *program) submit(ctx context.Context, depth int) {
 func (f *program) invariants(where string) {
 	e := &f.p.engine
 	s := f.p.Stats()
+	room := e.hasRoom()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	g := e.gate.Load()
@@ -133,7 +134,7 @@ func (f *program) invariants(where string) {
 	}
 	e.room.mu.Lock()
 	defer e.room.mu.Unlock()
-	if e.room.waking || e.room.first != nil && e.hasRoom() {
+	if e.room.waking || e.room.first != nil && room {
 		f.t.Fatalf("%s: waking %v blocked beside room\n%v", where, e.room.waking, f.log)
 	}
 	if idle > 0 && e.hasWork() && e.stopCause == nil {

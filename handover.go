@@ -6,11 +6,30 @@ import "github.com/headrace-go/pool/internal/ring"
 // park.go) and gives its job to the worker that it wakes or starts. The ring has no
 // slots then; it counts, and orders acceptance with closing.
 
-// handOver gives v to a free worker (WithBuffer(0)).
-func (e *engine[T]) handOver(v T) ring.Status {
-	if e.ring.IsClosed() {
+// handOver gives v to a free worker (WithBuffer(0)). first is as for push.
+func (e *engine[T]) handOver(v T, n *note[T], first bool) ring.Status {
+	if e.ring().IsClosed() {
 		return ring.Closed
 	}
+	if e.ctl.Load()&ctlWeighs == 0 {
+		return e.handTo(v, 0)
+	}
+	weight := int64(1)
+	if n != nil {
+		weight = n.weight
+	}
+	if !first && e.somebodyWaits() || !e.admitDirect(weight) {
+		return ring.Full
+	}
+	s := e.handTo(v, weight)
+	if s != ring.OK {
+		e.giveWeight(nil, weight)
+	}
+	return s
+}
+
+// handTo gives v to a free worker, which then holds the weight.
+func (e *engine[T]) handTo(v T, weight int64) ring.Status {
 	if !e.takeToken() {
 		if e.gate.Load()&gateLook != 0 {
 			e.watch()
@@ -20,10 +39,13 @@ func (e *engine[T]) handOver(v T) ring.Status {
 	s := ring.Closed
 	if !e.employ(func(w *worker[T]) {
 		var pos, tag uint64
-		if pos, tag, s = e.ring.Ticket(); s == ring.OK {
+		if pos, tag, s = e.ring().Ticket(); s == ring.OK {
 			w.given, w.handed, w.pos, w.tag = v, true, pos, tag
+			if weight > 0 {
+				e.giveWeight(w, weight)
+			}
 		}
-	}) && !e.ring.IsClosed() {
+	}) && !e.ring().IsClosed() {
 		return ring.Full
 	}
 	return s

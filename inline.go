@@ -15,7 +15,13 @@ import (
 
 // runInside runs the child of w's task inside of it. Wait need not know of it:
 // it ends before the task does.
-func (e *engine[T]) runInside(w *worker[T], v T) error {
+//
+// A job with a key or a weight is refused instead: its turn may come only after
+// this very task.
+func (e *engine[T]) runInside(w *worker[T], v T, n *note[T]) error {
+	if n != nil {
+		return e.reject(ErrFull)
+	}
 	return e.runInline(w.ctx, v, nil)
 }
 
@@ -47,7 +53,7 @@ func (e *engine[T]) runInline(ctx context.Context, v T, run *callerRun) error {
 	e.inlineRuns++
 	e.inlineNow++
 	if run != nil {
-		run.tag, run.age = e.ring.CurrentTag(), 2*e.ring.Accepted()
+		run.tag, run.age = e.ring().CurrentTag(), 2*e.ring().Accepted()
 		e.callers[run.tag]++
 	}
 	e.mu.Unlock()

@@ -21,6 +21,7 @@ type config struct {
 	hasN      bool
 	hasSizing bool
 	buffer    int
+	capacity  int64 // 0: the number of workers
 	overflow  Overflow
 	dropped   any // func(T)
 	shutdown  ShutdownMode

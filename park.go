@@ -90,7 +90,9 @@ func (e *engine[T]) pushed() {
 	case g >= gateStop:
 		e.discard()
 	case g&gateIdleMask != 0:
-		e.wakeOne()
+		if !e.sorter.blocked.Load() { // else who gives weight back wakes
+			e.wakeOne()
+		}
 	case g&gateLook != 0:
 		e.watch()
 	}
@@ -137,7 +139,9 @@ func (e *engine[T]) wakeMore() {
 	}
 }
 
-func (e *engine[T]) hasWork() bool { return e.ring.Ready() || !e.lanes.Empty() }
+func (e *engine[T]) hasWork() bool {
+	return (e.ring().Ready() || !e.lanes.Empty() || e.sorter.turns.Load() > 0) && !e.sorter.blocked.Load()
+}
 
 // employ turns a token into a worker, which gets the job in hand, if any. It
 // reports false if there was no place any more.
@@ -228,7 +232,7 @@ func (w *worker[T]) employed() bool {
 
 func (w *worker[T]) spin() bool {
 	e, s := w.e, &w.e.spin
-	if !e.parallel.Load() || e.direct() || e.ring.IsClosed() || !s.busy.CompareAndSwap(false, true) {
+	if !e.parallel.Load() || e.direct() || e.ring().IsClosed() || !s.busy.CompareAndSwap(false, true) {
 		return false
 	}
 	if s.skip > 0 {
@@ -300,6 +304,9 @@ func (w *worker[T]) park() bool {
 		w.lane = nil
 		w.shown.Store(nil)
 	}
+	if e.ctl.Load()&ctlWeighs != 0 && w.release() {
+		e.wakeMore()
+	}
 	procs := runtime.GOMAXPROCS(0)
 	if p := procs > 1; p != e.parallel.Load() {
 		e.parallel.Store(p)
@@ -364,7 +371,7 @@ func (e *engine[T]) watch() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.watchDelay = firstLook
-	e.watchSeen = e.ring.Claimed()
+	e.watchSeen = e.ring().Claimed()
 	e.setWatchLocked()
 }
 
@@ -391,9 +398,9 @@ func (e *engine[T]) look() {
 	// First let others set the timer, then see whether it is still needed: jobs
 	// may have come that found it set.
 	e.gate.Or(gateLook)
-	claimed := e.ring.Claimed()
+	claimed := e.ring().Claimed()
 	stuck := false
-	waiting := e.ring.Accepted() != claimed || e.ctl.Load()&ctlRoom != 0
+	waiting := e.ring().Accepted() != claimed || e.ctl.Load()&ctlRoom != 0
 	if waiting && e.gate.And(^uint64(gateLook))&gateLook != 0 {
 		stuck = claimed == e.watchSeen
 		if stuck {

@@ -102,6 +102,7 @@ func (w *worker[T]) forgetLocked() {
 		e.left[tag].gone += n
 		e.gone.finished += n
 	}
+	e.bank.Add(w.pocket.Swap(0))
 	e.gone.failed += w.failed.Load()
 	e.gone.panicked += w.panicked.Load()
 	e.gone.goexited += w.goexited.Load()
@@ -132,6 +133,10 @@ func (w *worker[T]) retire() {
 		w.lane = nil
 		w.shown.Store(nil)
 	}
+	w.putTurnLocked()
+	if e.ctl.Load()&ctlWeighs != 0 {
+		w.release()
+	}
 	before := e.unborn()
 	w.forgetLocked()
 	e.placesLocked(before)
@@ -143,6 +148,9 @@ func (e *engine[T]) resizeLocked(n int) {
 	before := e.unborn()
 	e.target = n
 	e.placesLocked(before)
+	if e.capacity == 0 {
+		e.setCapacityLocked(int64(n))
+	}
 }
 
 // Resize changes the number of workers to n, 1 <= n <= 1<<24, while the pool
@@ -179,11 +187,18 @@ func (e *engine[T]) placesFree() {
 	}
 }
 
-// lend gives w's place away while its task waits.
-func (e *engine[T]) lendLocked() {
+// lendLocked gives w's place away while its task waits, and the weight that it
+// holds, which it returns.
+func (e *engine[T]) lendLocked(w *worker[T]) (held int64) {
 	before := e.unborn()
 	e.lent++
 	e.placesLocked(before)
+	d := &e.sorter
+	d.mu.Lock()
+	held = w.held
+	d.releaseLocked(w)
+	d.mu.Unlock()
+	return held
 }
 
 // reclaim gets a place back. If ctx ends first it goes on without one, and the

@@ -74,6 +74,51 @@ func (p *Pool) SubmitBatch(ctx context.Context, tasks []Task) (n int, err error)
 	return p.submitBatch(ctx, tasks)
 }
 
+// SubmitKeyed is [Pool.Submit] for a task with a key: tasks with equal keys never
+// overlap, and start in the order of acceptance. A key costs nothing while none of
+// its tasks is queued or runs, and any number of keys may be used. [KeyOf] makes
+// a key from any comparable value.
+//
+// Under [Shared], [WorkStealing] and [Elastic] any worker runs the next task of a
+// key, and a slow or hot key delays no other. [PerWorker] binds a key to a worker,
+// whose other tasks wait behind it.
+//
+// A task that waits behind another one with its key takes up room in the queue, so a
+// key whose tasks come faster than they run fills it. Inside a task of the same
+// pool SubmitKeyed returns [ErrFull] when the queue is full: the new task can
+// neither run at once, before its turn, nor be waited for. It needs a queue, and
+// contradicts [DropOldest]; both are errors that say so.
+//
+// It backfires where only some tasks of a key matter: one key at a time is the
+// most there is of parallelism.
+func (p *Pool) SubmitKeyed(ctx context.Context, key uint64, task Task) error {
+	if task == nil {
+		return p.reject(ErrNilTask)
+	}
+	return p.submitKeyed(ctx, key, task)
+}
+
+// SubmitWeighted is [Pool.Submit] for a task that takes weight units of the pool's
+// capacity while it runs; Submit is SubmitWeighted of 1. The weights of the tasks
+// that run never add up to more than the capacity, which is the number of workers
+// unless [WithCapacity] says otherwise. Tasks are started in the order of acceptance: one that
+// does not fit keeps those behind it waiting, and so is not starved by lighter ones.
+//
+// A weight below 1 is an error, and one above the capacity [ErrTooHeavy], at once. A task that
+// was accepted before [Pool.Resize] made the capacity smaller than its weight runs
+// when nothing else does. Tasks that [CallerRuns] runs on their submitter's
+// goroutine are not weighed, and weighted ones wait for room instead. Inside a task of the same
+// pool SubmitWeighted returns [ErrFull] when the queue is full.
+//
+// It backfires for tiny tasks: from the first task of more than 1 on, workers take
+// tasks one at a time, under a lock.
+func (p *Pool) SubmitWeighted(ctx context.Context, weight int64, task Task) error {
+	if task == nil {
+		return p.reject(ErrNilTask)
+	}
+	return p.submitWeighted(ctx, weight, task)
+}
+
 // Leftover returns the tasks that were accepted and never started because the
 // pool was stopped, each exactly once: a second call returns those that came to
 // light since. After Done is closed it returns all that are left.

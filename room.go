@@ -144,7 +144,7 @@ func (e *engine[T]) roomMade() {
 }
 
 // await waits for room for v.
-func (e *engine[T]) await(ctx context.Context, v T) error {
+func (e *engine[T]) await(ctx context.Context, v T, n *note[T]) error {
 	r := &e.room
 	r.mu.Lock()
 	b := r.get()
@@ -156,7 +156,7 @@ func (e *engine[T]) await(ctx context.Context, v T) error {
 	}
 	holder := false
 	for {
-		if s := e.push(v, holder); s != ring.Full {
+		if s := e.push(v, n, holder || e.isFirst(b)); s != ring.Full {
 			e.leave(b, holder)
 			if s == ring.OK {
 				return nil
@@ -168,10 +168,7 @@ func (e *engine[T]) await(ctx context.Context, v T) error {
 		b.checks = false
 		again := !b.queued // it was woken and found no room
 		if again {
-			if b.missed++; b.missed == misses {
-				holder = true
-				e.ring.Reserve()
-			}
+			b.missed++
 			select {
 			case <-b.ready: // woken while it was trying
 			default:
@@ -184,8 +181,12 @@ func (e *engine[T]) await(ctx context.Context, v T) error {
 		if checks {
 			if w := e.workerHere(); w != nil {
 				e.leave(b, holder)
-				return e.runInside(w, v)
+				return e.runInside(w, v, n)
 			}
+		}
+		if again && b.missed == misses {
+			holder = true
+			e.reserve(true)
 		}
 		if again {
 			continue
@@ -207,7 +208,7 @@ func (e *engine[T]) await(ctx context.Context, v T) error {
 func (e *engine[T]) leave(b *blocked, holder bool) {
 	r := &e.room
 	if holder {
-		e.ring.Release()
+		e.reserve(false)
 	}
 	r.mu.Lock()
 	if b.queued {
@@ -221,17 +222,50 @@ func (e *engine[T]) leave(b *blocked, holder bool) {
 	}
 	r.put(b)
 	e.announceLocked()
-	if r.first != nil && e.hasRoom() {
-		e.wakeSubmitterLocked()
-	}
+	others := r.first != nil
 	r.mu.Unlock()
+	if others && e.hasRoom() {
+		e.roomMade()
+	}
+}
+
+// reserve keeps all but the caller out of the ring, or ends that. The ring is not
+// replaced meanwhile.
+func (e *engine[T]) reserve(on bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if on {
+		e.ring().Reserve()
+	} else {
+		e.ring().Release()
+	}
+}
+
+// isFirst reports whether b is the first in a queue that nobody may overtake.
+func (e *engine[T]) isFirst(b *blocked) bool {
+	if !e.direct() || e.ctl.Load()&ctlWeighs == 0 {
+		return false
+	}
+	e.room.mu.Lock()
+	defer e.room.mu.Unlock()
+	return !b.queued || e.room.first == b
+}
+
+// somebodyWaits reports whether a submitter is blocked.
+func (e *engine[T]) somebodyWaits() bool {
+	e.room.mu.Lock()
+	defer e.room.mu.Unlock()
+	return e.room.first != nil || e.room.waking
 }
 
 func (e *engine[T]) hasRoom() bool {
 	if e.direct() {
 		return e.gate.Load()&gateIdleMask != 0
 	}
-	return e.ring.Room()
+	if e.ctl.Load()&ctlCounted != 0 && e.ring().Credit() == 0 && e.bank.Load() <= 0 && !e.gather() {
+		return false
+	}
+	return e.ring().Room()
 }
 
 // errBlocked is what a submitter gets that was blocked when the pool closed: the

@@ -19,7 +19,7 @@ import (
 func (e *engine[T]) closeIntakeLocked(err error) {
 	if e.closeErr == nil {
 		e.closeErr = err
-		e.ring.Close()
+		e.ring().Close()
 		e.refuseSubmitters()
 	}
 }
@@ -69,34 +69,39 @@ func (e *engine[T]) cause() error {
 func (e *engine[T]) discard() {
 	e.mu.Lock()
 	for {
-		pos, n := e.ring.Claim(batchMax)
+		pos, n := e.claimForOthersLocked(batchMax)
 		if n == 0 {
-			if pos, n = e.lanes.Steal(0, batchMax, e.ring.Claimed()); n == 0 {
+			if pos, n = e.lanes.Steal(0, batchMax, e.ring().Claimed()); n == 0 {
 				break
 			}
 		}
 		for i := range n {
-			v, _ := e.ring.Take(pos + uint64(i))
-			e.giveBackLocked(v)
+			if v, _, ok := e.ring().Take(pos + uint64(i)); ok {
+				e.giveBackLocked(pos+uint64(i), v)
+			}
 		}
 	}
+	e.discardStrandsLocked()
 	e.settle()
 }
 
-func (e *engine[T]) giveBackLocked(v T) {
+func (e *engine[T]) giveBackLocked(pos uint64, v T) {
+	if e.paid(pos) {
+		e.bank.Add(1)
+	}
 	e.leftover = append(e.leftover, v)
 	e.unrun++
 }
 
-func (e *engine[T]) giveBack(v T) {
+func (e *engine[T]) giveBack(pos uint64, v T) {
 	e.mu.Lock()
-	e.giveBackLocked(v)
+	e.giveBackLocked(pos, v)
 	e.mu.Unlock()
 }
 
 // endedLocked reports whether there is nothing left to take, for ever.
 func (e *engine[T]) endedLocked() bool {
-	return e.closeErr != nil && e.ring.Drained() && e.lanes.Empty()
+	return e.closeErr != nil && e.ring().Drained() && e.lanes.Empty() && e.sorter.turns.Load() == 0
 }
 
 // settle wakes parked workers that have to end and, when the last has gone, ends

@@ -75,9 +75,9 @@ func (e *engine[T]) Stats() Stats {
 	if bad := s.Failed + s.Panicked + s.Goexited; ended > bad {
 		s.Completed = ended - bad
 	}
-	accepted := e.ring.Accepted()
+	accepted := e.ring().Accepted()
 	s.Accepted = accepted + e.inlineRuns
-	s.Queued = accepted - min(accepted, e.ring.Claimed()) + uint64(e.lanes.Len())
+	s.Queued = e.queuedLocked(accepted)
 	s.Completed = max(s.Completed, e.last.Completed)
 	s.Failed = max(s.Failed, e.last.Failed)
 	s.Panicked = max(s.Panicked, e.last.Panicked)
@@ -88,6 +88,14 @@ func (e *engine[T]) Stats() Stats {
 		e.placesFree()
 	}
 	return s
+}
+
+// queuedLocked returns how many jobs were accepted and have not started.
+func (e *engine[T]) queuedLocked(accepted uint64) uint64 {
+	if e.ctl.Load()&ctlCounted != 0 {
+		return uint64(max(0, e.buffer-e.creditLocked()))
+	}
+	return accepted - min(accepted, e.ring().Claimed()) + uint64(e.lanes.Len())
 }
 
 // progress returns how many jobs the worker has finished and whether it runs one.

@@ -38,5 +38,15 @@ func (p *Typed[T]) SubmitBatch(ctx context.Context, jobs []T) (n int, err error)
 	return p.submitBatch(ctx, jobs)
 }
 
+// SubmitKeyed is [Pool.SubmitKeyed] for a job.
+func (p *Typed[T]) SubmitKeyed(ctx context.Context, key uint64, job T) error {
+	return p.submitKeyed(ctx, key, job)
+}
+
+// SubmitWeighted is [Pool.SubmitWeighted] for a job.
+func (p *Typed[T]) SubmitWeighted(ctx context.Context, weight int64, job T) error {
+	return p.submitWeighted(ctx, weight, job)
+}
+
 // Leftover is [Pool.Leftover] for jobs.
 func (p *Typed[T]) Leftover() []T { return p.takeLeftover() }

@@ -27,7 +27,7 @@ import (
 // So such a task waits until all that is unfinished are itself and older tasks
 // that are inside Wait: a parent waits for its child that waits for a grandchild,
 // and never the other way round. Waits go from older to younger tasks only, so
-// there is no cycle.
+// there is no cycle. What is deferred behind a task's key counts as the task does.
 
 const watchBit = 1 << 63
 
@@ -62,6 +62,9 @@ type sitting struct {
 	waits int
 	lent  bool // its worker's place
 	at    *atomic.Pointer[sitting]
+
+	held   int64                   // weight that its worker gave away
+	behind func(*[ring.Tags]int64) // tasks behind its key, nil without one
 }
 
 // totals are outcomes of jobs.
@@ -77,7 +80,8 @@ type totals struct{ finished, failed, panicked, goexited uint64 }
 // The end of each of those tasks synchronizes before the return of nil.
 //
 // Wait may be called inside a task with the context that the task was given. The
-// task itself, and tasks accepted before it that are themselves inside Wait, are not waited for,
+// task itself, tasks accepted before it that are themselves inside Wait, and tasks
+// that have to wait for one of these because they have its key, are not waited for,
 // and the worker's place is lent to another worker meanwhile, so it completes
 // with one worker too. If ctx ends such a Wait, one task more than there are
 // workers may run for a moment.
@@ -128,6 +132,9 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 	e.mu.Unlock()
 	if reclaims {
 		e.reclaim(ctx)
+		if e.ctl.Load()&ctlWeighs != 0 {
+			seat.(*worker[T]).regain(ctx, max(1, wt.sit.held))
+		}
 	}
 	return err
 }
@@ -143,6 +150,9 @@ func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool) {
 			return false // its task has ended
 		}
 		sit.tag, sit.age, sit.lent, sit.at = markTag(m), 2*s.flushBegun(m)+1, true, &s.sit
+		if s.strand != nil {
+			sit.behind = s.strand.behind
+		}
 	case *callerRun:
 		if s.ended {
 			return false
@@ -163,11 +173,19 @@ func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool) {
 	i, _ := slices.BinarySearch(*in, sit.age)
 	*in = slices.Insert(*in, i, sit.age)
 	e.insideWait.Add(1)
+	if sit.behind != nil {
+		e.insideWait.Add(keyedWait)
+		e.keyedWaits = append(e.keyedWaits, sit)
+	}
 	if sit.lent {
-		e.lendLocked()
+		sit.held = e.lendLocked(seat.(*worker[T]))
 	}
 	return sit.lent
 }
+
+// keyedWait is what a keyed task adds to insideWait: with one of them inside Wait
+// every change counts, because tasks behind it may be left out too.
+const keyedWait = 1 << 40
 
 // leaveLocked ends a Wait. It reports whether its worker's place has to be got
 // back.
@@ -188,6 +206,11 @@ func (e *engine[T]) standUpLocked(sit *sitting) {
 	i, _ := slices.BinarySearch(*in, sit.age)
 	*in = slices.Delete(*in, i, i+1)
 	e.insideWait.Add(-1)
+	if sit.behind != nil {
+		e.insideWait.Add(-keyedWait)
+		i := slices.Index(e.keyedWaits, sit)
+		e.keyedWaits = slices.Delete(e.keyedWaits, i, i+1)
+	}
 	sit.at.Store(nil)
 	sit.at = nil
 }
@@ -234,7 +257,7 @@ func (e *engine[T]) endEpochLocked() uint64 {
 	cur := &e.epochs[len(e.epochs)-1]
 	serial := cur.serial
 	if next, ok := e.freeTagLocked(); ok {
-		accepted := e.ring.Advance(next)
+		accepted := e.ring().Advance(next)
 		cur.ended = true
 		e.left[cur.tag].left.Add(int64(accepted - e.boundary))
 		e.boundary = accepted
@@ -286,17 +309,21 @@ func (e *engine[T]) accountLocked(tag, n uint64) {
 // tallied counts n finished jobs of an epoch that is waited for.
 func (e *engine[T]) tallied(tag, n uint64) {
 	if e.left[tag].left.Add(-int64(n)) <= e.insideWait.Load() {
-		e.mu.Lock()
-		e.evaluateLocked()
-		e.mu.Unlock()
+		e.evaluate()
 	}
+}
+
+func (e *engine[T]) evaluate() {
+	e.mu.Lock()
+	e.evaluateLocked()
+	e.mu.Unlock()
 }
 
 // unfinishedLocked returns how many jobs of an epoch are unfinished.
 func (e *engine[T]) unfinishedLocked(ep epoch) int64 {
 	n := e.left[ep.tag].left.Load() + int64(e.callers[ep.tag])
 	if !ep.ended {
-		n += int64(e.ring.Accepted() - e.boundary)
+		n += int64(e.ring().Accepted() - e.boundary)
 	}
 	return n
 }
@@ -332,6 +359,14 @@ func (e *engine[T]) evaluateLocked() {
 }
 
 func (e *engine[T]) reachedLocked(wt *waiter) bool {
+	var behind [ring.Tags]int64
+	if wt.sit != nil && wt.sit.at != nil {
+		for _, s := range e.keyedWaits {
+			if s.age <= wt.sit.age {
+				s.behind(&behind)
+			}
+		}
+	}
 	for _, ep := range e.epochs {
 		if ep.serial > wt.serial {
 			break
@@ -341,6 +376,7 @@ func (e *engine[T]) reachedLocked(wt *waiter) bool {
 			older, _ := slices.BinarySearch(e.left[ep.tag].inside, wt.sit.age+1)
 			n -= int64(older)
 		}
+		n -= behind[ep.tag]
 		if n > 0 {
 			return false
 		}

@@ -41,11 +41,19 @@ type worker[T any] struct {
 	carry     error  // failure of the task that ended the goroutine before
 	clock     time.Duration
 
-	handed    bool // given is to be run (WithBuffer(0))
-	given     T
-	index     int  // in e.workers, guarded by e.mu
-	seed      int  // where to look first for something to steal
-	dismissed bool // to end instead of being woken, set under e.mu
+	handed bool // given is to be run (WithBuffer(0))
+	given  T    // the next job, if it is not in the ring
+
+	pocket      atomic.Int64 // see credit.go
+	held        int64        // see weight.go, guarded by sorter.mu
+	strand      *strand[T]   // of the job that runs, or has ended
+	turn        *strand[T]   // whose jobs come next
+	turns       int          // jobs of it that were run
+	idle        []*strand[T] // that may be forgotten
+	strandFirst bool         // ready strands and the ring take turns
+	index       int          // in e.workers, guarded by e.mu
+	seed        int          // where to look first for something to steal
+	dismissed   bool         // to end instead of being woken, set under e.mu
 
 	goid     atomic.Uint64
 	sit      atomic.Pointer[sitting]   // of the running task, written under e.mu
@@ -161,6 +169,9 @@ func (w *worker[T]) next() bool {
 	if e.direct() {
 		return w.awaitHandOver()
 	}
+	if w.turn != nil && w.beginTurn() {
+		return true
+	}
 	if w.searching { // it has just been started
 		if !w.employed() && !w.search() {
 			return false
@@ -204,37 +215,48 @@ func (w *worker[T]) searchStopped() bool {
 // claim takes up to limit jobs from the queue.
 func (w *worker[T]) claim() bool {
 	e := w.e
-	if e.ctl.Load()&ctlStop != 0 {
+	c := e.ctl.Load()
+	if c&ctlStop != 0 {
 		return false
 	}
 	limit := w.limit
-	if limit > 1 && !w.haveLane() {
+	if c&ctlWeighs != 0 || limit > 1 && !w.haveLane() {
 		limit = 1
 	}
 	// What others have claimed is older than what is in the queue. Under load
 	// nobody runs dry and steals, so look now and then whether it is stuck
 	// behind a long task, or has no owner any more.
-	if w.looked++; w.looked >= w.limit {
+	if w.looked++; w.looked >= w.limit && c&ctlWeighs == 0 {
 		w.looked = 0
-		if pos, n := e.lanes.StealStuck(limit, e.ring.Claimed()); n > 0 {
+		if pos, n := e.lanes.StealStuck(limit, e.ring().Claimed()); n > 0 {
 			return w.hold(pos, n)
 		}
 	}
-	pos, n := e.ring.Claim(limit)
+	if c&ctlSorted != 0 {
+		return w.claimSorted(limit)
+	}
+	pos, n := e.ring().Claim(limit)
 	return w.hold(pos, n)
 }
 
 // steal takes jobs that another worker has claimed and not begun.
 func (w *worker[T]) steal() bool {
 	e := w.e
-	if e.lanes.Empty() || e.ctl.Load()&ctlStop != 0 {
+	c := e.ctl.Load()
+	if e.lanes.Empty() || c&ctlStop != 0 {
 		return false
 	}
 	limit := batchMax
-	if !w.haveLane() {
+	if c&ctlWeighs != 0 || !w.haveLane() {
 		limit = 1
 	}
-	pos, n := e.lanes.Steal(w.seed, limit, e.ring.Claimed())
+	if c&ctlWeighs != 0 && !w.admitted() {
+		return false
+	}
+	pos, n := e.lanes.Steal(w.seed, limit, e.ring().Claimed())
+	if n == 0 && c&ctlWeighs != 0 && w.release() {
+		e.wakeMore()
+	}
 	return w.hold(pos, n)
 }
 
@@ -254,7 +276,7 @@ func (w *worker[T]) hold(pos uint64, n int) bool {
 		return false
 	}
 	w.pos, w.end, w.single = pos, pos, n == 1
-	w.tag = w.e.ring.Tag(pos)
+	w.tag = w.e.ring().Tag(pos)
 	w.mark.Store(markOf(pos, w.tag, n == 1))
 	if n > 1 {
 		w.lane.Put(pos, n)
@@ -333,14 +355,15 @@ func (w *worker[T]) flow(err error) {
 // batch runs what is in hand until it is done, taken by others, or the pool stops.
 func (w *worker[T]) batch() {
 	e := w.e
-	if w.handed {
-		if e.ctl.Load()&ctlStop != 0 {
-			e.giveBack(w.unhand())
-			return
-		}
-		v := w.unhand()
-		w.end = w.pos + 1
-		w.exec(v)
+	switch {
+	case w.turn != nil:
+		w.runTurn()
+		return
+	case w.strand != nil && w.follow(): // its job panicked, or ended the goroutine
+		return
+	case w.handed:
+		w.handed = false
+		w.runGiven()
 		return
 	}
 	if w.single {
@@ -348,17 +371,13 @@ func (w *worker[T]) batch() {
 			return
 		}
 		w.single = false
-		v, _ := e.ring.Take(w.pos)
-		w.end = w.pos + 1
-		switch c := e.ctl.Load(); {
-		case c&ctlStop != 0:
-			w.end = w.pos
-			e.giveBack(v)
-			return
-		case c&ctlRoom != 0:
-			e.roomMade()
+		if v, ok := w.take(w.pos); ok {
+			w.given = v
+			w.runGiven()
+			if w.strand != nil {
+				w.follow()
+			}
 		}
-		w.exec(v)
 		return
 	}
 	if w.lane == nil {
@@ -369,13 +388,14 @@ func (w *worker[T]) batch() {
 		if !ok {
 			return
 		}
-		v, tag := e.ring.Take(pos)
-		if tag != w.tag {
-			w.retag(pos, tag)
-		}
 		w.end = pos + 1
-		if e.ctl.Load()&ctlRoom != 0 {
-			e.roomMade()
+		v, ok := w.take(pos)
+		if !ok {
+			w.retag(pos, pos+1, w.tag)
+			continue
+		}
+		if c := e.ctl.Load(); c&(ctlRoom|ctlCounted) != 0 {
+			w.starts(pos)
 		}
 		if err := e.handle(w.ctx, v); err != nil {
 			w.fail(err)
@@ -383,7 +403,45 @@ func (w *worker[T]) batch() {
 		if w.sit.Load() != nil {
 			w.outlived()
 		}
+		if w.strand != nil && w.follow() {
+			return
+		}
 	}
+}
+
+// take takes the claimed job at pos out of the ring. It reports false if pos is a
+// gap: its job was deferred.
+func (w *worker[T]) take(pos uint64) (v T, ok bool) {
+	r := w.e.ring()
+	special, ok := r.Look(pos)
+	if !ok {
+		return v, false
+	}
+	if special {
+		w.strand = r.Record(pos).strand
+	}
+	v, tag, _ := r.Take(pos)
+	if tag != w.tag {
+		w.retag(pos, pos, tag)
+	}
+	return v, true
+}
+
+// runGiven runs the job in hand, unless the pool has stopped.
+func (w *worker[T]) runGiven() {
+	var zero T
+	v := w.given
+	w.given = zero
+	switch c := w.e.ctl.Load(); {
+	case c&ctlStop != 0:
+		w.strand = nil
+		w.e.giveBack(w.pos, v)
+		return
+	case c&(ctlRoom|ctlCounted) != 0:
+		w.starts(w.pos)
+	}
+	w.end = w.pos + 1
+	w.exec(v)
 }
 
 // putBack puts the job in hand where others can take it, if w has to end.
@@ -397,13 +455,6 @@ func (w *worker[T]) putBack() bool {
 	w.lane.Put(w.pos, 1)
 	w.single = false
 	return true
-}
-
-// unhand takes the job that was handed over out of the worker.
-func (w *worker[T]) unhand() (v T) {
-	var zero T
-	v, w.given, w.handed = w.given, zero, false
-	return v
 }
 
 func (w *worker[T]) exec(v T) {
@@ -430,17 +481,20 @@ func (w *worker[T]) report(err error) {
 	}
 }
 
-// retag accounts for the jobs before pos: those from pos on have another tag.
-func (w *worker[T]) retag(pos, tag uint64) {
+// retag accounts for the jobs before end: from pos on they have another tag, or
+// there was a gap.
+func (w *worker[T]) retag(end, pos, tag uint64) {
 	old := w.mark.Swap(markOf(pos, tag, false))
 	w.tag = tag
-	w.tally(old, pos)
+	w.tally(old, end)
 }
 
 // flush accounts for the batch.
 func (w *worker[T]) flush() {
 	w.tally(w.mark.Swap(0), w.end)
-	w.measure()
+	if w.turn == nil { // else what follows is measured with it
+		w.measure()
+	}
 }
 
 func (w *worker[T]) tally(m, end uint64) {

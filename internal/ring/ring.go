@@ -2,7 +2,7 @@
 // claim several elements at once and release each slot when they take its value.
 //
 // The layout is D. Vyukov's bounded MPMC queue: every slot carries a sequence
-// word that says whose turn it is. Three things are added.
+// word that says whose turn it is. These things are added.
 //
 // Claim and Take are apart. Claim moves head over n published slots with one
 // compare-and-swap and from then on the claimer owns those positions; the values
@@ -16,14 +16,27 @@
 // for the check. Advance changes a small tag in it, which every later element
 // carries: the elements accepted before and after are told apart exactly.
 //
+// The tail word may also hold credit. Once Count was called, each push spends one
+// unit and fails without one, so that a bound can be shared with elements that
+// wait elsewhere, and still be exact: credit is granted and revoked on the very
+// word that a push changes.
+//
+// An element may be special: it has a record of type M beside it, and only those
+// claim it who ask for such elements. The records are allocated with the first
+// one.
+//
+// A ring at rest can be retired, which gives its slots back to the collector; the
+// next push finds that out and has it renewed. It goes on at the same position.
+//
 // Who owns a slot is told by its sequence word alone:
 //
-//	pos<<tagBits+1              free, the producer that wins position pos fills it
-//	pos<<tagBits+1 | tag<<1 | 1 full, the consumer that claims pos empties it
+//	pos<<5                                 free, the producer that wins pos fills it
+//	pos<<5 | special<<4 | tag<<1 | 1       full, the consumer that claims pos empties it
 //
 // A producer owns the slot between its compare-and-swap of tail and its store of
 // the full word; a consumer owns it between its claim and its store of the free
-// word for pos+size. Positions have 59 bits and never wrap in practice.
+// word for pos+size. Positions have 52 bits: a hundred million pushes a second
+// use them up in more than a year.
 package ring
 
 import (
@@ -36,10 +49,21 @@ const (
 	// Tags is the number of distinct tags.
 	Tags = 1 << tagBits
 
-	tagShift = 59
-	posMask  = 1<<tagShift - 1
 	closed   = 1 << 63
 	reserved = 1 << 62
+	retired  = 1 << 61
+
+	tagShift    = 58
+	creditShift = 52
+	creditOne   = 1 << creditShift
+	creditMask  = 63 << creditShift // all ones: nobody counts
+	posMask     = 1<<creditShift - 1
+
+	seqShift   = tagBits + 2
+	seqSpecial = 1 << (tagBits + 1)
+
+	// MaxCredit is how much credit a ring holds at most.
+	MaxCredit = 62
 
 	// MaxSize is the largest number of slots.
 	MaxSize = 1 << 26
@@ -50,9 +74,11 @@ type Status uint8
 
 // The outcomes of a push.
 const (
-	OK     Status = iota // the element is in the ring
-	Full                 // no slot is free, or the ring is reserved for another
-	Closed               // the ring takes no more elements
+	OK      Status = iota // the element is in the ring
+	Full                  // no slot is free, or the ring is reserved for another
+	Closed                // the ring takes no more elements
+	Broke                 // the ring has no credit left
+	Retired               // the ring has no slots: it has to be renewed
 )
 
 type slot[T any] struct {
@@ -65,68 +91,112 @@ type slot[T any] struct {
 // tail and head stand 128 bytes apart from everything else: 64-byte lines are
 // fetched in pairs. The slots are not padded, because a batch reads them in
 // line order.
-type Ring[T any] struct {
-	_     [128]byte
-	tail  atomic.Uint64 // closed | reserved | tag | position of the next push
-	_     [120]byte
-	head  atomic.Uint64 // position of the next claim
-	_     [120]byte
-	slots []slot[T]
-	size  uint64
-	mask  uint64 // size-1 when size is a power of two, else 0
+type Ring[T, M any] struct {
+	_       [128]byte
+	tail    atomic.Uint64 // flags | tag | credit | position of the next push
+	_       [120]byte
+	head    atomic.Uint64 // position of the next claim
+	_       [120]byte
+	slots   []slot[T] // nil when size is 0, or the ring is retired
+	size    uint64
+	mask    uint64 // size-1 when size is a power of two, else 0
+	records atomic.Pointer[[]M]
 }
 
 // New returns a ring of exactly size slots, 0 <= size <= MaxSize. A ring without
 // slots only counts: see Ticket.
-func New[T any](size int) *Ring[T] {
+func New[T, M any](size int) *Ring[T, M] {
+	return NewRetired[T, M](size).Renew()
+}
+
+// NewRetired returns a ring that allocates nothing until it is renewed.
+func NewRetired[T, M any](size int) *Ring[T, M] {
 	if size < 0 || size > MaxSize {
 		panic(fmt.Sprintf("ring: size %d out of range", size))
 	}
-	r := &Ring[T]{slots: make([]slot[T], size), size: uint64(size)}
+	r := &Ring[T, M]{size: uint64(size)}
 	if size > 0 && size&(size-1) == 0 {
 		r.mask = uint64(size - 1)
 	}
-	r.preset(0)
+	r.tail.Store(creditMask | retired)
 	return r
 }
 
-// preset makes pos the next position of an empty ring.
-func (r *Ring[T]) preset(pos uint64) {
-	r.tail.Store(pos)
+// Renew returns a ring with slots that goes on where the retired ring r ended.
+// Nobody else may change r meanwhile.
+func (r *Ring[T, M]) Renew() *Ring[T, M] {
+	n := r.copy()
+	if r.size > 0 {
+		n.slots = make([]slot[T], r.size)
+	}
+	n.preset(r.tail.Load() &^ retired)
+	return n
+}
+
+// Retire ends the use of a ring from which every element was taken. It returns a
+// ring without slots to put in its place, or nil if the ring is in use, reserved
+// or closed. Nobody may hold a claim.
+func (r *Ring[T, M]) Retire() *Ring[T, M] {
+	t := r.tail.Load()
+	if t >= retired || t&posMask != r.head.Load() || !r.tail.CompareAndSwap(t, t|retired) {
+		return nil
+	}
+	n := r.copy()
+	n.tail.Store(t | retired)
+	n.head.Store(t & posMask)
+	return n
+}
+
+func (r *Ring[T, M]) copy() *Ring[T, M] { return &Ring[T, M]{size: r.size, mask: r.mask} }
+
+// preset makes tail the state of an empty ring.
+func (r *Ring[T, M]) preset(tail uint64) {
+	pos := tail & posMask
+	r.tail.Store(tail)
 	r.head.Store(pos)
 	for i := range r.size {
 		r.at(pos + i).seq.Store(free(pos + i))
 	}
 }
 
-func free(pos uint64) uint64 { return pos << (tagBits + 1) }
+func free(pos uint64) uint64 { return pos << seqShift }
 
-func (r *Ring[T]) at(pos uint64) *slot[T] {
+func (r *Ring[T, M]) index(pos uint64) uint64 {
 	if r.mask != 0 {
-		return &r.slots[pos&r.mask]
+		return pos & r.mask
 	}
-	return &r.slots[pos%r.size]
+	return pos % r.size
 }
 
+func (r *Ring[T, M]) at(pos uint64) *slot[T] { return &r.slots[r.index(pos)] }
+
 // Push appends v. holder says that the caller is the one for whom the ring was
-// reserved.
-func (r *Ring[T]) Push(v T, holder bool) Status {
+// reserved. With a record m the element is special.
+func (r *Ring[T, M]) Push(v T, m *M, holder bool) Status {
 	for {
 		t := r.tail.Load()
-		if t >= reserved {
-			if t >= closed {
-				return Closed
-			}
-			if !holder {
-				return Full
+		if t >= retired {
+			if s := refused(t, holder); s != OK {
+				return s
 			}
 		}
-		pos := t & posMask
+		pos, next := t&posMask, t+1
+		if t&creditMask != creditMask {
+			if t&creditMask == 0 {
+				return Broke
+			}
+			next -= creditOne
+		}
 		s := r.at(pos)
 		if s.seq.Load() == free(pos) {
-			if r.tail.CompareAndSwap(t, t+1) {
+			if r.tail.CompareAndSwap(t, next) {
 				s.val = v
-				s.seq.Store(free(pos) | tagOf(t)<<1 | 1)
+				seq := free(pos) | tagOf(t)<<1 | 1
+				if m != nil {
+					*r.record(pos) = *m
+					seq |= seqSpecial
+				}
+				s.seq.Store(seq)
 				return OK
 			}
 		} else if r.tail.Load() == t {
@@ -135,21 +205,36 @@ func (r *Ring[T]) Push(v T, holder bool) Status {
 	}
 }
 
+// refused tells why a push fails in a state with a flag, or OK if it does not.
+func refused(t uint64, holder bool) Status {
+	switch {
+	case t >= closed:
+		return Closed
+	case t&retired != 0:
+		return Retired
+	case !holder:
+		return Full
+	}
+	return OK
+}
+
 // PushAll appends a prefix of vs, as long as there is room for, with one
 // compare-and-swap, and returns its length.
-func (r *Ring[T]) PushAll(vs []T, holder bool) (int, Status) {
+func (r *Ring[T, M]) PushAll(vs []T) (int, Status) {
 	for {
 		t := r.tail.Load()
-		if t >= reserved {
-			if t >= closed {
-				return 0, Closed
-			}
-			if !holder {
-				return 0, Full
-			}
+		if t >= retired {
+			return 0, refused(t, false)
 		}
-		pos, n := t&posMask, uint64(0)
-		for n < uint64(len(vs)) && r.at(pos+n).seq.Load() == free(pos+n) {
+		pos, n, most := t&posMask, uint64(0), uint64(len(vs))
+		counts := t&creditMask != creditMask
+		if counts {
+			if t&creditMask == 0 {
+				return 0, Broke
+			}
+			most = min(most, t&creditMask>>creditShift)
+		}
+		for n < most && r.at(pos+n).seq.Load() == free(pos+n) {
 			n++
 		}
 		if n == 0 {
@@ -158,7 +243,11 @@ func (r *Ring[T]) PushAll(vs []T, holder bool) (int, Status) {
 			}
 			continue
 		}
-		if r.tail.CompareAndSwap(t, t+n) {
+		next := t + n
+		if counts {
+			next -= n * creditOne
+		}
+		if r.tail.CompareAndSwap(t, next) {
 			for i := range n {
 				s := r.at(pos + i)
 				s.val = vs[i]
@@ -171,7 +260,7 @@ func (r *Ring[T]) PushAll(vs []T, holder bool) (int, Status) {
 
 // Ticket counts an element that takes no slot and returns its position and tag.
 // It is for rings of size 0, whose elements are handed over elsewhere.
-func (r *Ring[T]) Ticket() (pos, tag uint64, s Status) {
+func (r *Ring[T, M]) Ticket() (pos, tag uint64, s Status) {
 	for {
 		t := r.tail.Load()
 		if t >= closed {
@@ -186,15 +275,24 @@ func (r *Ring[T]) Ticket() (pos, tag uint64, s Status) {
 
 // Claim takes possession of up to limit published elements, the oldest ones, and
 // returns the first position and how many. The caller, or whoever it hands a
-// position to, must Take each.
-func (r *Ring[T]) Claim(limit int) (pos uint64, n int) {
-	if r.size == 0 {
+// position to, must Take each. It stops at a special element.
+func (r *Ring[T, M]) Claim(limit int) (pos uint64, n int) { return r.claim(limit, seqSpecial) }
+
+// ClaimAny is Claim for special elements too. No two calls may overlap.
+func (r *Ring[T, M]) ClaimAny(limit int) (pos uint64, n int) { return r.claim(limit, 0) }
+
+func (r *Ring[T, M]) claim(limit int, stop uint64) (pos uint64, n int) {
+	if r.slots == nil {
 		return 0, 0
 	}
 	for {
 		h := r.head.Load()
 		n := 0
-		for n < limit && r.full(h+uint64(n)) {
+		for n < limit {
+			p := h + uint64(n)
+			if seq := r.at(p).seq.Load(); !full(seq, p) || seq&stop != 0 {
+				break
+			}
 			n++
 		}
 		if n == 0 {
@@ -209,53 +307,152 @@ func (r *Ring[T]) Claim(limit int) (pos uint64, n int) {
 	}
 }
 
-func (r *Ring[T]) full(pos uint64) bool {
-	seq := r.at(pos).seq.Load()
-	return seq>>(tagBits+1) == pos && seq&1 != 0
+func full(seq, pos uint64) bool { return seq>>seqShift == pos && seq&1 != 0 }
+
+// Ready reports whether a ClaimAny would find something.
+func (r *Ring[T, M]) Ready() bool {
+	if r.slots == nil {
+		return false
+	}
+	h := r.head.Load()
+	return full(r.at(h).seq.Load(), h)
 }
 
-// Ready reports whether a Claim would find something.
-func (r *Ring[T]) Ready() bool {
-	return r.size > 0 && r.full(r.head.Load())
+// Front looks at the oldest element that nobody has claimed. While it is special,
+// only callers of ClaimAny and Skip can take it away.
+func (r *Ring[T, M]) Front() (pos uint64, special, ok bool) {
+	if r.slots == nil {
+		return 0, false, false
+	}
+	pos = r.head.Load()
+	special, ok = r.Look(pos)
+	return pos, special, ok
 }
+
+// Look tells what the element at pos is; ok is false if it was not published yet,
+// or has been taken.
+func (r *Ring[T, M]) Look(pos uint64) (special, ok bool) {
+	seq := r.at(pos).seq.Load()
+	return seq&seqSpecial != 0, full(seq, pos)
+}
+
+// Skip claims the n published elements from pos on, where Front is at pos and
+// special. No two calls of Skip and ClaimAny may overlap.
+func (r *Ring[T, M]) Skip(pos uint64, n int) { r.head.Store(pos + uint64(n)) }
 
 // Tag returns the tag of a claimed element.
-func (r *Ring[T]) Tag(pos uint64) uint64 {
+func (r *Ring[T, M]) Tag(pos uint64) uint64 {
 	return r.at(pos).seq.Load() >> 1 & (Tags - 1)
 }
 
-// Take removes the claimed element at pos and frees its slot.
-func (r *Ring[T]) Take(pos uint64) (v T, tag uint64) {
+// Record returns the record of the special element at pos, which the caller has
+// claimed and not taken.
+func (r *Ring[T, M]) Record(pos uint64) *M { return r.record(pos) }
+
+func (r *Ring[T, M]) record(pos uint64) *M {
+	rs := r.records.Load()
+	if rs == nil {
+		all := make([]M, r.size)
+		r.records.CompareAndSwap(nil, &all)
+		rs = r.records.Load()
+	}
+	return &(*rs)[r.index(pos)]
+}
+
+// Take removes the claimed element at pos and frees its slot. It reports false if
+// the element was taken already.
+func (r *Ring[T, M]) Take(pos uint64) (v T, tag uint64, ok bool) {
 	s := r.at(pos)
-	tag = s.seq.Load() >> 1 & (Tags - 1)
+	seq := s.seq.Load()
+	if !full(seq, pos) {
+		return v, 0, false
+	}
 	v = s.val
 	var zero T
 	s.val = zero
 	s.seq.Store(free(pos + r.size))
-	return v, tag
+	return v, seq >> 1 & (Tags - 1), true
 }
 
-// Room reports whether a push by the holder would find a slot.
-func (r *Ring[T]) Room() bool {
-	pos := r.tail.Load() & posMask
-	return r.size > 0 && r.at(pos).seq.Load() == free(pos)
+// Room reports whether a push by the holder would find a slot, given credit.
+func (r *Ring[T, M]) Room() bool {
+	t := r.tail.Load()
+	if t&retired != 0 {
+		return r.size > 0
+	}
+	pos := t & posMask
+	return r.slots != nil && r.at(pos).seq.Load() == free(pos)
 }
 
 // Reserve keeps every push but the holder's out until Release.
-func (r *Ring[T]) Reserve() { r.tail.Or(reserved) }
+func (r *Ring[T, M]) Reserve() { r.tail.Or(reserved) }
 
 // Release ends Reserve.
-func (r *Ring[T]) Release() { r.tail.And(^uint64(reserved)) }
+func (r *Ring[T, M]) Release() { r.tail.And(^uint64(reserved)) }
 
 // Close makes every later push fail. It reports whether this call did it.
-func (r *Ring[T]) Close() bool { return r.tail.Or(closed)&closed == 0 }
+func (r *Ring[T, M]) Close() bool { return r.tail.Or(closed)&closed == 0 }
 
 // IsClosed reports whether Close was called.
-func (r *Ring[T]) IsClosed() bool { return r.tail.Load()&closed != 0 }
+func (r *Ring[T, M]) IsClosed() bool { return r.tail.Load()&closed != 0 }
+
+// IsRetired reports whether the ring has to be renewed before a push.
+func (r *Ring[T, M]) IsRetired() bool { return r.tail.Load()&retired != 0 }
+
+// Count makes pushes cost credit from now on, of which there is none yet. It
+// returns how many elements were accepted before.
+func (r *Ring[T, M]) Count() (accepted uint64) { return r.tail.And(^uint64(creditMask)) & posMask }
+
+// Grant adds up to n units of credit, none to a retired ring, and returns how many.
+func (r *Ring[T, M]) Grant(n int) int {
+	for {
+		t := r.tail.Load()
+		k := min(uint64(n), MaxCredit-min(MaxCredit, t&creditMask>>creditShift))
+		if t&retired != 0 {
+			k = 0
+		}
+		if k == 0 || r.tail.CompareAndSwap(t, t+k*creditOne) {
+			return int(k)
+		}
+	}
+}
+
+// Revoke takes the unused credit away and returns it.
+func (r *Ring[T, M]) Revoke() int {
+	for {
+		t := r.tail.Load()
+		c := t & creditMask
+		if c == 0 || c == creditMask || t&retired != 0 {
+			return 0
+		}
+		if r.tail.CompareAndSwap(t, t-c) {
+			return int(c >> creditShift)
+		}
+	}
+}
+
+// Credit returns the unused credit.
+func (r *Ring[T, M]) Credit() int {
+	if c := r.tail.Load() & creditMask; c != creditMask {
+		return int(c >> creditShift)
+	}
+	return 0
+}
+
+// Waiting returns how many elements accepted before position end were not taken.
+func (r *Ring[T, M]) Waiting(end uint64) int {
+	n := 0
+	for pos := end - min(end, uint64(len(r.slots))); pos < end; pos++ {
+		if r.at(pos).seq.Load() < free(pos+r.size) {
+			n++
+		}
+	}
+	return n
+}
 
 // Advance gives later elements the tag next, which must be below Tags, and
 // returns how many elements had been accepted by then.
-func (r *Ring[T]) Advance(next uint64) (accepted uint64) {
+func (r *Ring[T, M]) Advance(next uint64) (accepted uint64) {
 	for {
 		t := r.tail.Load()
 		if r.tail.CompareAndSwap(t, t&^((Tags-1)<<tagShift)|next<<tagShift) {
@@ -265,18 +462,18 @@ func (r *Ring[T]) Advance(next uint64) (accepted uint64) {
 }
 
 // CurrentTag returns the tag that the next element gets.
-func (r *Ring[T]) CurrentTag() uint64 { return tagOf(r.tail.Load()) }
+func (r *Ring[T, M]) CurrentTag() uint64 { return tagOf(r.tail.Load()) }
 
 func tagOf(tail uint64) uint64 { return tail >> tagShift & (Tags - 1) }
 
 // Accepted returns how many elements were ever pushed or ticketed.
-func (r *Ring[T]) Accepted() uint64 { return r.tail.Load() & posMask }
+func (r *Ring[T, M]) Accepted() uint64 { return r.tail.Load() & posMask }
 
 // Claimed returns how many elements were ever claimed or ticketed.
-func (r *Ring[T]) Claimed() uint64 { return r.head.Load() }
+func (r *Ring[T, M]) Claimed() uint64 { return r.head.Load() }
 
 // Drained reports whether every element that was accepted has been claimed.
-func (r *Ring[T]) Drained() bool { return r.head.Load() == r.Accepted() }
+func (r *Ring[T, M]) Drained() bool { return r.head.Load() == r.Accepted() }
 
 // Size returns the number of slots.
-func (r *Ring[T]) Size() int { return int(r.size) }
+func (r *Ring[T, M]) Size() int { return int(r.size) }

@@ -9,12 +9,12 @@ import (
 )
 
 // take removes one element in order.
-func take(r *Ring[int]) (int, bool) {
+func take(r *Ring[int, int]) (int, bool) {
 	pos, n := r.Claim(1)
 	if n == 0 {
 		return 0, false
 	}
-	v, _ := r.Take(pos)
+	v, _, _ := r.Take(pos)
 	return v, true
 }
 
@@ -29,8 +29,8 @@ func FuzzModel(f *testing.F) {
 			return
 		}
 		start &= posMask >> 1
-		r := New[int](int(size))
-		r.preset(start)
+		r := New[int, int](int(size))
+		r.preset(start | creditMask)
 		type element struct {
 			val int
 			tag uint64
@@ -52,7 +52,7 @@ func FuzzModel(f *testing.F) {
 			case 0, 1: // push
 				holder := op%8 == 1
 				w := want(holder)
-				if got := r.Push(next, holder); got != w {
+				if got := r.Push(next, nil, holder); got != w {
 					t.Fatalf("Push: got %v, want %v", got, w)
 				}
 				if w == OK {
@@ -74,7 +74,7 @@ func FuzzModel(f *testing.F) {
 				if w == OK {
 					k = min(3, free)
 				}
-				n, got := r.PushAll(vs, false)
+				n, got := r.PushAll(vs)
 				if n != k || got != w {
 					t.Fatalf("PushAll: got %d, %v, want %d, %v", n, got, k, w)
 				}
@@ -85,7 +85,7 @@ func FuzzModel(f *testing.F) {
 				next += n
 			case 4: // take all that is claimed
 				for i, pos := range claimed {
-					v, tg := r.Take(pos)
+					v, tg, _ := r.Take(pos)
 					if v != model[i].val || tg != model[i].tag {
 						t.Fatalf("Take: got %d tag %d, want %v", v, tg, model[i])
 					}
@@ -128,7 +128,7 @@ func TestStress(t *testing.T) {
 		if testing.Short() {
 			each = 2000
 		}
-		r := New[int](size)
+		r := New[int, int](size)
 		var sum, count atomic.Int64
 		var wg, in sync.WaitGroup
 		for p := range producers {
@@ -137,11 +137,11 @@ func TestStress(t *testing.T) {
 				defer in.Done()
 				for i := 0; i < each; {
 					if p%2 == 0 {
-						if r.Push(p*each+i, false) == OK {
+						if r.Push(p*each+i, nil, false) == OK {
 							i++
 							continue
 						}
-					} else if n, _ := r.PushAll([]int{p*each + i, p*each + i + 1}[:min(2, each-i)], false); n > 0 {
+					} else if n, _ := r.PushAll([]int{p*each + i, p*each + i + 1}[:min(2, each-i)]); n > 0 {
 						i += n
 						continue
 					}
@@ -161,7 +161,7 @@ func TestStress(t *testing.T) {
 						continue
 					}
 					for i := n - 1; i >= 0; i-- {
-						v, _ := r.Take(pos + uint64(i))
+						v, _, _ := r.Take(pos + uint64(i))
 						sum.Add(int64(v))
 						count.Add(1)
 					}
@@ -179,10 +179,10 @@ func TestStress(t *testing.T) {
 }
 
 func TestOrder(t *testing.T) {
-	r := New[int](4)
+	r := New[int, int](4)
 	for lap := range 100 {
 		for i := range 4 {
-			if r.Push(lap*4+i, false) != OK {
+			if r.Push(lap*4+i, nil, false) != OK {
 				t.Fatal("no room")
 			}
 		}
@@ -196,8 +196,8 @@ func TestOrder(t *testing.T) {
 
 // TestTakeClears: a slot that was emptied keeps nothing alive (G2).
 func TestTakeClears(t *testing.T) {
-	r := New[*int](2)
-	r.Push(new(int), false)
+	r := New[*int, int](2)
+	r.Push(new(int), nil, false)
 	pos, _ := r.Claim(1)
 	r.Take(pos)
 	if r.slots[0].val != nil {
@@ -207,7 +207,7 @@ func TestTakeClears(t *testing.T) {
 
 // TestPadding: the words that different goroutines write stand apart.
 func TestPadding(t *testing.T) {
-	var r Ring[int]
+	var r Ring[int, int]
 	tail, head, slots := unsafe.Offsetof(r.tail), unsafe.Offsetof(r.head), unsafe.Offsetof(r.slots)
 	if tail < 128 || head-tail < 128 || slots-head < 128 {
 		t.Fatalf("offsets %d, %d, %d", tail, head, slots)
