@@ -28,8 +28,12 @@ type program struct {
 	rej  map[int]bool // refused,
 	unk  map[int]bool // or nobody knows: Goexit on the submitter's goroutine
 	g    gauge
-	most int  // the largest number of workers
-	many bool // tasks with several goroutines
+	sum  scale           // of weights
+	busy map[uint64]bool // keys of which a task runs
+	most int             // the largest number of workers
+	many bool            // tasks with several goroutines
+	keys bool            // tasks with keys
+	wts  bool            // tasks with weights
 	log  []string
 }
 
@@ -39,7 +43,26 @@ type probeKey struct{}
 func (f *program) rnd(n int) int { f.mu.Lock(); defer f.mu.Unlock(); return f.r.IntN(n) }
 
 // task makes a task of a random kind, that nests up to depth.
-func (f *program) task(depth int) (int, Task) {
+func (f *program) task(depth int) (int, Task) { return f.weighted(depth, 1) }
+
+// keyed makes a task that checks that no other one with its key runs.
+func (f *program) keyed(depth int, key uint64) (int, Task) {
+	id, task := f.task(depth)
+	return id, func(ctx context.Context) error {
+		if ctx.Value(probeKey{}) == nil {
+			f.mu.Lock()
+			if f.busy[key] {
+				f.t.Errorf("two tasks of key %d run\n%v", key, f.log)
+			}
+			f.busy[key] = true
+			f.mu.Unlock()
+			defer func() { f.mu.Lock(); f.busy[key] = false; f.mu.Unlock() }()
+		}
+		return task(ctx)
+	}
+}
+
+func (f *program) weighted(depth int, weight int64) (int, Task) {
 	f.mu.Lock()
 	f.ids++
 	id := f.ids
@@ -54,9 +77,11 @@ func (f *program) task(depth int) (int, Task) {
 		f.mu.Lock()
 		f.ran[id]++
 		f.mu.Unlock()
-		f.g.enter()
-		defer f.g.leave()
-		out := func(fn func()) { f.g.leave(); fn(); f.g.enter() }
+		enter := func() { f.g.enter(); f.sum.add(weight) }
+		leave := func() { f.sum.add(-weight); f.g.leave() }
+		enter()
+		defer leave()
+		out := func(fn func()) { leave(); fn(); enter() }
 		switch {
 		case kind < 5:
 			time.Sleep(d)
@@ -108,14 +133,27 @@ func (f *program) record(id int, err error) {
 }
 
 func (f *program) submit(ctx context.Context, depth int) {
-	id, t := f.task(depth)
+	kind := f.rnd(4)
+	key, weight := uint64(f.rnd(3)), int64(1+f.rnd(int(f.sum.limit)))
+	id, t, how := 0, Task(nil), func() error { return nil }
+	switch {
+	case kind == 0 && f.keys:
+		id, t = f.keyed(depth, key)
+		how = func() error { return f.p.SubmitKeyed(ctx, key, t) }
+	case kind == 1 && f.wts:
+		id, t = f.weighted(depth, weight)
+		how = func() error { return f.p.SubmitWeighted(ctx, weight, t) }
+	default:
+		id, t = f.task(depth)
+		how = func() error { return f.p.Submit(ctx, t) }
+	}
 	done := false
 	defer func() {
 		if !done { // goexit of an inline one
 			f.record(id, nil)
 		}
 	}()
-	err := f.p.Submit(ctx, t)
+	err := how()
 	done = true
 	f.record(id, err)
 }
@@ -124,7 +162,8 @@ func (f *program) submit(ctx context.Context, depth int) {
 func (f *program) invariants(where string) {
 	e := &f.p.engine
 	s := f.p.Stats()
-	room := e.hasRoom()
+	// A free worker is no room for a task that does not fit.
+	room := e.hasRoom() && !(e.direct() && e.ctl.Load()&ctlWeighs != 0)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	g := e.gate.Load()
@@ -198,10 +237,16 @@ func runProgram(t *testing.T, seed uint64) {
 		case 1:
 			opts = append(opts, WithShutdown(DrainFor(3*time.Second)))
 		}
+		f.keys, f.wts = buf > 0 && ov != DropOldest && r.IntN(2) == 0, r.IntN(3) == 0
+		f.sum.limit, f.busy = int64(n), map[uint64]bool{}
+		if r.IntN(4) == 0 {
+			f.sum.limit = 1 + r.Int64N(6)
+			opts = append(opts, WithCapacity(f.sum.limit))
+		}
 		f.p = mustNew(t, opts...)
 		f.most = n
 		f.many = r.IntN(2) == 0
-		f.log = append(f.log, fmt.Sprintf("seed %d n %d buf %d ov %d ff %v sm %d", seed, n, buf, ov, ff, sm))
+		f.log = append(f.log, fmt.Sprintf("seed %d n %d buf %d ov %d ff %v sm %d keys %v weights %v capacity %d", seed, n, buf, ov, ff, sm, f.keys, f.wts, f.sum.limit))
 		resized := false
 		ops := 5 + r.IntN(40)
 		var wg sync.WaitGroup
@@ -295,7 +340,12 @@ func runProgram(t *testing.T, seed uint64) {
 		case 3:
 			f.p.Abort()
 		}
-		<-f.p.Done()
+		select {
+		case <-f.p.Done():
+		case <-time.After(1000 * time.Hour):
+			e := &f.p.engine
+			t.Fatalf("not done: live %d parked %d closed %v drained %v lanes %d turns %d keys %d blocked %v used %d stop %v gate %x inline %d dropping %d ended %v\n%v", e.live, len(e.parked), e.closeErr, e.ring().Drained(), e.lanes.Len(), e.sorter.turns.Load(), e.sorter.keys.Len(), e.sorter.blocked.Load(), e.sorter.used, e.stopCause, e.gate.Load(), e.inlineNow, e.dropping, e.endedLocked(), f.log)
+		}
 		left := f.p.Leftover()
 		wg.Wait()
 		synctest.Wait()
@@ -328,6 +378,12 @@ func runProgram(t *testing.T, seed uint64) {
 		}
 		if ov != CallerRuns && !resized && !f.many && f.p.stopCause == nil && int(f.g.max.Load()) > f.most {
 			t.Fatalf("%d ran at a time with at most %d workers\n%v", f.g.max.Load(), f.most, f.log)
+		}
+		if ov != CallerRuns && !resized && !f.many && f.p.stopCause == nil && f.sum.max.Load() > f.sum.limit {
+			t.Fatalf("weights of %d ran at a time, the capacity is %d\n%v", f.sum.max.Load(), f.sum.limit, f.log)
+		}
+		if f.p.stopCause == nil {
+			checkNoKeys(t, f.p)
 		}
 	})
 }

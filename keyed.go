@@ -180,10 +180,13 @@ func (d *sorter[T]) readyLocked(s *strand[T]) {
 	d.turns.Add(1)
 }
 
-// ready makes s, which has deferred tasks and no runner, ready.
+// ready makes s, which has deferred tasks and no runner, ready. When the pool stops
+// that is of no use: the deferred tasks of all strands are handed back.
 func (e *engine[T]) ready(s *strand[T]) {
 	e.sorter.mu.Lock()
-	e.sorter.readyLocked(s)
+	if e.ctl.Load()&ctlStop == 0 {
+		e.sorter.readyLocked(s)
+	}
 	e.sorter.mu.Unlock()
 }
 
@@ -192,6 +195,10 @@ func (w *worker[T]) claimSorted(limit int) bool {
 	d := &w.e.sorter
 	d.mu.Lock()
 	w.tidyLocked()
+	if w.e.ctl.Load()&ctlStop != 0 { // nothing may be deferred any more
+		d.mu.Unlock()
+		return false
+	}
 	if d.weighs {
 		limit = 1
 	}
@@ -381,12 +388,17 @@ func (w *worker[T]) nextOfTurn() bool {
 	return true
 }
 
-// putTurnLocked makes the strand ready whose turn w was to run. e.mu is held.
-func (w *worker[T]) putTurnLocked() {
-	if w.turn != nil {
-		w.e.ready(w.turn)
-		w.turn = nil
+// leaveSorter gives up what w has of the sorter, when it ends.
+func (w *worker[T]) leaveSorter() {
+	d := &w.e.sorter
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if w.turn != nil && w.e.ctl.Load()&ctlStop == 0 {
+		d.readyLocked(w.turn)
 	}
+	w.turn = nil
+	w.tidyLocked()
+	d.releaseLocked(w)
 }
 
 // discardStrandsLocked hands back what is deferred. e.mu is held.

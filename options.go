@@ -22,20 +22,25 @@ type config struct {
 	hasSizing bool
 	buffer    int
 	capacity  int64 // 0: the number of workers
-	overflow  Overflow
-	dropped   any // func(T)
-	shutdown  ShutdownMode
-	errorMode ErrorMode
-	maxErrors int
-	onError   func(error)
-	onPanic   func(*PanicError)
-	ctx       context.Context
+
+	hasCapacity bool
+	overflow    Overflow
+	dropped     any // func(T)
+	shutdown    ShutdownMode
+	errorMode   ErrorMode
+	maxErrors   int
+	onError     func(error)
+	onPanic     func(*PanicError)
+	ctx         context.Context
 }
 
 // DefaultBuffer is the number of tasks that wait in the queue unless [WithBuffer]
 // says otherwise. docs/buffer.md has the curve of throughput against memory that
 // it was chosen from.
 const DefaultBuffer = 1024
+
+// maxCapacity leaves room for sums of weights.
+const maxCapacity = 1 << 62
 
 func defaults() config {
 	return config{sizing: CPU(), buffer: DefaultBuffer, shutdown: Drain, maxErrors: 1, ctx: context.Background()}
@@ -81,6 +86,17 @@ func WithSizing(s Sizing) Option {
 // up to n*t/workers to the latency of each. A small one (below about 64) backfires for tasks
 // shorter than about 10 µs: producers and workers then wait for each other.
 func WithBuffer(n int) Option { return func(c *config) { c.buffer = n } }
+
+// WithCapacity bounds the sum of the weights of the tasks that run,
+// 1 <= n <= 1<<62; see [Pool.SubmitWeighted]. Submit's tasks weigh 1. The unit is
+// yours: bytes, connections, cores. Without it the capacity is the number of
+// workers, and follows Resize. The number of workers limits how many tasks run in
+// any case; under [Elastic] it is n unless it is set too.
+//
+// It backfires for tiny tasks: workers take them one at a time, under a lock.
+func WithCapacity(n int64) Option {
+	return func(c *config) { c.capacity, c.hasCapacity = n, true }
+}
 
 // Overflow says what Submit does when the queue is full. TrySubmit always
 // returns ErrFull then.
@@ -217,6 +233,8 @@ func (c *config) validate() error {
 		return fmt.Errorf("pool: %s: %s", c.sizing.name, c.sizing.bad)
 	case c.buffer < 0 || c.buffer > ring.MaxSize:
 		return fmt.Errorf("pool: WithBuffer: must be between 0 and %d, got %d", ring.MaxSize, c.buffer)
+	case c.hasCapacity && (c.capacity < 1 || c.capacity > maxCapacity):
+		return fmt.Errorf("pool: WithCapacity: must be between 1 and %d, got %d", int64(maxCapacity), c.capacity)
 	case c.overflow > DropOldest:
 		return fmt.Errorf("pool: WithOverflow: unknown policy, got %d", c.overflow)
 	case c.overflow == DropOldest && c.buffer == 0:

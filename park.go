@@ -363,7 +363,8 @@ func (e *engine[T]) followLocked() bool {
 // wait, the only state in which nobody passes by to notice that GOMAXPROCS has
 // grown, or that a worker blocks itself (see room.go). It looks after 100 ms and
 // then twice as late each time, unless jobs were claimed in between, so that a
-// task that sleeps for a year of virtual time costs some thirty looks.
+// task that sleeps for a year of virtual time costs some thirty looks; after
+// that it gives up.
 func (e *engine[T]) watch() {
 	if e.gate.And(^uint64(gateLook))&gateLook == 0 {
 		return
@@ -375,10 +376,13 @@ func (e *engine[T]) watch() {
 	e.setWatchLocked()
 }
 
-const firstLook = 100 * time.Millisecond
+const (
+	firstLook = 100 * time.Millisecond
+	lastLook  = 1 << 30 * firstLook // three years
+)
 
 func (e *engine[T]) setWatchLocked() {
-	if e.finished {
+	if e.finished || e.watchDelay > lastLook {
 		return
 	}
 	if e.watchTimer == nil {

@@ -133,10 +133,7 @@ func (w *worker[T]) retire() {
 		w.lane = nil
 		w.shown.Store(nil)
 	}
-	w.putTurnLocked()
-	if e.ctl.Load()&ctlWeighs != 0 {
-		w.release()
-	}
+	w.leaveSorter()
 	before := e.unborn()
 	w.forgetLocked()
 	e.placesLocked(before)
@@ -187,18 +184,16 @@ func (e *engine[T]) placesFree() {
 	}
 }
 
-// lendLocked gives w's place away while its task waits, and the weight that it
-// holds, which it returns.
-func (e *engine[T]) lendLocked(w *worker[T]) (held int64) {
+// lendLocked gives w's place and weight away while its task waits.
+func (e *engine[T]) lendLocked(w *worker[T], sit *sitting) {
 	before := e.unborn()
 	e.lent++
 	e.placesLocked(before)
 	d := &e.sorter
 	d.mu.Lock()
-	held = w.held
+	sit.held = w.held
 	d.releaseLocked(w)
 	d.mu.Unlock()
-	return held
 }
 
 // reclaim gets a place back. If ctx ends first it goes on without one, and the

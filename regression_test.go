@@ -631,3 +631,35 @@ func TestBlockedSubmitIsNotStarved(t *testing.T) {
 	must(t, <-done)
 	must(t, p.Close())
 }
+
+// A goroutine of a task that enters Wait while another one of it gets the worker's
+// place back joins it: the place was lent twice, and weight was held in Wait.
+func TestPlaceIsLentOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithCapacity(2))
+		must(t, p.SubmitWeighted(bg, 2, func(ctx context.Context) error {
+			must(t, p.SubmitWeighted(ctx, 2, sleep(time.Second)))
+			var wg sync.WaitGroup
+			wg.Go(func() { must(t, p.Wait(ctx)) })
+			synctest.Wait()
+			must(t, p.SubmitWeighted(ctx, 2, sleep(10*time.Second)))
+			time.Sleep(5 * time.Second) // the first Wait is over, and has no place
+			wg.Go(func() { must(t, p.Wait(ctx)) })
+			synctest.Wait()
+			must(t, p.SubmitWeighted(ctx, 2, sleep(10*time.Second)))
+			time.Sleep(time.Second)
+			p.mu.Lock()
+			if p.lent != 1 {
+				t.Errorf("%d places are lent", p.lent)
+			}
+			p.mu.Unlock()
+			wg.Wait()
+			return nil
+		}))
+		must(t, p.Wait(bg))
+		must(t, p.Close())
+		if p.lent != 0 || p.sorter.used != 0 {
+			t.Errorf("at the end %d places are lent, and weights of %d are taken", p.lent, p.sorter.used)
+		}
+	})
+}

@@ -248,7 +248,7 @@ func (e *engine[T]) isFirst(b *blocked) bool {
 	}
 	e.room.mu.Lock()
 	defer e.room.mu.Unlock()
-	return !b.queued || e.room.first == b
+	return !b.queued || e.room.first == b && !e.room.waking
 }
 
 // somebodyWaits reports whether a submitter is blocked.

@@ -64,6 +64,7 @@ type sitting struct {
 	at    *atomic.Pointer[sitting]
 
 	held   int64                   // weight that its worker gave away
+	back   chan struct{}           // while somebody gets these back; closed then
 	behind func(*[ring.Tags]int64) // tasks behind its key, nil without one
 }
 
@@ -128,14 +129,7 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 	if err != nil {
 		e.removeWaiterLocked(wt)
 	}
-	reclaims := e.leaveLocked(wt)
-	e.mu.Unlock()
-	if reclaims {
-		e.reclaim(ctx)
-		if e.ctl.Load()&ctlWeighs != 0 {
-			seat.(*worker[T]).regain(ctx, max(1, wt.sit.held))
-		}
-	}
+	e.standUp(ctx, seat, wt.sit) // unlocks
 	return err
 }
 
@@ -178,7 +172,7 @@ func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool) {
 		e.keyedWaits = append(e.keyedWaits, sit)
 	}
 	if sit.lent {
-		sit.held = e.lendLocked(seat.(*worker[T]))
+		e.lendLocked(seat.(*worker[T]), sit)
 	}
 	return sit.lent
 }
@@ -187,18 +181,50 @@ func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool) {
 // every change counts, because tasks behind it may be left out too.
 const keyedWait = 1 << 40
 
-// leaveLocked ends a Wait. It reports whether its worker's place has to be got
-// back.
-func (e *engine[T]) leaveLocked(wt *waiter) (reclaims bool) {
-	sit := wt.sit
+// standUp ends a Wait of the task that sits. When it was the last one of the task
+// it gets the worker's place and weight back, and others of the task that come
+// meanwhile join it. e.mu is held, and released.
+func (e *engine[T]) standUp(ctx context.Context, seat any, sit *sitting) {
 	if sit == nil || sit.at == nil {
-		return false
+		e.mu.Unlock()
+		return
 	}
 	if sit.waits--; sit.waits > 0 {
-		return false
+		e.mu.Unlock()
+		return
 	}
-	e.standUpLocked(sit)
-	return sit.lent
+	if !sit.lent {
+		e.standUpLocked(sit)
+		e.mu.Unlock()
+		return
+	}
+	if back := sit.back; back != nil {
+		e.mu.Unlock()
+		<-back
+		return
+	}
+	sit.back = make(chan struct{})
+	e.mu.Unlock()
+	w := seat.(*worker[T])
+	e.reclaim(ctx)
+	if e.ctl.Load()&ctlWeighs != 0 {
+		w.regain(ctx, max(1, sit.held))
+	}
+	e.mu.Lock()
+	close(sit.back)
+	sit.back = nil
+	lends := false
+	if sit.at != nil {
+		if lends = sit.waits > 0; lends {
+			e.lendLocked(w, sit)
+		} else {
+			e.standUpLocked(sit)
+		}
+	}
+	e.mu.Unlock()
+	if lends {
+		e.placesFree()
+	}
 }
 
 func (e *engine[T]) standUpLocked(sit *sitting) {
@@ -221,11 +247,16 @@ func (w *worker[T]) outlived() {
 	e := w.e
 	e.mu.Lock()
 	sit := w.sit.Load()
-	if sit != nil {
-		e.standUpLocked(sit)
+	if sit == nil {
+		e.mu.Unlock()
+		return
 	}
+	back := sit.back
+	e.standUpLocked(sit)
 	e.mu.Unlock()
-	if sit != nil {
+	if back != nil {
+		<-back
+	} else {
 		e.reclaim(context.Background())
 	}
 }

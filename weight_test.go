@@ -1,0 +1,240 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// scale adds up the weights of the tasks that run.
+type scale struct {
+	limit    int64
+	now, max atomic.Int64
+}
+
+func (s *scale) task(weight int64, body Task) Task {
+	return func(ctx context.Context) error {
+		s.add(weight)
+		defer s.add(-weight)
+		return body(ctx)
+	}
+}
+
+func (s *scale) add(weight int64) {
+	n := s.now.Add(weight)
+	for m := s.max.Load(); n > m && !s.max.CompareAndSwap(m, n); m = s.max.Load() {
+	}
+}
+
+func (s *scale) check(t testing.TB) {
+	t.Helper()
+	if m := s.max.Load(); m > s.limit {
+		t.Errorf("weights of %d at a time, the capacity is %d", m, s.limit)
+	}
+}
+
+// D2: the sum of the weights stays within the capacity, whether it is the number
+// of workers or a number of its own, and with panics and Goexit.
+func TestWeightsStayWithinCapacity(t *testing.T) {
+	for _, capacity := range []int64{0, 3, 10} {
+		for _, buffer := range buffers {
+			t.Run(name("capacity", capacity, "buffer", buffer), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					opts := []Option{WithWorkers(5), WithBuffer(buffer), WithPanicHandler(func(*PanicError) {})}
+					s := &scale{limit: 5}
+					if capacity > 0 {
+						opts = append(opts, WithCapacity(capacity))
+						s.limit = capacity
+					}
+					p := mustNew(t, opts...)
+					r := rand.New(rand.NewPCG(uint64(capacity), uint64(buffer)))
+					var ran atomic.Int64
+					for range 300 {
+						w, kind, d := 1+r.Int64N(s.limit), r.IntN(10), time.Duration(r.IntN(3))*time.Second
+						must(t, p.SubmitWeighted(bg, w, s.task(w, func(context.Context) error {
+							ran.Add(1)
+							time.Sleep(d)
+							switch kind {
+							case 0:
+								panic("bad")
+							case 1:
+								runtime.Goexit()
+							}
+							return nil
+						})))
+					}
+					must(t, p.Wait(bg))
+					synctest.Wait()
+					if p.sorter.used != 0 {
+						t.Errorf("at rest %d are taken", p.sorter.used)
+					}
+					p.Close()
+					s.check(t)
+					if ran.Load() != 300 {
+						t.Errorf("%d ran", ran.Load())
+					}
+					checkRest(t, p.Stats())
+				})
+			})
+		}
+	}
+}
+
+// D5: a stream of light tasks does not starve a heavy one: it starts when those
+// that ran before it have ended.
+func TestHeavyTaskIsNotStarved(t *testing.T) {
+	for _, buffer := range []int{0, 64} {
+		t.Run(name("buffer", buffer), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := mustNew(t, WithWorkers(4), WithBuffer(buffer))
+				stop := make(chan struct{})
+				var wg sync.WaitGroup
+				for i := range 4 {
+					wg.Go(func() {
+						time.Sleep(time.Duration(i) * time.Second / 4)
+						for {
+							select {
+							case <-stop:
+								return
+							default:
+								must(t, p.Submit(bg, sleep(time.Second)))
+								time.Sleep(time.Second)
+							}
+						}
+					})
+				}
+				time.Sleep(10 * time.Second)
+				start := time.Now()
+				done := make(chan time.Duration)
+				go func() {
+					_ = p.SubmitWeighted(bg, 4, func(context.Context) error { done <- time.Since(start); return nil })
+				}()
+				if d := <-done; d > time.Second {
+					t.Errorf("the heavy task started after %v", d)
+				}
+				close(stop)
+				wg.Wait()
+				must(t, p.Close())
+			})
+		})
+	}
+}
+
+// D3, D7: a bad weight is refused at once, also when others wait, and takes nothing.
+func TestBadWeights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2), WithCapacity(4))
+		g := make(gate)
+		must(t, p.SubmitWeighted(bg, 4, g.task))
+		synctest.Wait()
+		must(t, p.SubmitWeighted(bg, 4, g.task))
+		wantIs(t, p.SubmitWeighted(bg, 5, g.task), ErrTooHeavy)
+		for _, w := range []int64{0, -1, -1 << 63} {
+			if p.SubmitWeighted(bg, w, g.task) == nil {
+				t.Errorf("weight %d was accepted", w)
+			}
+		}
+		wantIs(t, p.SubmitWeighted(bg, 1<<62, g.task), ErrTooHeavy)
+		wantIs(t, p.SubmitWeighted(bg, 2, nil), ErrNilTask)
+		close(g)
+		must(t, p.Close())
+		checkRest(t, p.Stats())
+		wantIs(t, p.SubmitWeighted(bg, 2, g.task), ErrClosed)
+	})
+}
+
+// P8: a heavy submission that gives up lets those behind it in.
+func TestCancelledHeavyTaskWakesOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(4), WithBuffer(0))
+		g := make(gate)
+		must(t, p.SubmitWeighted(bg, 2, g.task))
+		ctx, cancel := context.WithTimeout(bg, time.Second)
+		defer cancel()
+		go func() { wantIs(t, p.SubmitWeighted(ctx, 3, g.task), context.DeadlineExceeded) }()
+		synctest.Wait()
+		start := time.Now()
+		must(t, p.Submit(bg, sleep(0))) // fits, and waits its turn
+		if d := time.Since(start); d != time.Second {
+			t.Errorf("accepted after %v", d)
+		}
+		close(g)
+		must(t, p.Close())
+	})
+}
+
+// D9, P7: after a shrink nothing starts before it fits, and a task that will never
+// fit any more runs alone.
+func TestResizeWithWeights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(4))
+		g := make(gate)
+		must(t, p.SubmitWeighted(bg, 3, g.task))
+		synctest.Wait()
+		var r record
+		must(t, p.SubmitWeighted(bg, 4, r.task(4)))
+		must(t, p.SubmitWeighted(bg, 2, r.task(2)))
+		must(t, p.Submit(bg, r.task(1)))
+		must(t, p.Resize(2))
+		wantIs(t, p.SubmitWeighted(bg, 3, g.task), ErrTooHeavy)
+		synctest.Wait()
+		if got := r.get(); len(got) != 0 {
+			t.Errorf("%v started beside a task of weight 3 and a capacity of 2", got)
+		}
+		close(g)
+		must(t, p.Wait(bg))
+		if got := fmt.Sprint(r.get()); got != "[4 2 1]" {
+			t.Errorf("got %s", got)
+		}
+		g2 := make(gate)
+		must(t, p.Submit(bg, g2.task))
+		must(t, p.SubmitWeighted(bg, 2, g2.task))
+		synctest.Wait()
+		if s := p.Stats(); s.Running != 1 {
+			t.Errorf("%d run", s.Running)
+		}
+		must(t, p.Resize(3)) // everybody who fits starts at once
+		synctest.Wait()
+		if s := p.Stats(); s.Running != 2 {
+			t.Errorf("%d run after the grow", s.Running)
+		}
+		close(g2)
+		must(t, p.Close())
+	})
+}
+
+// A task of the whole capacity may submit to its pool, and wait for it.
+func TestWaitGivesWeightAway(t *testing.T) {
+	for _, buffer := range []int{0, 1, 64} {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(2), WithBuffer(buffer), WithCapacity(7))
+			s := &scale{limit: 7}
+			for range 3 {
+				must(t, p.SubmitWeighted(bg, 7, func(ctx context.Context) error {
+					s.now.Add(7)
+					for range 3 {
+						err := p.SubmitWeighted(ctx, 7, s.task(7, sleep(time.Second)))
+						if buffer > 2 && err != nil {
+							t.Error(err)
+						}
+					}
+					s.now.Add(-7)
+					err := p.Wait(ctx)
+					s.now.Add(7)
+					time.Sleep(time.Second)
+					s.now.Add(-7)
+					return err
+				}))
+			}
+			must(t, p.Wait(bg))
+			must(t, p.Close())
+			s.check(t)
+		})
+	}
+}
