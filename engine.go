@@ -58,12 +58,15 @@ type engine[T any] struct {
 	whenDone    []func() bool    // stops what watches contexts and deadlines
 	mu          sync.Mutex       // guards the rest; no user code runs under it
 	target      int              // how many workers there should be at most
-	live        int              // worker goroutines
+	live        int              // workers
+	leaving     int              // workers no more, whose goroutine has not ended
 	lent        int              // of those, inside a Wait with their place given away
 	debt        int              // see places.go
 	parked      []*worker[T]     // last in, first out
 	workers     []*worker[T]     // all live ones
 	back        []chan struct{}  // tasks that want their place back
+	expiry      *time.Timer      // see life.go
+	expirySet   bool             //
 	watchTimer  *time.Timer      // see watch
 	watchDelay  time.Duration    //
 	watchSeen   uint64           //
@@ -116,7 +119,10 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 		return fmt.Errorf("pool: WithContext: context is already done: %w", context.Cause(c.ctx))
 	}
 	e.config, e.handle = c, handle
-	e.queue.Store(ring.New[T, note[T]](c.buffer))
+	e.queue.Store(ring.NewRetired[T, note[T]](c.buffer))
+	if !e.expires() {
+		e.renewLocked()
+	}
 	e.lanes = span.NewSet(max(8, 4*runtime.GOMAXPROCS(0)))
 	e.start = time.Now()
 	e.stopped = make(chan struct{})
@@ -140,6 +146,9 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 			cause := context.Cause(c.ctx)
 			e.stop(cause, &stopError{ErrClosed, cause})
 		}))
+	}
+	if e.warm != nil {
+		return e.warmUp()
 	}
 	return nil
 }

@@ -3,6 +3,10 @@ package pool
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,7 +19,7 @@ var bg = context.Background()
 // mustNew makes a pool and, in a bubble, checks at the end that it leaves nothing.
 func mustNew(t testing.TB, opts ...Option) *Pool {
 	t.Helper()
-	p, err := New(opts...)
+	p, err := New(append([]Option{WithStrategy(strategy)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,5 +108,34 @@ func bubbles(t *testing.T, f func(t *testing.T, workers, buffer int)) {
 				synctest.Test(t, func(t *testing.T) { f(t, workers, buffer) })
 			})
 		}
+	}
+}
+
+// strategy is what mustNew makes pools with. All tests run once for each, so that a
+// strategy inherits every test; those that look at what only some strategies do
+// say so with only.
+var strategy = Shared
+
+var strategies = []Strategy{Shared, Elastic}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	for _, once := range []string{"bench", "fuzz", "list"} {
+		if flag.Lookup("test."+once).Value.String() != "" {
+			os.Exit(code)
+		}
+	}
+	for _, strategy = range strategies[1:] {
+		fmt.Printf("strategy %v\n", strategy)
+		code = max(code, m.Run())
+	}
+	os.Exit(code)
+}
+
+// only skips the test under other strategies.
+func only(t testing.TB, ss ...Strategy) {
+	if !slices.Contains(ss, strategy) {
+		t.Skipf("not for strategy %v", strategy)
 	}
 }

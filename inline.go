@@ -39,7 +39,7 @@ func (e *engine[T]) runOnCaller(ctx context.Context, v T) error {
 		return e.runInline(ctx, v, nil)
 	}
 	run := new(callerRun)
-	return e.runInline(&taskContext{ctx, e, run}, v, run)
+	return e.runInline(&taskContext{ctx, e, run, nil}, v, run)
 }
 
 // runInline runs v on the calling goroutine. run is nil inside a task. A panic

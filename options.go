@@ -24,14 +24,26 @@ type config struct {
 	capacity  int64 // 0: the number of workers
 
 	hasCapacity bool
-	overflow    Overflow
-	dropped     any // func(T)
-	shutdown    ShutdownMode
-	errorMode   ErrorMode
-	maxErrors   int
-	onError     func(error)
-	onPanic     func(*PanicError)
-	ctx         context.Context
+
+	lazy      bool
+	idle      time.Duration
+	floor     int
+	hasFloor  bool
+	warm      func(context.Context) error
+	warmRuns  int
+	hasWarm   bool
+	locked    bool
+	hasState  bool
+	create    func(context.Context) (any, error)
+	closer    func(any)
+	overflow  Overflow
+	dropped   any // func(T)
+	shutdown  ShutdownMode
+	errorMode ErrorMode
+	maxErrors int
+	onError   func(error)
+	onPanic   func(*PanicError)
+	ctx       context.Context
 }
 
 // DefaultBuffer is the number of tasks that wait in the queue unless [WithBuffer]
@@ -54,6 +66,72 @@ type Strategy uint8
 // takes over what another has claimed and not begun, so tasks start nearly, not
 // exactly, in order when there are several workers; with one, exactly.
 const Shared Strategy = 0
+
+// Elastic has no long-lived workers: a goroutine exists only while a task runs. A
+// submission starts one if fewer than the limit run; the goroutine goes on with
+// what waits, and ends when nothing does. The queue's memory exists only while it
+// is in use. The limit is [WithWorkers], [WithSizing], or [WithCapacity] alone, and
+// changes with [Pool.Resize].
+//
+// It backfires for tasks that come one by one and are short: each costs the start
+// of a goroutine, about a microsecond.
+const Elastic Strategy = 3
+
+func (s Strategy) String() string {
+	switch s {
+	case Shared:
+		return "Shared"
+	case Elastic:
+		return "Elastic"
+	}
+	return fmt.Sprintf("Strategy(%d)", uint8(s))
+}
+
+// WithLazy makes workers end that have had nothing to do for the time idle > 0,
+// until the floor is reached ([WithFloor], by default 0). Workers are started on
+// demand with or without it. When the last one has ended the queue's memory is
+// given back too.
+//
+// It contradicts [Elastic], whose workers end at once, and [WithLockedThread], whose
+// workers hold something that must not go away by itself.
+//
+// It backfires when work comes in bursts that are just further apart than idle:
+// each burst starts its workers anew, and makes their state.
+func WithLazy(idle time.Duration) Option {
+	return func(c *config) { c.idle, c.lazy = idle, true }
+}
+
+// WithFloor is how many workers [WithLazy] leaves alive, once they have been
+// started: 0 <= n <= the number of workers. The default is 0.
+//
+// It backfires as a way of having warm workers at the start: see [WithWarmup].
+func WithFloor(n int) Option {
+	return func(c *config) { c.floor, c.hasFloor = n, true }
+}
+
+// WithWarmup makes New start all workers and return when each has run f n >= 1
+// times: caches are filled and connections made before the first task. f gets the
+// context of the worker's tasks, so it can prepare the worker's state with
+// [StateOf]. When f fails, or the context of [WithContext] ends, New returns that
+// error, after everything that was started has ended. f runs on all workers at
+// once and is not counted as a task. Workers that are started later do not run it.
+//
+// It contradicts [Elastic], which keeps no workers. It backfires for a pool that is
+// made at start-up and may never be used: all its workers are started.
+func WithWarmup(f func(context.Context) error, n int) Option {
+	return func(c *config) { c.warm, c.warmRuns, c.hasWarm = f, n, true }
+}
+
+// WithLockedThread runs every task of a worker on one thread of the operating
+// system, which runs nothing else ([runtime.LockOSThread]): for libraries that
+// keep state in the thread, and for tasks that change it. The thread ends with its
+// worker. A thread on which a task panicked or called Goexit ends too, and the
+// worker goes on with a new one: no task, and nothing else in the program, sees what was left
+// behind.
+//
+// It contradicts [Elastic], [WithLazy] and [CallerRuns]. It backfires for short
+// tasks: every wake-up is a switch of threads, which costs several microseconds.
+func WithLockedThread() Option { return func(c *config) { c.locked = true } }
 
 // WithStrategy selects the queue strategy. The default is [Shared].
 func WithStrategy(s Strategy) Option { return func(c *config) { c.strategy = s } }
@@ -220,12 +298,21 @@ func configure(opts []Option) (config, error) {
 		}
 		c.sizing = sized(fmt.Sprintf("WithWorkers(%d)", c.workers), c.workers)
 	}
-	return c, c.validate()
+	if err := c.validate(); err != nil {
+		return c, err
+	}
+	if c.strategy == Elastic && c.hasCapacity && !c.hasN && !c.hasSizing {
+		c.sizing = Fixed(int(min(c.capacity, maxWorkers)))
+		if c.capacity <= maxWorkers {
+			c.capacity = 0 // it is the number of workers
+		}
+	}
+	return c, nil
 }
 
 func (c *config) validate() error {
 	switch {
-	case c.strategy != Shared:
+	case c.strategy != Shared && c.strategy != Elastic:
 		return fmt.Errorf("pool: WithStrategy: unknown strategy, got %d", c.strategy)
 	case c.sizing.name == "":
 		return fmt.Errorf("pool: WithSizing: sizing is empty, use Fixed, CPU, IO, Mixed or LittlesLaw")
@@ -249,6 +336,39 @@ func (c *config) validate() error {
 		return fmt.Errorf("pool: WithErrorLimit: must be at least 1, got %d", c.maxErrors)
 	case c.ctx == nil:
 		return fmt.Errorf("pool: WithContext: %w", errNilContext)
+	}
+	return c.validateLife()
+}
+
+// validateLife checks the options about the workers' life.
+func (c *config) validateLife() error {
+	switch workers := c.sizing.workers(); {
+	case c.lazy && c.idle <= 0:
+		return fmt.Errorf("pool: WithLazy: idle time must be positive, got %v", c.idle)
+	case c.lazy && c.strategy == Elastic:
+		return fmt.Errorf("pool: WithLazy(%v) contradicts WithStrategy(Elastic), whose workers end at once", c.idle)
+	case c.lazy && c.locked:
+		return fmt.Errorf("pool: WithLazy(%v) contradicts WithLockedThread: what is bound to the thread would go with it", c.idle)
+	case c.hasFloor && !c.lazy:
+		return fmt.Errorf("pool: WithFloor(%d) needs WithLazy", c.floor)
+	case c.floor < 0:
+		return fmt.Errorf("pool: WithFloor: must be at least 0, got %d", c.floor)
+	case c.floor > workers:
+		return fmt.Errorf("pool: WithFloor(%d) contradicts %s: there are %d workers", c.floor, c.sizing.name, workers)
+	case c.hasWarm && c.warm == nil:
+		return fmt.Errorf("pool: WithWarmup: function is nil")
+	case c.hasWarm && c.warmRuns < 1:
+		return fmt.Errorf("pool: WithWarmup: must run at least once, got %d", c.warmRuns)
+	case c.hasWarm && c.strategy == Elastic:
+		return fmt.Errorf("pool: WithWarmup contradicts WithStrategy(Elastic), which keeps no workers")
+	case c.locked && c.strategy == Elastic:
+		return fmt.Errorf("pool: WithLockedThread contradicts WithStrategy(Elastic), which keeps no workers")
+	case c.locked && c.overflow == CallerRuns:
+		return fmt.Errorf("pool: WithLockedThread contradicts WithOverflow(CallerRuns), which runs tasks on their submitter's thread")
+	case c.hasState && c.create == nil:
+		return fmt.Errorf("pool: WithState: create is nil")
+	case c.hasState && c.overflow == CallerRuns:
+		return fmt.Errorf("pool: WithState contradicts WithOverflow(CallerRuns), whose tasks have no worker")
 	}
 	return nil
 }

@@ -232,7 +232,7 @@ func (w *worker[T]) employed() bool {
 
 func (w *worker[T]) spin() bool {
 	e, s := w.e, &w.e.spin
-	if !e.parallel.Load() || e.direct() || e.ring().IsClosed() || !s.busy.CompareAndSwap(false, true) {
+	if !e.parallel.Load() || e.direct() || e.leaves() || e.ring().IsClosed() || !s.busy.CompareAndSwap(false, true) {
 		return false
 	}
 	if s.skip > 0 {
@@ -332,10 +332,13 @@ func (w *worker[T]) park() bool {
 		e.mu.Unlock()
 		return true
 	}
-	e.parked = append(e.parked, w)
-	e.mu.Unlock()
+	rests := w.restLocked()
+	e.settle() // unlocks
 	if e.direct() && e.ctl.Load()&ctlRoom != 0 {
 		e.roomMade()
+	}
+	if !rests {
+		return false
 	}
 	<-w.wake
 	if w.dismissed {

@@ -97,6 +97,7 @@ func (w *worker[T]) forgetLocked() {
 	e.workers[last] = nil
 	e.workers = e.workers[:last]
 	e.live--
+	e.leaving++ // until finish
 	for tag := range w.finished {
 		n := w.finished[tag].Load() &^ watchBit
 		e.left[tag].gone += n
@@ -151,7 +152,9 @@ func (e *engine[T]) resizeLocked(n int) {
 }
 
 // Resize changes the number of workers to n, 1 <= n <= 1<<24, while the pool
-// runs, and ends the following of GOMAXPROCS. It does not wait. After a shrink
+// runs, and ends the following of GOMAXPROCS. The capacity for weights changes with
+// it, unless [WithCapacity] set it apart from the number of workers. A floor
+// ([WithFloor]) above n counts as n. It does not wait. After a shrink
 // nothing starts until fewer than n tasks run; after a grow workers are woken or started for the
 // tasks that wait. It may be called by any goroutine, also inside a task. On
 // failure (n out of bounds, or ErrClosed) nothing changes.

@@ -42,7 +42,7 @@ func TestShrinkUnderLoad(t *testing.T) {
 			blocked.Wait()
 			must(t, p.Wait(bg))
 			synctest.Wait()
-			if s := p.Stats(); s.Goroutines != 1 || g.max.Load() != 1 {
+			if s := p.Stats(); s.Goroutines > 1 || g.max.Load() != 1 {
 				t.Fatalf("%d ran at a time, %+v", g.max.Load(), s)
 			}
 			if d := time.Since(start); d != 74*time.Second {

@@ -111,10 +111,12 @@ func (e *engine[T]) settle() {
 	last := false
 	if e.endedLocked() {
 		woken = e.takeAllLocked()
-		if e.live == 0 && e.inlineNow == 0 && e.dropping == 0 && !e.finished {
+		if e.live == 0 && e.leaving == 0 && e.inlineNow == 0 && e.dropping == 0 && !e.finished {
 			e.finished, last = true, true
-			if e.watchTimer != nil {
-				e.watchTimer.Stop()
+			for _, t := range []*time.Timer{e.watchTimer, e.expiry} {
+				if t != nil {
+					t.Stop()
+				}
 			}
 		}
 	}

@@ -51,9 +51,14 @@ type worker[T any] struct {
 	turns       int          // jobs of it that were run
 	idle        []*strand[T] // that may be forgotten
 	strandFirst bool         // ready strands and the ring take turns
-	index       int          // in e.workers, guarded by e.mu
-	seed        int          // where to look first for something to steal
-	dismissed   bool         // to end instead of being woken, set under e.mu
+	state       state
+	warm        chan<- error  // the warm-up's results, until w has run it
+	ending      bool          // only its state is still to be closed
+	restsSince  time.Duration // guarded by e.mu, as what follows
+
+	index     int  // in e.workers, guarded by e.mu
+	seed      int  // where to look first for something to steal
+	dismissed bool // to end instead of being woken, set under e.mu
 
 	goid     atomic.Uint64
 	sit      atomic.Pointer[sitting]   // of the running task, written under e.mu
@@ -81,7 +86,10 @@ func markSingle(m uint64) bool { return m&8 != 0 }
 
 func (e *engine[T]) newWorkerLocked() *worker[T] {
 	w := &worker[T]{e: e, wake: make(chan struct{}, 1), limit: 1, searching: true, index: len(e.workers), seed: len(e.workers)}
-	w.ctx = &taskContext{e.base, e, w}
+	w.ctx = &taskContext{e.base, e, w, nil}
+	if e.hasState {
+		w.ctx = &taskContext{e.base, e, w, w}
+	}
 	for tag := range w.finished {
 		if e.left[tag].watched {
 			w.finished[tag].Store(watchBit)
@@ -97,18 +105,23 @@ func (e *engine[T]) newWorkerLocked() *worker[T] {
 type taskContext struct {
 	context.Context
 	engine, seat any
+	state        any // a stateHolder, if the pool has state
 }
 
 // Value implements context.Context.
 func (c *taskContext) Value(key any) any {
-	if key == c.engine {
+	switch key {
+	case c.engine:
 		return c.seat
+	case stateKey{}:
+		return c.state
 	}
 	return c.Context.Value(key)
 }
 
 // main is the worker's goroutine.
 func (w *worker[T]) main() {
+	w.lock()
 	w.goid.Store(goid())
 	clean := false
 	defer func() {
@@ -130,22 +143,35 @@ func (w *worker[T]) main() {
 	if w.sit.Load() != nil {
 		w.outlived()
 	}
-	for w.next() {
-		w.run()
+	if w.warm != nil {
+		w.warmUp()
 	}
+	for w.next() {
+		if !w.run() {
+			w.move()
+			clean = true
+			return
+		}
+	}
+	w.finish()
 	clean = true
 }
 
 // goexit runs while the worker's goroutine is being ended by a task, or by a
 // handler. Another goroutine goes on with the rest of the batch.
 func (w *worker[T]) goexit() {
-	if w.inHook {
+	switch {
+	case w.ending: // while it closed its state
+		w.ended()
+		return
+	case w.mark.Load() == 0: // in the warm-up
+	case w.inHook:
 		w.inHook = false
-	} else {
+	default:
 		w.goexited.Add(1)
 		w.carry = ErrGoexit
 	}
-	go w.main()
+	w.move()
 }
 
 // next returns with work in hand, or false when the worker has ended.
@@ -285,8 +311,9 @@ func (w *worker[T]) hold(pos uint64, n int) bool {
 	return true
 }
 
-// run runs the batch in hand.
-func (w *worker[T]) run() {
+// run runs the batch in hand. It reports false if the rest has to be run by another
+// goroutine, because a panic may have left this one's thread in any state.
+func (w *worker[T]) run() bool {
 	if w.e.onPanic == nil {
 		w.batch()
 	} else {
@@ -296,9 +323,13 @@ func (w *worker[T]) run() {
 				break
 			}
 			w.panic(p)
+			if w.e.locked {
+				return false
+			}
 		}
 	}
 	w.flush()
+	return true
 }
 
 // protect runs the batch, or reports err if it is not nil, and returns the panic

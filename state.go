@@ -1,0 +1,160 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+)
+
+// WithState gives each worker a value of its own, for what is expensive to make
+// and must not be shared: a buffer, a connection, a parser. create makes it when
+// a task of the worker first asks for it with [StateOf], and gets the pool's
+// context; its error goes to that task, and the next one that asks tries again.
+// closeState, which may be nil, is called exactly once for each value, on the
+// worker's goroutine, when the worker ends: through expiry, Resize, the end of
+// the pool, and, with [WithLockedThread], after a panic or Goexit. Close waits for it.
+//
+// Tasks of one worker use the value one after the other. The exception is a task that
+// runs inside another one's Submit, because the queue was full: it shares the value with
+// the one that it interrupts.
+//
+// It contradicts [CallerRuns], whose tasks have no worker. It backfires with many
+// workers, each of which holds a value, and under [Elastic], whose workers end as
+// soon as nothing waits.
+func WithState[S any](create func(context.Context) (S, error), closeState func(S)) Option {
+	return func(c *config) {
+		c.hasState = true
+		c.create, c.closer = nil, nil
+		if create != nil {
+			c.create = func(ctx context.Context) (any, error) { return create(ctx) }
+		}
+		if closeState != nil {
+			c.closer = func(s any) { closeState(s.(S)) }
+		}
+	}
+}
+
+// StateOf returns the state of the worker that runs the task with the context
+// ctx, and makes it if need be. It fails if create does, if ctx is not a task's
+// (or derived from one), if the pool has no [WithState], and if that has another type than S.
+// It may be called by all goroutines of the task, until the task returns.
+func StateOf[S any](ctx context.Context) (S, error) {
+	var zero S
+	h, _ := ctx.Value(stateKey{}).(stateHolder)
+	if h == nil {
+		return zero, errors.New("pool: StateOf: the context is not that of a task of a pool with WithState")
+	}
+	v, err := h.getState()
+	if err != nil {
+		return zero, err
+	}
+	s, ok := v.(S)
+	if !ok && v != nil {
+		return zero, fmt.Errorf("pool: StateOf: the state is a %T, not a %T", v, zero)
+	}
+	return s, nil
+}
+
+type stateKey struct{}
+
+type stateHolder interface{ getState() (any, error) }
+
+// state is a worker's state. The mutex is not held while user code runs: who
+// makes the value leaves a channel for others to wait on.
+type state struct {
+	mu     sync.Mutex
+	made   bool
+	making chan struct{}
+	value  any
+}
+
+func (w *worker[T]) getState() (any, error) {
+	s := &w.state
+	s.mu.Lock()
+	for s.making != nil {
+		making := s.making
+		s.mu.Unlock()
+		<-making
+		s.mu.Lock()
+	}
+	if s.made {
+		defer s.mu.Unlock()
+		return s.value, nil
+	}
+	s.making = make(chan struct{})
+	s.mu.Unlock()
+	var v any
+	err := ErrGoexit
+	defer func() { // also if create panics
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.made, s.value = err == nil, v
+		close(s.making)
+		s.making = nil
+	}()
+	v, err = w.e.create(w.e.base)
+	return v, err
+}
+
+// closeState closes the state, if there is one.
+func (w *worker[T]) closeState() {
+	s := &w.state
+	s.mu.Lock()
+	v, made := s.value, s.made
+	s.value, s.made = nil, false
+	s.mu.Unlock()
+	if !made || w.e.closer == nil {
+		return
+	}
+	if w.e.onPanic != nil {
+		defer func() {
+			if r := recover(); r != nil {
+				p := &PanicError{Value: r, Stack: debug.Stack()}
+				w.e.onPanic(p)
+				w.e.keep(p)
+			}
+		}()
+	}
+	w.e.closer(v)
+}
+
+// Scratch is a [sync.Pool] of values of one type that come out clean: a place to
+// keep buffers between tasks that do not belong to a worker. Values may be dropped
+// at any garbage collection. All methods may be called by any number of goroutines.
+//
+// It backfires for values of very different sizes: a few huge ones stay in use
+// for tiny needs. Do not Put those.
+type Scratch[V any] struct {
+	pool  sync.Pool
+	reset func(*V)
+}
+
+// NewScratch returns a Scratch whose values are made by create and cleaned by reset
+// before they are handed out again. A nil create makes zero values, and a nil
+// reset makes values zero.
+func NewScratch[V any](create func() *V, reset func(*V)) *Scratch[V] {
+	s := &Scratch[V]{reset: reset}
+	s.pool.New = func() any { return new(V) }
+	if create != nil {
+		s.pool.New = func() any { return create() }
+	}
+	if reset == nil {
+		s.reset = func(v *V) { var zero V; *v = zero }
+	}
+	return s
+}
+
+// Get returns a new value, or one that was Put and has been reset.
+func (s *Scratch[V]) Get() *V { return s.pool.Get().(*V) }
+
+// Put gives v back, which the caller must not use any more. It is reset at once,
+// so that nothing is kept alive that it refers to. A nil v is ignored.
+func (s *Scratch[V]) Put(v *V) {
+	if v == nil {
+		return
+	}
+	s.reset(v)
+	s.pool.Put(v)
+}
