@@ -49,11 +49,30 @@ var contenders = []contender{
 	{name: "gopool", limit: 500_000, open: openGopool},
 }
 
+// strategies are the pool with its other strategies. They take part only where
+// the strategy matters.
+var strategies = []contender{
+	{name: "pool-stealing", counts: true, open: openWith(pool.WithStrategy(pool.WorkStealing))},
+	{name: "pool-perworker", counts: true, open: openWith(pool.WithStrategy(pool.PerWorker))},
+	{name: "pool-elastic", counts: true, open: openWith(pool.WithStrategy(pool.Elastic))},
+}
+
 // selected returns the contenders that were asked for and that keep allows.
 func (h *harness) selected(keep func(contender) bool) []contender {
 	var cs []contender
-	for _, c := range contenders {
-		if h.contenders.MatchString(c.name) && keep(c) {
+	for _, c := range h.among(contenders) {
+		if keep(c) {
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
+// among returns those of the given contenders that were asked for.
+func (h *harness) among(all []contender) []contender {
+	var cs []contender
+	for _, c := range all {
+		if h.contenders.MatchString(c.name) {
 			cs = append(cs, c)
 		}
 	}
@@ -88,6 +107,11 @@ type poolInstance struct {
 }
 
 func openPool(h *harness, workers int, l *load) instance { return newPool(h, workers, l) }
+
+// openWith opens the pool with more options.
+func openWith(opts ...pool.Option) func(*harness, int, *load) instance {
+	return func(h *harness, workers int, l *load) instance { return newPool(h, workers, l, opts...) }
+}
 
 func newPool(h *harness, workers int, l *load, opts ...pool.Option) *poolInstance {
 	p, err := pool.New(append([]pool.Option{pool.WithWorkers(workers), pool.WithBuffer(h.buffer)}, opts...)...)

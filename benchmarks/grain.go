@@ -41,7 +41,7 @@ func (h *harness) grainRow(name string, cs []contender, s shape) {
 	}
 	h.interleave(name, baseline, names(cs), metrics, func(k, _ int) []float64 {
 		// The ideal is measured beside each contender, not once: the clock rate drifts.
-		ideal := byHand(s.workers, s.iters, counts[k]).ns()
+		ideal := byHand(s, counts[k]).ns()
 		t := h.volley(cs[k], s, counts[k])
 		return []float64{t.ns(), ideal / t.ns()}
 	})
@@ -101,7 +101,7 @@ func (h *harness) efficiency(c contender, workers, iters int) (eff, work float64
 	// The ideal gets no fewer tasks than fill 20 ms, whatever the contender's overhead.
 	most := max(n, h.num(40_000_000/(iters+6)))
 	v := h.gate.measure(func() []float64 {
-		ideal := byHand(workers, iters, most).ns()
+		ideal := byHand(s, most).ns()
 		return []float64{ideal / h.volley(c, s, n).ns(), ideal * float64(cores)}
 	})
 	return v[0], v[1]

@@ -167,13 +167,16 @@ func (h *harness) blockingRow(row string, cs []contender) {
 	h.interleave(row, baseline, names(cs), metrics, func(k, round int) []float64 {
 		n := h.num(400_000)
 		l := h.numberedLoad(n, h.iters(200*time.Nanosecond))
-		l.nap = 20 * time.Millisecond
 		sleeper := make([]bool, n) // the same tasks for all in a round
 		r := rand.New(rand.NewPCG(2, uint64(round)))
 		for range n / 1000 {
 			sleeper[r.IntN(n)] = true
 		}
-		l.sleeps = func(i int) bool { return sleeper[i] }
+		l.extra = func(i int) {
+			if sleeper[i] {
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
 		x := cs[k].open(h, 64, l)
 		submitted := make([]int64, n)
 		runtime.GC()

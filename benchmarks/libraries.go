@@ -97,8 +97,8 @@ type pondInstance struct {
 	mask int
 }
 
-func newPond(h *harness, workers int, l *load) *pondInstance {
-	x := &pondInstance{p: pond.NewPool(workers, pond.WithQueueSize(h.buffer))}
+func newPond(h *harness, workers int, l *load, opts ...pond.Option) *pondInstance {
+	x := &pondInstance{p: pond.NewPool(workers, append([]pond.Option{pond.WithQueueSize(h.buffer)}, opts...)...)}
 	x.fns, x.mask = l.funcs()
 	return x
 }

@@ -13,14 +13,14 @@ import (
 // want: func(), func() error, pool.Task, or the number of the task. The functions
 // are built before the clock starts, so no contender pays for a closure.
 type load struct {
-	iters int      // spins in every task
-	done  *counter // counts completions; nil if the contender counts its own
+	iters int           // spins in every task
+	nap   time.Duration // how long every task sleeps
+	done  *counter      // counts completions; nil if the contender counts its own
 
 	// The rest is for loads whose n tasks differ. Without it one function serves
 	// for all tasks.
-	start  []int64        // start[i] is when task i started
-	sleeps func(int) bool // whether task i sleeps instead of spinning
-	nap    time.Duration  // how long it sleeps
+	start []int64   // start[i] is when task i started
+	extra func(int) // what task i does beside spinning and sleeping; may be nil
 }
 
 // numbered reports whether the tasks differ.
@@ -30,6 +30,9 @@ func (l *load) numbered() bool { return l.start != nil }
 func (l *load) unit() {
 	if l.iters > 0 {
 		_ = spin(l.iters)
+	}
+	if l.nap > 0 {
+		time.Sleep(l.nap)
 	}
 	if l.done != nil {
 		l.done.add()
@@ -41,8 +44,8 @@ func (l *load) run(i int) {
 	if l.numbered() {
 		l.start[i] = now()
 	}
-	if l.sleeps != nil && l.sleeps(i) {
-		time.Sleep(l.nap)
+	if l.extra != nil {
+		l.extra(i)
 	}
 	l.unit()
 }

@@ -47,6 +47,12 @@ var suites = []suite{
 	{"latency", "delay from arrival to start: Poisson load, CPU hogs, trickle, blocking tasks", latency},
 	{"startup", "time and bytes of a pool of 100,000 workers, and idle CPU", startup},
 	{"buffer", "throughput of the pool by WithBuffer, next to the bytes", buffer},
+	{"nested", "ns per empty task that is submitted from inside a task", nested},
+	{"keyed", "ns per empty task with a key, by producers and number of keys", keyed},
+	{"skew", "makespan of tasks of which a few take 10 or 100 times as long", skew},
+	{"hotkey", "wait of other keys beside one whose queue never empties", hotkey},
+	{"elastic", "parallel efficiency of goroutines on demand, with and without weights", elastic},
+	{"idle", "CPU time of idle pools by strategy, and 100,000 lazy pools", idle},
 	{"panics", "cost of the pool with and without a panic handler", panics},
 }
 
@@ -69,7 +75,7 @@ func run(args []string, out, progress io.Writer) error {
 	flags.StringVar(&name, "suite", "throughput", "what to measure: "+strings.Join(names, ", ")+", or all")
 	flags.IntVar(&h.rounds, "rounds", 7, "rounds; every contender is measured once in each")
 	flags.StringVar(&rows, "rows", "", "measure only the rows that match this regular expression")
-	flags.StringVar(&contenders, "contenders", "", "measure only the contenders that match; ratios need channel among them")
+	flags.StringVar(&contenders, "contenders", "", "measure only the contenders that match; ratios need the suite's baseline among them")
 	flags.BoolVar(&h.quick, "quick", false, "tiny sizes, to see that everything works; the figures mean nothing")
 	flags.StringVar(&count, "count", "task", "how completion is seen: task (a counter in every task, the same for all) or own (each contender's own wait)")
 	flags.IntVar(&h.hogs, "hogs", 4, "busy goroutines in the latency suite's hogs row")

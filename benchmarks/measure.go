@@ -9,9 +9,10 @@ import (
 )
 
 // A shape is how a contender is used: by how many producers, with how many
-// workers, for tasks of how many spins.
+// workers, for tasks that spin and sleep for how long.
 type shape struct {
 	workers, producers, iters int
+	nap                       time.Duration
 }
 
 // A timing is the cost of n tasks.
@@ -29,7 +30,7 @@ func (t timing) allocs() float64 { return float64(t.mallocs) / float64(t.n) }
 // volley submits n equal tasks as fast as the contender takes them, and waits for
 // the last to complete. The number is rounded up to a multiple of the producers.
 func (h *harness) volley(c contender, s shape, n int) timing {
-	l := &load{iters: s.iters}
+	l := &load{iters: s.iters, nap: s.nap}
 	if !h.ownCount || !c.counts {
 		l.done = new(counter)
 	}
@@ -82,11 +83,11 @@ func (h *harness) calibrate(c contender, s shape, d time.Duration) int {
 	}
 }
 
-// byHand runs n tasks of that many spins without any queue, in equal chunks on as
-// many goroutines as can run at once: the ideal that no pool can beat.
-func byHand(workers, iters, n int) timing {
-	workers = min(workers, runtime.GOMAXPROCS(0))
-	l := &load{iters: iters, done: new(counter)}
+// byHand runs n tasks of that shape without any queue, in equal chunks on as many
+// goroutines as can run at once: the ideal that no pool can beat.
+func byHand(s shape, n int) timing {
+	workers := min(s.workers, runtime.GOMAXPROCS(0))
+	l := &load{iters: s.iters, nap: s.nap, done: new(counter)}
 	each := (n + workers - 1) / workers
 	begin := now()
 	var wg sync.WaitGroup

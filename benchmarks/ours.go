@@ -17,10 +17,7 @@ func buffer(h *harness) error {
 	sizes := []int{1, 2, 4, 16, 64, 256, 1024, 4096, 16384}
 	var cs []contender
 	for _, size := range sizes {
-		cs = append(cs, contender{name: strconv.Itoa(size), counts: true,
-			open: func(h *harness, workers int, l *load) instance {
-				return newPool(h, workers, l, pool.WithBuffer(size))
-			}})
+		cs = append(cs, contender{name: strconv.Itoa(size), counts: true, open: openWith(pool.WithBuffer(size))})
 	}
 	var all []*results
 	for _, work := range []time.Duration{0, time.Microsecond} {
@@ -66,9 +63,7 @@ func panics(h *harness) error {
 	n := runtime.GOMAXPROCS(0)
 	cs := []contender{
 		{name: "crash", counts: true, open: openPool},
-		{name: "handler", counts: true, open: func(h *harness, workers int, l *load) instance {
-			return newPool(h, workers, l, pool.WithPanicHandler(func(*pool.PanicError) {}))
-		}},
+		{name: "handler", counts: true, open: openWith(pool.WithPanicHandler(func(*pool.PanicError) {}))},
 	}
 	for _, producers := range []int{1, 16} {
 		if row := fmt.Sprintf("panics/N=%d/P=%d", n, producers); h.wants(row) {

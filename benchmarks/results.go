@@ -63,8 +63,11 @@ func (r *results) series(k, m int) []float64 {
 }
 
 // ratios returns the metric's ratios to the baseline, each within its round.
-func (r *results) ratios(k, m int) []float64 {
-	mine, base := r.series(k, m), r.series(r.base, m)
+func (r *results) ratios(k, m int) []float64 { return r.against(k, r.base, m) }
+
+// against is ratios with any contender as the baseline.
+func (r *results) against(k, other, m int) []float64 {
+	mine, base := r.series(k, m), r.series(other, m)
 	for i := range mine {
 		if r.metrics[m].ratio == speedUp {
 			mine[i] = base[i] / mine[i]

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -11,7 +12,7 @@ import (
 func throughput(h *harness) error {
 	cores := runtime.GOMAXPROCS(0)
 	var all []*results
-	cs := h.selected(everyone)
+	cs := h.among(slices.Insert(slices.Clone(contenders), 1, strategies...))
 	for _, row := range []struct{ procs, workers, producers int }{
 		{cores, cores, 1},
 		{cores, cores, 2},
