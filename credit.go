@@ -53,6 +53,9 @@ func (e *engine[T]) refill() bool {
 			if left := k - int64(e.ring().Grant(int(k))); left > 0 {
 				e.bank.Add(left)
 			}
+			if e.ctl.Load()&ctlRoom != 0 {
+				e.roomMade() // it was nowhere to be found while it was moved
+			}
 			return true
 		}
 	}

@@ -60,6 +60,8 @@ type engine[T any] struct {
 	target      int              // how many workers there should be at most
 	live        int              // workers
 	leaving     int              // workers no more, whose goroutine has not ended
+	seatsTaken  int              // see perworker.go
+	grown       bool             // there are new seats
 	lent        int              // of those, inside a Wait with their place given away
 	debt        int              // see places.go
 	parked      []*worker[T]     // last in, first out
@@ -134,6 +136,10 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	e.follows.Store(c.sizing.perProc > 0)
 	e.parallel.Store(runtime.GOMAXPROCS(0) > 1)
 	e.gate.Store(uint64(e.target)*gateIdle | gateLook)
+	if e.seated() {
+		e.openSeatsLocked(e.target)
+		e.countLocked()
+	}
 	if e.sorter.capacity = e.capacity; e.capacity == 0 {
 		e.sorter.capacity = int64(e.target)
 	} else {
@@ -306,20 +312,16 @@ func (e *engine[T]) dropUntil(v T, n *note[T]) bool {
 // newest of a claimed batch. It reports false if there is none either.
 func (e *engine[T]) dropOne() bool {
 	e.mu.Lock()
-	pos, n := e.claimForOthersLocked(1)
-	if n == 0 {
-		pos, n = e.lanes.Steal(0, 1, e.ring().Claimed())
-	}
-	if n == 0 || e.stopCause != nil {
-		if n > 0 {
-			v, _, _ := e.ring().Take(pos)
-			e.giveBackLocked(pos, v)
+	old, ok := e.oldestLocked()
+	if !ok || e.stopCause != nil {
+		if ok {
+			e.giveBackLocked(old.pos, old.job)
 		}
 		e.mu.Unlock()
-		return n > 0
+		return ok
 	}
-	v, tag, _ := e.ring().Take(pos)
-	if e.paid(pos) {
+	v, tag := old.job, old.tag
+	if e.paid(old.pos) {
 		e.bank.Add(1)
 	}
 	e.dropCount++
@@ -330,11 +332,32 @@ func (e *engine[T]) dropOne() bool {
 		e.mu.Lock()
 		e.dropping--
 		e.settle()
+		if e.ctl.Load()&ctlWeighs != 0 {
+			e.wakeMore() // the next one may fit
+		}
 	}()
 	if f, ok := e.dropped.(func(T)); ok {
 		f(v)
 	}
 	return true
+}
+
+// oldestLocked takes out the oldest job that waits.
+func (e *engine[T]) oldestLocked() (old deferred[T], ok bool) {
+	e.sorter.mu.Lock()
+	it, ok := e.sorter.dropSeatedLocked()
+	e.sorter.mu.Unlock()
+	if ok {
+		return it.deferred, true
+	}
+	pos, n := e.claimForOthersLocked(1)
+	if n == 0 {
+		if pos, n = e.lanes.Steal(0, 1, e.ring().Claimed()); n == 0 {
+			return old, false
+		}
+	}
+	v, tag, _ := e.ring().Take(pos)
+	return deferred[T]{v, pos, tag}, true
 }
 
 // claimForOthersLocked claims tasks that the caller does not run.

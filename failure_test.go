@@ -67,6 +67,7 @@ func TestFailures(t *testing.T) {
 				if panics.Load() != int64(s.Panicked) || strings.HasPrefix(fate, "panic") != (s.Panicked == 100) && fate != "runtime" {
 					t.Fatalf("%d panics, %+v", panics.Load(), s)
 				}
+				synctest.Wait()
 				g := make(gate) // all places are still there
 				for range workers {
 					must(t, p.Submit(bg, g.task))

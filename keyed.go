@@ -58,7 +58,8 @@ type note[T any] struct {
 type strand[T any] struct {
 	key     uint64
 	pending atomic.Int64
-	live    bool // in sorter.keys; guarded by sorter.mu
+	live    bool     // in sorter.keys; guarded by sorter.mu, as is
+	seat    *seat[T] // see perworker.go
 
 	mu   sync.Mutex
 	jobs deque.Deque[deferred[T]]
@@ -88,6 +89,7 @@ type sorter[T any] struct {
 	turns   atomic.Int64
 	blocked atomic.Bool
 	admission
+	seats seats[T]
 }
 
 const maxSpare = 1024 // strands kept for reuse
@@ -165,7 +167,7 @@ func (d *sorter[T]) forgetLocked(s *strand[T]) {
 	if !s.live || s.pending.Load() != 0 {
 		return
 	}
-	s.live = false
+	s.live, s.seat = false, nil
 	d.keys.Delete(s.key)
 	if len(d.spare) < maxSpare {
 		d.spare = append(d.spare, s)
@@ -176,6 +178,10 @@ func (d *sorter[T]) forgetLocked(s *strand[T]) {
 }
 
 func (d *sorter[T]) readyLocked(s *strand[T]) {
+	if s.seat != nil {
+		d.readySeatLocked(s)
+		return
+	}
 	d.ready.PushBack(s)
 	d.turns.Add(1)
 }
@@ -187,7 +193,9 @@ func (e *engine[T]) ready(s *strand[T]) {
 	if e.ctl.Load()&ctlStop == 0 {
 		e.sorter.readyLocked(s)
 	}
+	awake := e.sorter.takeAwakeLocked()
 	e.sorter.mu.Unlock()
+	e.wakeSeats(awake)
 }
 
 // claimSorted is claim for a pool with keys or weights.
@@ -228,7 +236,7 @@ func (w *worker[T]) claimSorted(limit int) bool {
 	case n > 0:
 		w.hold(pos, n)
 	}
-	if found && blocked {
+	if blocked {
 		w.e.wakeMore() // what w held before may be enough for another one
 	}
 	return found
@@ -358,7 +366,7 @@ func (w *worker[T]) runTurn() {
 			return
 		}
 		w.strand = w.turn
-		if w.runGiven(); w.strand == nil { // the pool has stopped
+		if !w.runGiven() {
 			w.turn = nil
 			return
 		}
@@ -411,6 +419,7 @@ func (e *engine[T]) discardStrandsLocked() {
 			e.giveBackLocked(job.pos, job.job)
 		}
 	})
+	e.discardSeatsLocked()
 	for d.ready.Len() > 0 {
 		d.ready.PopFront()
 		d.turns.Add(-1)

@@ -116,7 +116,7 @@ func (e *engine[T]) warmUp() error {
 	results := make(chan error, n)
 	for range n {
 		e.takeToken()
-		w := e.newWorkerLocked()
+		w := e.newWorkerLocked(nil)
 		w.warm = results
 		go w.main()
 	}

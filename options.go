@@ -67,6 +67,16 @@ type Strategy uint8
 // exactly, in order when there are several workers; with one, exactly.
 const Shared Strategy = 0
 
+// PerWorker gives each worker a queue of its own, and the buffer is the bound on
+// all of them together. A key belongs to a worker as long as there are tasks of it, and
+// comes back to the same one while the number of workers stays the same, so caches and
+// the worker's state ([WithState]) stay warm. A task without a key goes to the
+// less loaded of two.
+//
+// It backfires when durations differ: a task waits behind a long one in its worker's
+// queue while other workers are idle.
+const PerWorker Strategy = 1
+
 // Elastic has no long-lived workers: a goroutine exists only while a task runs. A
 // submission starts one if fewer than the limit run; the goroutine goes on with
 // what waits, and ends when nothing does. The queue's memory exists only while it
@@ -81,6 +91,8 @@ func (s Strategy) String() string {
 	switch s {
 	case Shared:
 		return "Shared"
+	case PerWorker:
+		return "PerWorker"
 	case Elastic:
 		return "Elastic"
 	}
@@ -312,7 +324,7 @@ func configure(opts []Option) (config, error) {
 
 func (c *config) validate() error {
 	switch {
-	case c.strategy != Shared && c.strategy != Elastic:
+	case c.strategy != Shared && c.strategy != PerWorker && c.strategy != Elastic:
 		return fmt.Errorf("pool: WithStrategy: unknown strategy, got %d", c.strategy)
 	case c.sizing.name == "":
 		return fmt.Errorf("pool: WithSizing: sizing is empty, use Fixed, CPU, IO, Mixed or LittlesLaw")

@@ -91,11 +91,21 @@ func (e *engine[T]) pushed() {
 		e.discard()
 	case g&gateIdleMask != 0:
 		if !e.sorter.blocked.Load() { // else who gives weight back wakes
-			e.wakeOne()
+			e.wakeFor()
 		}
 	case g&gateLook != 0:
 		e.watch()
 	}
+}
+
+// wakeFor wakes somebody for a job that is in the ring.
+func (e *engine[T]) wakeFor() {
+	if e.seated() {
+		if e.distribute(); e.ctl.Load()&ctlWeighs == 0 {
+			return
+		}
+	}
+	e.wakeOne()
 }
 
 // wakeOne wakes or starts one worker if nobody searches and a place is idle.
@@ -128,11 +138,14 @@ func (e *engine[T]) takeToken() bool {
 // wakeMore is called by a worker that has work in hand, after its search has
 // ended or when others could help.
 func (e *engine[T]) wakeMore() {
+	if e.seated() && e.ctl.Load()&ctlWeighs != 0 && !e.sorter.blocked.Load() {
+		e.mendSeats() // tasks in seats may have waited for capacity
+	}
 	switch g := e.gate.Load(); {
 	case g&gateSearch != 0:
 	case g&gateIdleMask != 0:
 		if e.hasWork() {
-			e.wakeOne()
+			e.wakeFor()
 		}
 	case g&gateLook != 0 && e.hasWork():
 		e.watch()
@@ -160,7 +173,7 @@ func (e *engine[T]) employ(give func(*worker[T])) bool {
 	}
 	w, born := e.popLocked(), false
 	if w == nil {
-		w, born = e.newWorkerLocked(), true
+		w, born = e.newWorkerLocked(nil), true
 	}
 	if give != nil {
 		give(w)
@@ -205,6 +218,7 @@ func signal[T any](ws []*worker[T]) {
 // false when the worker is to end.
 func (w *worker[T]) search() bool {
 	for {
+		w.restSeat()
 		if w.spin() {
 			return true
 		}
@@ -261,7 +275,7 @@ func (w *worker[T]) spin() bool {
 		w.searching = true
 		e.gate.Add(1)
 		for range spinPolls {
-			if e.hasWork() && w.employed() {
+			if w.hasWork() && w.employed() {
 				s.busy.Store(false)
 				e.spun(true)
 				return true
@@ -304,9 +318,6 @@ func (w *worker[T]) park() bool {
 		w.lane = nil
 		w.shown.Store(nil)
 	}
-	if e.ctl.Load()&ctlWeighs != 0 && w.release() {
-		e.wakeMore()
-	}
 	procs := runtime.GOMAXPROCS(0)
 	if p := procs > 1; p != e.parallel.Load() {
 		e.parallel.Store(p)
@@ -326,14 +337,22 @@ func (w *worker[T]) park() bool {
 		delta--
 		w.searching = false
 	}
+	freed := e.ctl.Load()&ctlWeighs != 0 && w.release()
+	w.moveLocked()
 	e.gate.Add(delta)
-	if (e.hasWork() && e.stopCause == nil || e.endedLocked()) && e.takeToken() {
+	if (w.hasWork() && e.stopCause == nil || e.endedLocked()) && e.takeToken() {
 		w.searching = true
 		e.mu.Unlock()
+		if freed {
+			e.wakeMore()
+		}
 		return true
 	}
 	rests := w.restLocked()
 	e.settle() // unlocks
+	if freed {
+		e.wakeMore()
+	}
 	if e.direct() && e.ctl.Load()&ctlRoom != 0 {
 		e.roomMade()
 	}
@@ -407,7 +426,7 @@ func (e *engine[T]) look() {
 	e.gate.Or(gateLook)
 	claimed := e.ring().Claimed()
 	stuck := false
-	waiting := e.ring().Accepted() != claimed || e.ctl.Load()&ctlRoom != 0
+	waiting := e.ring().Accepted() != claimed || !e.sorter.seatsEmpty() || e.ctl.Load()&ctlRoom != 0
 	if waiting && e.gate.And(^uint64(gateLook))&gateLook != 0 {
 		stuck = claimed == e.watchSeen
 		if stuck {

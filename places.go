@@ -98,6 +98,7 @@ func (w *worker[T]) forgetLocked() {
 	e.workers = e.workers[:last]
 	e.live--
 	e.leaving++ // until finish
+	w.vacateLocked()
 	for tag := range w.finished {
 		n := w.finished[tag].Load() &^ watchBit
 		e.left[tag].gone += n
@@ -139,10 +140,15 @@ func (w *worker[T]) retire() {
 	w.forgetLocked()
 	e.placesLocked(before)
 	e.settle() // unlocks
+	e.mendSeats()
 	e.wakeMore()
 }
 
 func (e *engine[T]) resizeLocked(n int) {
+	if e.seated() {
+		e.openSeatsLocked(n)
+		e.grown = e.grown || n > e.target
+	}
 	before := e.unborn()
 	e.target = n
 	e.placesLocked(before)
@@ -181,6 +187,7 @@ func (e *engine[T]) Resize(n int) error {
 
 // placesFree is called when places may have become idle that nobody gave up.
 func (e *engine[T]) placesFree() {
+	e.mendSeats()
 	e.wakeMore()
 	if e.direct() && e.ctl.Load()&ctlRoom != 0 && e.hasRoom() {
 		e.roomMade()
@@ -189,6 +196,7 @@ func (e *engine[T]) placesFree() {
 
 // lendLocked gives w's place and weight away while its task waits.
 func (e *engine[T]) lendLocked(w *worker[T], sit *sitting) {
+	w.vacateLocked()
 	before := e.unborn()
 	e.lent++
 	e.placesLocked(before)

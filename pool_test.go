@@ -515,6 +515,7 @@ func TestBurstUsesAllWorkers(t *testing.T) {
 
 // A batch behind a long task does not wait for it while others are free.
 func TestNothingIsStrandedBehindALongTask(t *testing.T) {
+	only(t, Shared, Elastic)
 	synctest.Test(t, func(t *testing.T) {
 		p := mustNew(t, WithWorkers(4))
 		for range 3000 {

@@ -572,6 +572,7 @@ func TestWaitThatOutlivesItsTask(t *testing.T) {
 // A worker that claims several jobs wakes another one for them, also if those who
 // submitted them left that to a searcher, who had found nothing yet.
 func TestClaimWakesHelp(t *testing.T) {
+	only(t, Shared, Elastic)
 	synctest.Test(t, func(t *testing.T) {
 		p := mustNew(t, WithWorkers(2))
 		hold, g := make(gate), make(gate)

@@ -101,7 +101,8 @@ func (e *engine[T]) giveBack(pos uint64, v T) {
 
 // endedLocked reports whether there is nothing left to take, for ever.
 func (e *engine[T]) endedLocked() bool {
-	return e.closeErr != nil && e.ring().Drained() && e.lanes.Empty() && e.sorter.turns.Load() == 0
+	return e.closeErr != nil && e.ring().Drained() && e.lanes.Empty() && e.sorter.turns.Load() == 0 &&
+		e.sorter.seatsEmpty()
 }
 
 // settle wakes parked workers that have to end and, when the last has gone, ends

@@ -51,10 +51,15 @@ type worker[T any] struct {
 	turns       int          // jobs of it that were run
 	idle        []*strand[T] // that may be forgotten
 	strandFirst bool         // ready strands and the ring take turns
-	state       state
-	warm        chan<- error  // the warm-up's results, until w has run it
-	ending      bool          // only its state is still to be closed
-	restsSince  time.Duration // guarded by e.mu, as what follows
+
+	seat       atomic.Pointer[seat[T]] // see perworker.go; changed under e.mu
+	item       bool                    // given is from the seat
+	begun      bool                    // and its job was started
+	itemStrand *strand[T]              // and has this strand
+	state      state
+	warm       chan<- error  // the warm-up's results, until w has run it
+	ending     bool          // only its state is still to be closed
+	restsSince time.Duration // guarded by e.mu, as what follows
 
 	index     int  // in e.workers, guarded by e.mu
 	seed      int  // where to look first for something to steal
@@ -84,7 +89,8 @@ func markPos(m uint64) uint64  { return m>>4 - 1 }
 func markTag(m uint64) uint64  { return m & 7 }
 func markSingle(m uint64) bool { return m&8 != 0 }
 
-func (e *engine[T]) newWorkerLocked() *worker[T] {
+// newWorkerLocked makes a worker, for the seat s if it is not nil.
+func (e *engine[T]) newWorkerLocked(s *seat[T]) *worker[T] {
 	w := &worker[T]{e: e, wake: make(chan struct{}, 1), limit: 1, searching: true, index: len(e.workers), seed: len(e.workers)}
 	w.ctx = &taskContext{e.base, e, w, nil}
 	if e.hasState {
@@ -97,6 +103,12 @@ func (e *engine[T]) newWorkerLocked() *worker[T] {
 	}
 	e.workers = append(e.workers, w)
 	e.live++
+	switch {
+	case s != nil:
+		w.sitDownLocked(s)
+	case e.seated():
+		w.takeSeatLocked()
+	}
 	return w
 }
 
@@ -245,6 +257,9 @@ func (w *worker[T]) claim() bool {
 	if c&ctlStop != 0 {
 		return false
 	}
+	if e.seated() {
+		return w.claimSeat()
+	}
 	limit := w.limit
 	if c&ctlWeighs != 0 || limit > 1 && !w.haveLane() {
 		limit = 1
@@ -390,6 +405,9 @@ func (w *worker[T]) batch() {
 	case w.turn != nil:
 		w.runTurn()
 		return
+	case w.item:
+		w.runItems()
+		return
 	case w.strand != nil && w.follow(): // its job panicked, or ended the goroutine
 		return
 	case w.handed:
@@ -458,8 +476,9 @@ func (w *worker[T]) take(pos uint64) (v T, ok bool) {
 	return v, true
 }
 
-// runGiven runs the job in hand, unless the pool has stopped.
-func (w *worker[T]) runGiven() {
+// runGiven runs the job in hand. It reports false, and hands it back, if the pool
+// has stopped.
+func (w *worker[T]) runGiven() bool {
 	var zero T
 	v := w.given
 	w.given = zero
@@ -467,12 +486,13 @@ func (w *worker[T]) runGiven() {
 	case c&ctlStop != 0:
 		w.strand = nil
 		w.e.giveBack(w.pos, v)
-		return
+		return false
 	case c&(ctlRoom|ctlCounted) != 0:
 		w.starts(w.pos)
 	}
 	w.end = w.pos + 1
 	w.exec(v)
+	return true
 }
 
 // putBack puts the job in hand where others can take it, if w has to end.
@@ -585,12 +605,23 @@ func (w *worker[T]) coalesce() bool {
 		w.grow()
 		return false
 	}
-	if !w.single && w.lane.Len() >= 4 {
+	if w.inHand() >= 4 {
 		w.backoff = 0
 	} else {
 		w.grow()
 	}
 	return true
+}
+
+// inHand returns how many jobs were claimed, or wait in w's seat.
+func (w *worker[T]) inHand() int {
+	switch s := w.seat.Load(); {
+	case s != nil:
+		return 1 + int(s.count.Load())
+	case w.single || w.lane == nil:
+		return 1
+	}
+	return w.lane.Len()
 }
 
 func (w *worker[T]) grow() {

@@ -47,7 +47,6 @@ func skew(h *harness) error {
 	n := runtime.GOMAXPROCS(0)
 	cs := h.among([]contender{
 		{name: "pool", open: openPool},
-		{name: "pool-stealing", open: openWith(pool.WithStrategy(pool.WorkStealing))},
 		{name: "pool-perworker", open: openWith(pool.WithStrategy(pool.PerWorker))},
 		{name: "hashed", open: openScattered},
 		{name: "channel", open: openChannel},
@@ -115,9 +114,9 @@ func shuffled(n, set int, seed uint64) []bool {
 
 // printDuel compares two strategies directly, neither of which is the baseline.
 func printDuel(out io.Writer, all []*results) {
-	rows := [][]string{{"makespan", "stealing / perworker (min..max)"}}
+	rows := [][]string{{"makespan", "perworker / shared (min..max)"}}
 	for _, r := range all {
-		a, b := slices.Index(r.names, "pool-stealing"), slices.Index(r.names, "pool-perworker")
+		a, b := slices.Index(r.names, "pool-perworker"), slices.Index(r.names, "pool")
 		if a >= 0 && b >= 0 {
 			rows = append(rows, []string{r.row, spread(r.against(a, b, 0))})
 		}

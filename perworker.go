@@ -1,0 +1,588 @@
+package pool
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/headrace-go/pool/internal/deque"
+	"github.com/headrace-go/pool/internal/ring"
+)
+
+// PerWorker: a queue for each worker.
+//
+// Tasks are accepted into the ring, as under every strategy, so that acceptance,
+// its bound, its order with Close and what Wait waits for are one mechanism. From
+// there they are distributed, in order and under sorter.mu, to seats. A seat is a
+// queue with at most one worker, which runs its tasks one after the other; a
+// worker keeps its seat until it ends, or waits inside a task. A key belongs to a
+// seat from its first task until none is left (its strand says which, see
+// keyed.go), and then to the seat that its hash selects. A task without a key goes
+// to the first seat that rests, or to the less loaded of two random ones (Y. Lu et
+// al., "Join-Idle-Queue", Performance Evaluation 68(11), 2011; M. Mitzenmacher, "The
+// Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12(10), 2001). The
+// first that rests, and not any, so that few workers are used for little work.
+//
+// Whoever comes by distributes: a worker whose seat is empty, and a submitter when
+// places are idle and nobody searches. It appends to the seat and then looks
+// whether that rests; a worker lets its seat rest and then looks whether there is
+// something in it. So one of the two sees the other, and wakes, or goes on.
+//
+// After a grow, tasks without a key that wait are distributed anew.
+//
+// A seat that loses its worker with tasks in it (the pool shrinks, or the worker
+// waits inside a task) gets another one if there is a place; a seat that is no
+// more gives its tasks to those that are, in order. Nothing of it runs then, so
+// the order of a key is kept.
+//
+// With weights there is one order for all, that of the ring, so tasks without a
+// key stay there and are taken one at a time by whoever is free.
+//
+// Rejected: a ring for each worker that submitters choose between (two cache
+// misses for each submission, and a bound on all of them together is not exact),
+// and seats without workers of their own (a key's worker would change with every
+// idle moment, and its caches and state with it).
+
+// seat is the queue of a worker.
+type seat[T any] struct {
+	index   int
+	w       *worker[T]   // guarded by e.mu; nil: nobody's
+	resting atomic.Bool  // its worker is not at work, or there is none
+	count   atomic.Int64 // len(items)
+
+	mu    sync.Mutex
+	items deque.Deque[item[T]]
+}
+
+// item is a task that was distributed.
+type item[T any] struct {
+	deferred[T]
+	strand *strand[T] // nil without a key
+}
+
+// seats is what the sorter has for PerWorker.
+type seats[T any] struct {
+	chunks []*[seatChunk]seat[T] // made when a seat in it is used, under sorter.mu
+	open   atomic.Int64          // tasks go to seats below; changed under e.mu and sorter.mu
+	idle   atomic.Int64          // no seat before this one rests and is empty
+	rnd    uint64
+	awake  []*seat[T] // seats that rest and got something, until they are woken
+}
+
+// seated reports whether workers have seats.
+func (e *engine[T]) seated() bool { return e.strategy == PerWorker && !e.direct() }
+
+func (s *seat[T]) push(it item[T]) {
+	s.mu.Lock()
+	s.items.PushBack(it)
+	s.mu.Unlock()
+	s.count.Add(1)
+}
+
+func (s *seat[T]) pop() (it item[T], ok bool) {
+	if s.count.Load() == 0 {
+		return it, false
+	}
+	s.mu.Lock()
+	it, ok = s.items.PopFront()
+	s.mu.Unlock()
+	if ok {
+		s.count.Add(-1)
+	}
+	return it, ok
+}
+
+// load is how much is to be done before a new task.
+func (s *seat[T]) load() int64 {
+	n := s.count.Load()
+	if !s.resting.Load() {
+		n++
+	}
+	return n
+}
+
+// openSeatsLocked makes n seats the ones that tasks are distributed to. e.mu is held.
+func (e *engine[T]) openSeatsLocked(n int) {
+	d := &e.sorter
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if more := (n+seatChunk-1)/seatChunk - len(d.seats.chunks); more > 0 {
+		d.seats.chunks = append(d.seats.chunks, make([]*[seatChunk]seat[T], more)...)
+	}
+	d.seats.open.Store(int64(n))
+}
+
+const seatChunk = 64
+
+// atLocked returns the seat with the index i.
+func (ss *seats[T]) atLocked(i int) *seat[T] {
+	c := &ss.chunks[i/seatChunk]
+	if *c == nil {
+		*c = new([seatChunk]seat[T])
+		for k := range *c {
+			s := &(*c)[k]
+			s.index = i - i%seatChunk + k
+			s.resting.Store(true)
+		}
+	}
+	return &(*c)[i%seatChunk]
+}
+
+// eachLocked calls f for all seats that were used.
+func (ss *seats[T]) eachLocked(f func(*seat[T])) {
+	for _, c := range ss.chunks {
+		if c == nil {
+			continue
+		}
+		for i := range c {
+			f(&c[i])
+		}
+	}
+}
+
+// keySeatLocked returns the seat of a key that is not at work.
+func (d *sorter[T]) keySeatLocked(key uint64) *seat[T] {
+	key *= 0x9e3779b97f4a7c15
+	return d.seats.atLocked(int(key >> 32 * uint64(d.seats.open.Load()) >> 32))
+}
+
+// anySeatLocked returns a seat that rests, or the less loaded of two.
+func (d *sorter[T]) anySeatLocked() *seat[T] {
+	open := d.seats.open.Load()
+	from := d.seats.idle.Load()
+	for i := from; i < open; i++ {
+		if s := d.seats.atLocked(int(i)); s.resting.Load() && s.count.Load() == 0 {
+			d.seats.idle.CompareAndSwap(from, i+1) // unless one has begun to rest
+			return s
+		}
+	}
+	x := &d.seats.rnd // xorshift64 (G. Marsaglia, 2003)
+	if *x == 0 {
+		*x = 88172645463325252
+	}
+	*x ^= *x << 13
+	*x ^= *x >> 7
+	*x ^= *x << 17
+	n := uint64(open)
+	i := *x >> 32 * n >> 32
+	a := d.seats.atLocked(int(i))
+	if n > 1 {
+		j := *x & (1<<32 - 1) * (n - 1) >> 32
+		if j >= i {
+			j++
+		}
+		if b := d.seats.atLocked(int(j)); b.load() < a.load() {
+			return b
+		}
+	}
+	return a
+}
+
+// restSeat lets w's seat rest, until w finds something to do.
+func (w *worker[T]) restSeat() {
+	if s := w.seat.Load(); s != nil {
+		w.e.rests(s)
+	}
+}
+
+// rests lets s rest.
+func (e *engine[T]) rests(s *seat[T]) {
+	s.resting.Store(true)
+	idle := &e.sorter.seats.idle
+	for i := idle.Load(); int64(s.index) < i && !idle.CompareAndSwap(i, int64(s.index)); i = idle.Load() {
+	}
+}
+
+// giveLocked puts a task into a seat.
+func (d *sorter[T]) giveLocked(s *seat[T], it item[T]) {
+	s.push(it)
+	if s.resting.Load() {
+		d.seats.awake = append(d.seats.awake, s)
+	}
+}
+
+// redistributeLocked gives the tasks without a key that wait in seats to others,
+// after seats were added.
+func (d *sorter[T]) redistributeLocked() {
+	var all []item[T]
+	d.seats.eachLocked(func(s *seat[T]) {
+		s.mu.Lock()
+		for range s.items.Len() {
+			it, _ := s.items.PopFront()
+			if it.strand != nil {
+				s.items.PushBack(it)
+				continue
+			}
+			s.count.Add(-1)
+			all = append(all, it)
+		}
+		s.mu.Unlock()
+	})
+	slices.SortFunc(all, func(a, b item[T]) int { return cmp.Compare(a.pos, b.pos) })
+	for _, it := range all {
+		d.giveLocked(d.anySeatLocked(), it)
+	}
+}
+
+// distributeLocked takes what is in the ring to the seats.
+func (e *engine[T]) distributeLocked() {
+	d, r := &e.sorter, e.ring()
+	for e.ctl.Load()&ctlStop == 0 {
+		pos, special, ok := r.Front()
+		switch {
+		case !ok:
+			return
+		case special && r.Record(pos).keyed:
+			r.Skip(pos, 1)
+			d.giveKeyedLocked(r, pos)
+		case d.weighs:
+			return
+		default:
+			pos, n := r.Claim(batchMax)
+			for i := range n {
+				v, tag, _ := r.Take(pos + uint64(i))
+				d.giveLocked(d.anySeatLocked(), item[T]{deferred: deferred[T]{v, pos + uint64(i), tag}})
+			}
+		}
+	}
+}
+
+// giveKeyedLocked takes the keyed task at pos to its seat, or defers it.
+func (d *sorter[T]) giveKeyedLocked(r *ring.Ring[T, note[T]], pos uint64) {
+	key := r.Record(pos).key
+	if !d.enterLocked(r, pos) {
+		return
+	}
+	s := r.Record(pos).strand
+	s.seat = d.keySeatLocked(key)
+	v, tag, _ := r.Take(pos)
+	d.giveLocked(s.seat, item[T]{deferred[T]{v, pos, tag}, s})
+}
+
+// distribute takes what is in the ring to the seats and wakes those that rest.
+func (e *engine[T]) distribute() {
+	d := &e.sorter
+	d.mu.Lock()
+	e.distributeLocked()
+	awake := d.takeAwakeLocked()
+	d.mu.Unlock()
+	e.wakeSeats(awake)
+}
+
+func (d *sorter[T]) takeAwakeLocked() []*seat[T] {
+	awake := d.seats.awake
+	d.seats.awake = nil
+	return awake
+}
+
+// wakeSeats wakes or starts workers for seats that have something to do.
+func (e *engine[T]) wakeSeats(ss []*seat[T]) {
+	if len(ss) == 0 {
+		return
+	}
+	var woken, born []*worker[T]
+	e.mu.Lock()
+	changed := e.followLocked()
+	for _, s := range ss {
+		switch w := s.w; {
+		case s.count.Load() == 0:
+		case w != nil && !w.unpark():
+			// It is about to look, or was woken by somebody else.
+		case w != nil:
+			woken = append(woken, w)
+		case s.index >= e.target:
+		case e.unborn() > 0:
+			if e.debt == 0 && e.takeToken() {
+				born = append(born, e.newWorkerLocked(s))
+			}
+		default:
+			// Somebody without a seat has the place. See whether another one rests.
+			if w := e.idleWorkerLocked(); w != nil {
+				woken = append(woken, w)
+				w.vacateLocked()
+				w.sitDownLocked(s)
+			}
+		}
+	}
+	e.mu.Unlock()
+	signal(woken)
+	for _, w := range born {
+		go w.main()
+	}
+	if changed {
+		e.mendSeats()
+	}
+}
+
+// idleWorkerLocked unparks a worker whose seat is empty.
+func (e *engine[T]) idleWorkerLocked() *worker[T] {
+	for _, w := range e.parked {
+		if s := w.seat.Load(); (s == nil || s.count.Load() == 0) && w.unpark() {
+			return w
+		}
+	}
+	return nil
+}
+
+// unpark takes w off the parked ones, if it is there and a place is idle.
+func (w *worker[T]) unpark() bool {
+	e := w.e
+	for i, o := range e.parked {
+		if o == w && e.takeToken() {
+			e.parked = append(e.parked[:i], e.parked[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// takeSeatLocked gives w a seat that nobody has, with work if possible, else the
+// first. e.mu is held.
+func (w *worker[T]) takeSeatLocked() {
+	e := w.e
+	d := &e.sorter
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var free *seat[T]
+	for i := range e.target {
+		if i%seatChunk == 0 && d.seats.chunks[i/seatChunk] == nil && free != nil {
+			break // nothing from here on was ever used
+		}
+		if s := d.seats.atLocked(i); s.w == nil && (free == nil || s.count.Load() > 0) {
+			if free = s; s.count.Load() > 0 {
+				break
+			}
+		}
+	}
+	if free != nil {
+		w.sitDownLocked(free)
+	}
+}
+
+func (w *worker[T]) sitDownLocked(s *seat[T]) {
+	w.seat.Store(s)
+	w.e.rests(s)
+	s.w = w
+	w.e.seatsTaken++
+}
+
+// vacateLocked takes w's seat away. e.mu is held; mendSeats has to follow.
+func (w *worker[T]) vacateLocked() {
+	if s := w.seat.Load(); s != nil {
+		w.seat.Store(nil)
+		s.w = nil
+		w.e.seatsTaken--
+		w.e.rests(s)
+	}
+}
+
+// moveLocked gives w, which is about to rest, a seat with work that nobody has, if
+// somebody without a seat keeps it from having a worker of its own.
+func (w *worker[T]) moveLocked() {
+	e := w.e
+	s := w.seat.Load()
+	switch {
+	case !e.seated():
+	case s == nil:
+		w.takeSeatLocked()
+	case s.count.Load() == 0 && e.active() > e.seatsTaken:
+		w.vacateLocked()
+		w.takeSeatLocked()
+	}
+}
+
+// mendSeats finds workers for seats with work that have none at work, and empties
+// those that are closed.
+func (e *engine[T]) mendSeats() {
+	if !e.seated() {
+		return
+	}
+	d := &e.sorter
+	var awake []*seat[T]
+	e.mu.Lock()
+	grown := e.grown
+	e.grown = false
+	d.mu.Lock()
+	d.seats.eachLocked(func(s *seat[T]) {
+		switch {
+		case s.w != nil && !s.resting.Load() || s.count.Load() == 0:
+		case s.w != nil || s.index < int(d.seats.open.Load()):
+			awake = append(awake, s)
+		default:
+			for it, ok := s.pop(); ok; it, ok = s.pop() {
+				d.rehomeLocked(it)
+			}
+		}
+	})
+	if grown {
+		d.redistributeLocked()
+	}
+	awake = append(awake, d.takeAwakeLocked()...)
+	d.mu.Unlock()
+	e.mu.Unlock()
+	e.wakeSeats(awake)
+}
+
+// rehomeLocked gives a task of a closed seat to another one.
+func (d *sorter[T]) rehomeLocked(it item[T]) {
+	s := d.anySeatLocked()
+	if it.strand != nil {
+		s = d.keySeatLocked(it.strand.key)
+		it.strand.seat = s
+	}
+	d.giveLocked(s, it)
+}
+
+// readySeatLocked puts the first deferred task of s, which has no runner, into its
+// key's seat.
+func (d *sorter[T]) readySeatLocked(s *strand[T]) {
+	job, ok := s.pop()
+	if !ok {
+		return
+	}
+	if s.seat.index >= int(d.seats.open.Load()) {
+		s.seat = d.keySeatLocked(s.key)
+	}
+	d.giveLocked(s.seat, item[T]{job, s})
+}
+
+// claimSeat is claim for a worker with a seat.
+func (w *worker[T]) claimSeat() bool {
+	e, d := w.e, &w.e.sorter
+	if s := w.seat.Load(); s == nil || s.index >= int(d.seats.open.Load()) {
+		w.changeSeat()
+	}
+	if e.ctl.Load()&ctlWeighs == 0 && len(w.idle) < batchMax && w.takeItem() {
+		w.mark.Store(markOf(w.pos, w.tag, true))
+		return true
+	}
+	d.mu.Lock()
+	w.tidyLocked()
+	if e.ctl.Load()&ctlStop != 0 { // nothing may be distributed any more
+		d.mu.Unlock()
+		return false
+	}
+	blocked := d.blocked.Swap(false)
+	e.distributeLocked()
+	var pos uint64
+	n, found := 0, false
+	if s := w.seat.Load(); s != nil && s.count.Load() > 0 && d.admitLocked(w, 1) {
+		found = w.takeItem()
+	}
+	if !found && d.weighs {
+		pos, n = w.claimRingLocked(1)
+	}
+	if !found && n == 0 {
+		d.releaseLocked(w)
+	}
+	awake := d.takeAwakeLocked()
+	d.mu.Unlock()
+	e.wakeSeats(awake)
+	if e.insideWait.Load() >= keyedWait {
+		e.evaluate() // a task that was deferred may be one that nobody waits for
+	}
+	if found {
+		w.mark.Store(markOf(w.pos, w.tag, true))
+	} else {
+		found = w.hold(pos, n)
+	}
+	if blocked {
+		e.wakeMore() // what w held before may be enough for another one
+	}
+	return found
+}
+
+// changeSeat gives w a seat that is open.
+func (w *worker[T]) changeSeat() {
+	w.e.mu.Lock()
+	w.vacateLocked()
+	w.takeSeatLocked()
+	w.e.mu.Unlock()
+	w.e.mendSeats()
+}
+
+// takeItem takes the first task of w's seat in hand.
+func (w *worker[T]) takeItem() bool {
+	s := w.seat.Load()
+	if s == nil {
+		return false
+	}
+	it, ok := s.pop()
+	if !ok {
+		return false
+	}
+	if s.resting.Load() {
+		s.resting.Store(false)
+	}
+	w.given, w.pos, w.end, w.tag, w.itemStrand = it.job, it.pos, it.pos, it.tag, it.strand
+	w.item, w.turns = true, 0
+	return true
+}
+
+// runItems runs tasks of w's seat, up to w.limit of them.
+func (w *worker[T]) runItems() {
+	for n := 1; ; n++ {
+		if !w.begun {
+			w.begun, w.strand = true, w.itemStrand
+			if !w.runGiven() {
+				w.item, w.begun = false, false
+				return
+			}
+		}
+		// The task has ended, here or with a panic or Goexit.
+		w.item, w.begun = false, false
+		if w.strand != nil && w.follow() || n >= w.limit || w.e.ctl.Load()&(ctlStop|ctlShed|ctlWeighs) != 0 {
+			return
+		}
+		last := w.mark.Load()
+		if !w.takeItem() {
+			return
+		}
+		w.mark.Store(markOf(w.pos, w.tag, true))
+		w.tally(last, markPos(last)+1)
+	}
+}
+
+// hasWork reports whether there is something for w.
+func (w *worker[T]) hasWork() bool {
+	if s := w.seat.Load(); s != nil && s.count.Load() > 0 {
+		return !w.e.sorter.blocked.Load()
+	}
+	return w.e.hasWork()
+}
+
+// dropSeatedLocked removes the oldest task of all seats.
+func (d *sorter[T]) dropSeatedLocked() (it item[T], ok bool) {
+	var oldest *seat[T]
+	least := ^uint64(0)
+	d.seats.eachLocked(func(s *seat[T]) {
+		s.mu.Lock()
+		if s.items.Len() > 0 && s.items.At(0).pos < least {
+			least, oldest = s.items.At(0).pos, s
+		}
+		s.mu.Unlock()
+	})
+	if oldest == nil {
+		return it, false
+	}
+	return oldest.pop()
+}
+
+// discardSeatsLocked hands back what is in the seats. e.mu and sorter.mu are held.
+func (e *engine[T]) discardSeatsLocked() {
+	e.sorter.seats.eachLocked(func(s *seat[T]) {
+		for it, ok := s.pop(); ok; it, ok = s.pop() {
+			e.giveBackLocked(it.pos, it.job)
+		}
+	})
+}
+
+// seatsEmpty reports whether no task is in a seat.
+func (d *sorter[T]) seatsEmpty() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	empty := true
+	d.seats.eachLocked(func(s *seat[T]) { empty = empty && s.count.Load() == 0 })
+	return empty
+}
