@@ -135,7 +135,9 @@ func (f *program) record(id int, err error) {
 func (f *program) submit(ctx context.Context, depth int) {
 	kind := f.rnd(4)
 	key, weight := uint64(f.rnd(3)), int64(1+f.rnd(int(f.sum.limit)))
-	id, t, how := 0, Task(nil), func() error { return nil }
+	var id int
+	var t Task
+	var how func() error
 	switch {
 	case kind == 0 && f.keys:
 		id, t = f.keyed(depth, key)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -64,7 +63,6 @@ func skew(h *harness) error {
 			all = append(all, h.skewRow(s, cs))
 		}
 	}
-	printDuel(h.out, all)
 	return nil
 }
 
@@ -110,18 +108,4 @@ func shuffled(n, set int, seed uint64) []bool {
 		flags[i] = true
 	}
 	return flags
-}
-
-// printDuel compares two strategies directly, neither of which is the baseline.
-func printDuel(out io.Writer, all []*results) {
-	rows := [][]string{{"makespan", "perworker / shared (min..max)"}}
-	for _, r := range all {
-		a, b := slices.Index(r.names, "pool-perworker"), slices.Index(r.names, "pool")
-		if a >= 0 && b >= 0 {
-			rows = append(rows, []string{r.row, spread(r.against(a, b, 0))})
-		}
-	}
-	if len(rows) > 1 {
-		printTable(out, rows)
-	}
 }
