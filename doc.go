@@ -23,6 +23,26 @@
 // [Stats].Workers, started when there is work for them. A pool at rest has parked workers, no
 // timer, and uses no CPU.
 //
+// # Where tasks wait
+//
+// All strategies accept tasks in one order and within one bound; they differ in
+// where a task waits, who takes it, and which goroutines there are:
+//
+//	Shared     one queue for all workers; the default
+//	PerWorker  a queue for each worker: keys, caches and state stay with it, and a
+//	           task may wait behind a long one while others are idle
+//	Elastic    one queue; a goroutine exists only while a task runs
+//
+// [Pool.SubmitKeyed] runs the tasks of a key one at a time and in order, and
+// [Pool.SubmitWeighted] bounds the sum of the weights of what runs, under every
+// strategy.
+//
+// # The life of a worker
+//
+// Workers are started on demand. [WithLazy] ends them when they have been idle,
+// [WithWarmup] starts and prepares them all in New, [WithLockedThread] gives each
+// a thread, and [WithState] a value of its own that [StateOf] returns.
+//
 // # Submitting
 //
 // [Pool.Submit] waits for room, and its context bounds that wait. A context that is
@@ -46,7 +66,8 @@
 //
 // A task that passes on the context it was given may submit to its pool, wait for
 // it, and close it, with one worker and a full queue, without a deadlock: a
-// submission that would block runs the new task at once, Wait lends the worker's place
+// submission that would block runs the new task at once (one with a key or a
+// weight is refused with [ErrFull]), Wait lends the worker's place
 // to another worker, and Close returns [ErrInTask]. The pool never runs
 // somebody else's task on a goroutine that is inside of a task.
 //

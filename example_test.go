@@ -1,9 +1,11 @@
 package pool_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/headrace-go/pool"
@@ -156,4 +158,80 @@ func ExamplePool_Stats() {
 	s := p.Stats()
 	fmt.Println(s.Accepted, "accepted,", s.Completed, "completed,", s.Failed, "failed")
 	// Output: 2 accepted, 1 completed, 1 failed
+}
+
+func ExamplePool_SubmitKeyed() {
+	p, _ := pool.New(pool.WithWorkers(4))
+	balance := map[string]int{"ann": 0, "bob": 0}
+	var mu sync.Mutex
+	for i := range 10 {
+		for _, user := range []string{"ann", "bob"} {
+			// The updates of a user never overlap, and happen in order.
+			_ = p.SubmitKeyed(context.Background(), pool.KeyOf(user), func(context.Context) error {
+				mu.Lock()
+				defer mu.Unlock()
+				balance[user] = 2*balance[user] + i
+				return nil
+			})
+		}
+	}
+	_ = p.Close()
+	fmt.Println(balance)
+	// Output: map[ann:1013 bob:1013]
+}
+
+func ExamplePool_SubmitWeighted() {
+	// At most 100 MB at a time, in at most 8 tasks.
+	p, _ := pool.New(pool.WithWorkers(8), pool.WithCapacity(100))
+	err := p.SubmitWeighted(context.Background(), 60, func(context.Context) error {
+		fmt.Println("60 MB")
+		return nil
+	})
+	_ = p.Wait(context.Background())
+	fmt.Println(err)
+	err = p.SubmitWeighted(context.Background(), 101, func(context.Context) error { return nil })
+	fmt.Println(errors.Is(err, pool.ErrTooHeavy))
+	_ = p.Close()
+	// Output:
+	// 60 MB
+	// <nil>
+	// true
+}
+
+func ExampleWithState() {
+	p, _ := pool.New(pool.WithWorkers(1), pool.WithState(
+		func(context.Context) (*bytes.Buffer, error) { return new(bytes.Buffer), nil },
+		func(b *bytes.Buffer) { fmt.Println("closed with", b) }))
+	for _, word := range []string{"one ", "buffer ", "for each worker"} {
+		_ = p.Submit(context.Background(), func(ctx context.Context) error {
+			b, err := pool.StateOf[*bytes.Buffer](ctx)
+			if err != nil {
+				return err
+			}
+			b.WriteString(word)
+			return nil
+		})
+	}
+	_ = p.Close()
+	// Output: closed with one buffer for each worker
+}
+
+func ExampleWithStrategy() {
+	// A goroutine exists only while a task runs, and at most 100 at a time.
+	p, _ := pool.New(pool.WithStrategy(pool.Elastic), pool.WithCapacity(100))
+	_ = p.Submit(context.Background(), func(context.Context) error { fmt.Println("ran"); return nil })
+	_ = p.Close()
+	fmt.Println(p.Stats().Goroutines)
+	// Output:
+	// ran
+	// 0
+}
+
+func ExampleScratch() {
+	s := pool.NewScratch(nil, (*bytes.Buffer).Reset)
+	b := s.Get()
+	b.WriteString("used")
+	s.Put(b)
+	fmt.Println(s.Get().Len())
+	// Output: 0
 }

@@ -50,7 +50,6 @@ func skew(h *harness) error {
 		{name: "hashed", open: openScattered},
 		{name: "channel", open: openChannel},
 	})
-	var all []*results
 	for _, s := range []skewed{
 		{workers: 8, tasks: 800, fast: time.Millisecond, slow: 10 * time.Millisecond, percent: 10},
 		{workers: 64, tasks: 2000, fast: time.Millisecond, slow: 10 * time.Millisecond, percent: 10},
@@ -60,7 +59,7 @@ func skew(h *harness) error {
 		{workers: n, tasks: 4000, fast: time.Microsecond, slow: 100 * time.Microsecond, percent: 10, spins: true},
 	} {
 		if h.wants(s.name()) {
-			all = append(all, h.skewRow(s, cs))
+			h.skewRow(s, cs)
 		}
 	}
 	return nil
@@ -73,12 +72,12 @@ func openScattered(h *harness, workers int, l *load) instance {
 }
 
 // skewRow measures the time from the first submission to the last end.
-func (h *harness) skewRow(s skewed, cs []contender) *results {
+func (h *harness) skewRow(s skewed, cs []contender) {
 	wide := *h
 	wide.buffer = skewBuffer
 	fast, slow := s.task(h, s.fast), s.task(h, s.slow)
 	metrics := []metric{{"makespan ms", "%.2f", times}}
-	return h.interleave(s.name(), "pool", names(cs), metrics, func(k, round int) []float64 {
+	h.interleave(s.name(), "pool", names(cs), metrics, func(k, round int) []float64 {
 		n := h.num(s.tasks)
 		late := shuffled(n, n*s.percent/100, uint64(round)) // the same for all in a round
 		end := make([]int64, n)
