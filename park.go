@@ -147,7 +147,7 @@ func (e *engine[T]) wakeMore() {
 		if e.hasWork() {
 			e.wakeFor()
 		}
-	case g&gateLook != 0 && e.hasWork():
+	case g&gateLook != 0 && (e.hasWork() || e.seated() && !e.sorter.seatsEmpty()):
 		e.watch()
 	}
 }
