@@ -13,9 +13,12 @@ import (
 	"time"
 )
 
-// rounds is n, or a tenth in short mode.
+// rounds is n, or a tenth in short mode, and less with the race detector.
 func rounds(n int) int {
-	if testing.Short() {
+	switch {
+	case testing.Short() && raceBuild:
+		return n / 40
+	case testing.Short():
 		return n / 10
 	}
 	return n
