@@ -44,6 +44,10 @@ type engine[T any] struct {
 	spin     spinState
 	_        [96]byte
 
+	listed atomic.Int64 // local queues that may hold something, see steal.go
+	_      [120]byte
+
+	locals      []local[T]    // see steal.go
 	sorter      sorter[T]     // see keyed.go and weight.go
 	bank        atomic.Int64  // see credit.go
 	counted     atomic.Uint64 // see paid
@@ -126,6 +130,7 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 		e.renewLocked()
 	}
 	e.lanes = span.NewSet(max(8, 4*runtime.GOMAXPROCS(0)))
+	e.openLocals()
 	e.start = time.Now()
 	e.stopped = make(chan struct{})
 	e.done = make(chan struct{})
@@ -189,6 +194,9 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 	if err := ctx.Err(); err != nil {
 		return e.reject(err)
 	}
+	if e.locals != nil && e.pushLocal(ctx, v) {
+		return nil
+	}
 	if !e.direct() && e.ring().Push(v, nil, false) == ring.OK {
 		if e.needsLook(e.gate.Load()) {
 			e.pushed()
@@ -243,6 +251,9 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 		return 0, e.rejectAll(len(vs), err)
 	}
 	n := 0
+	for e.locals != nil && n < len(vs) && e.pushLocal(ctx, vs[n]) {
+		n++
+	}
 	for n < len(vs) {
 		if !e.direct() {
 			k, s := e.ring().PushAll(vs[n:])
@@ -349,6 +360,9 @@ func (e *engine[T]) oldestLocked() (old deferred[T], ok bool) {
 	e.sorter.mu.Unlock()
 	if ok {
 		return it.deferred, true
+	}
+	if old, ok := e.oldestChild(); ok {
+		return old, true
 	}
 	pos, n := e.claimForOthersLocked(1)
 	if n == 0 {

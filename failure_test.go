@@ -271,9 +271,9 @@ func TestFailFastWastesLittle(t *testing.T) {
 		const workers = 2
 		var after atomic.Int64
 		var failed atomic.Bool
-		p := mustNew(t, WithWorkers(workers), WithBuffer(10000), WithErrorMode(FailFast),
+		p := mustNew(t, WithWorkers(workers), WithBuffer(1000), WithErrorMode(FailFast),
 			WithErrorHandler(func(error) { failed.Store(true) }))
-		tasks := make([]Task, 10000)
+		tasks := make([]Task, 1000)
 		for i := range tasks {
 			tasks[i] = func(context.Context) error {
 				if failed.Load() {

@@ -116,7 +116,7 @@ func bubbles(t *testing.T, f func(t *testing.T, workers, buffer int)) {
 // say so with only.
 var strategy = Shared
 
-var strategies = []Strategy{Shared, PerWorker, Elastic}
+var strategies = []Strategy{Shared, PerWorker, WorkStealing, Elastic}
 
 func TestMain(m *testing.M) {
 	flag.Parse()

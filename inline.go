@@ -53,7 +53,7 @@ func (e *engine[T]) runInline(ctx context.Context, v T, run *callerRun) error {
 	e.inlineRuns++
 	e.inlineNow++
 	if run != nil {
-		run.tag, run.age = e.ring().CurrentTag(), 2*e.ring().Accepted()
+		run.tag, run.age = e.ring().CurrentTag(), ageOf(e.ring().Accepted())
 		e.callers[run.tag]++
 	}
 	e.mu.Unlock()

@@ -86,7 +86,7 @@ func (e *engine[T]) expire() {
 
 // shrinkLocked gives the queue's memory back when the last worker has left.
 func (e *engine[T]) shrinkLocked() {
-	if e.live > 0 || !e.expires() || !e.lanes.Empty() || e.sorter.turns.Load() > 0 {
+	if e.live > 0 || !e.expires() || !e.lanes.Empty() || e.listed.Load() > 0 || e.sorter.turns.Load() > 0 {
 		return
 	}
 	if r := e.ring().Retire(); r != nil {

@@ -77,6 +77,17 @@ const Shared Strategy = 0
 // queue while other workers are idle.
 const PerWorker Strategy = 1
 
+// WorkStealing is Shared with a queue of its own for each worker that is at work:
+// there the children of a task go, the tasks that it submits with the context it
+// was given. The worker takes the youngest first, while its data is warm; a worker
+// with nothing to do takes the older half, up to 256, of another one's queue. The
+// buffer is the bound on all queues together. What is submitted from outside waits in
+// one queue, as under Shared, and an old task is not starved by a stream of new ones.
+//
+// For tasks that divide their work among tasks. It backfires when children should
+// start in the order of submission: they start nearly in the opposite one.
+const WorkStealing Strategy = 2
+
 // Elastic has no long-lived workers: a goroutine exists only while a task runs. A
 // submission starts one if fewer than the limit run; the goroutine goes on with
 // what waits, and ends when nothing does. The queue's memory exists only while it
@@ -93,6 +104,8 @@ func (s Strategy) String() string {
 		return "Shared"
 	case PerWorker:
 		return "PerWorker"
+	case WorkStealing:
+		return "WorkStealing"
 	case Elastic:
 		return "Elastic"
 	}
@@ -324,7 +337,7 @@ func configure(opts []Option) (config, error) {
 
 func (c *config) validate() error {
 	switch {
-	case c.strategy != Shared && c.strategy != PerWorker && c.strategy != Elastic:
+	case c.strategy > Elastic:
 		return fmt.Errorf("pool: WithStrategy: unknown strategy, got %d", c.strategy)
 	case c.sizing.name == "":
 		return fmt.Errorf("pool: WithSizing: sizing is empty, use Fixed, CPU, IO, Mixed or LittlesLaw")

@@ -153,7 +153,7 @@ func (e *engine[T]) wakeMore() {
 }
 
 func (e *engine[T]) hasWork() bool {
-	return (e.ring().Ready() || !e.lanes.Empty() || e.sorter.turns.Load() > 0) && !e.sorter.blocked.Load()
+	return (e.ring().Ready() || !e.lanes.Empty() || e.listed.Load() > 0 || e.sorter.turns.Load() > 0) && !e.sorter.blocked.Load()
 }
 
 // employ turns a token into a worker, which gets the job in hand, if any. It
@@ -318,6 +318,7 @@ func (w *worker[T]) park() bool {
 		w.lane = nil
 		w.shown.Store(nil)
 	}
+	w.leaveLocal()
 	procs := runtime.GOMAXPROCS(0)
 	if p := procs > 1; p != e.parallel.Load() {
 		e.parallel.Store(p)
@@ -426,7 +427,7 @@ func (e *engine[T]) look() {
 	e.gate.Or(gateLook)
 	claimed := e.ring().Claimed()
 	stuck := false
-	waiting := e.ring().Accepted() != claimed || !e.sorter.seatsEmpty() || e.ctl.Load()&ctlRoom != 0
+	waiting := e.ring().Accepted() != claimed || !e.sorter.seatsEmpty() || e.listed.Load() > 0 || e.ctl.Load()&ctlRoom != 0
 	if waiting && e.gate.And(^uint64(gateLook))&gateLook != 0 {
 		stuck = claimed == e.watchSeen
 		if stuck {

@@ -454,7 +454,6 @@ func (w *worker[T]) claimSeat() bool {
 		w.changeSeat()
 	}
 	if e.ctl.Load()&ctlWeighs == 0 && len(w.idle) < batchMax && w.takeItem() {
-		w.mark.Store(markOf(w.pos, w.tag, true))
 		return true
 	}
 	d.mu.Lock()
@@ -482,9 +481,7 @@ func (w *worker[T]) claimSeat() bool {
 	if e.insideWait.Load() >= keyedWait {
 		e.evaluate() // a task that was deferred may be one that nobody waits for
 	}
-	if found {
-		w.mark.Store(markOf(w.pos, w.tag, true))
-	} else {
+	if !found {
 		found = w.hold(pos, n)
 	}
 	if blocked {
@@ -502,8 +499,12 @@ func (w *worker[T]) changeSeat() {
 	w.e.mendSeats()
 }
 
-// takeItem takes the first task of w's seat in hand.
+// takeItem takes the first task of w's seat, or the youngest of its local queue, in
+// hand.
 func (w *worker[T]) takeItem() bool {
+	if w.e.locals != nil {
+		return w.takeChild(false)
+	}
 	s := w.seat.Load()
 	if s == nil {
 		return false
@@ -517,10 +518,11 @@ func (w *worker[T]) takeItem() bool {
 	}
 	w.given, w.pos, w.end, w.tag, w.itemStrand = it.job, it.pos, it.pos, it.tag, it.strand
 	w.item, w.turns = true, 0
+	w.mark.Store(markOf(w.pos, w.tag, true))
 	return true
 }
 
-// runItems runs tasks of w's seat, up to w.limit of them.
+// runItems runs tasks of w's seat, or of its local queue, up to w.limit of them.
 func (w *worker[T]) runItems() {
 	for n := 1; ; n++ {
 		if !w.begun {
@@ -539,7 +541,6 @@ func (w *worker[T]) runItems() {
 		if !w.takeItem() {
 			return
 		}
-		w.mark.Store(markOf(w.pos, w.tag, true))
 		w.tally(last, markPos(last)+1)
 	}
 }

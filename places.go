@@ -135,6 +135,7 @@ func (w *worker[T]) retire() {
 		w.lane = nil
 		w.shown.Store(nil)
 	}
+	w.leaveLocal()
 	w.leaveSorter()
 	before := e.unborn()
 	w.forgetLocked()

@@ -20,6 +20,7 @@ func (e *engine[T]) closeIntakeLocked(err error) {
 	if e.closeErr == nil {
 		e.closeErr = err
 		e.ring().Close()
+		e.fenceLocals()
 		e.refuseSubmitters()
 	}
 }
@@ -82,6 +83,7 @@ func (e *engine[T]) discard() {
 		}
 	}
 	e.discardStrandsLocked()
+	e.discardLocalsLocked()
 	e.settle()
 }
 
@@ -102,7 +104,7 @@ func (e *engine[T]) giveBack(pos uint64, v T) {
 // endedLocked reports whether there is nothing left to take, for ever.
 func (e *engine[T]) endedLocked() bool {
 	return e.closeErr != nil && e.ring().Drained() && e.lanes.Empty() && e.sorter.turns.Load() == 0 &&
-		e.sorter.seatsEmpty()
+		e.listed.Load() == 0 && e.sorter.seatsEmpty()
 }
 
 // settle wakes parked workers that have to end and, when the last has gone, ends

@@ -76,7 +76,7 @@ func (e *engine[T]) Stats() Stats {
 		s.Completed = ended - bad
 	}
 	accepted := e.ring().Accepted()
-	s.Accepted = accepted + e.inlineRuns
+	s.Accepted = accepted + e.childrenAccepted() + e.inlineRuns
 	s.Queued = e.queuedLocked(accepted)
 	s.Completed = max(s.Completed, e.last.Completed)
 	s.Failed = max(s.Failed, e.last.Failed)

@@ -58,7 +58,7 @@ type waiter struct {
 // the last has left, or the task has ended, whatever comes first.
 type sitting struct {
 	tag   uint64
-	age   uint64 // of the task: twice its position, plus 1 if it has one
+	age   uint64 // of the task, see ageOf
 	waits int
 	lent  bool // its worker's place
 	at    *atomic.Pointer[sitting]
@@ -143,7 +143,7 @@ func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool) {
 		if m == 0 {
 			return false // its task has ended
 		}
-		sit.tag, sit.age, sit.lent, sit.at = markTag(m), 2*s.flushBegun(m)+1, true, &s.sit
+		sit.tag, sit.age, sit.lent, sit.at = markTag(m), s.flushBegun(m), true, &s.sit
 		if s.strand != nil {
 			sit.behind = s.strand.behind
 		}
@@ -262,16 +262,18 @@ func (w *worker[T]) outlived() {
 }
 
 // flushBegun accounts for the jobs of a batch before the one that runs, which is
-// inside Wait and keeps the worker from doing it. It returns the position of that
-// one.
+// inside Wait and keeps the worker from doing it. It returns the age of that one.
 func (w *worker[T]) flushBegun(m uint64) uint64 {
 	lane, pos, tag := w.shown.Load(), markPos(m), markTag(m)
-	if lane == nil || markSingle(m) {
+	switch {
+	case markIsChild(m):
 		return pos
+	case lane == nil || markSingle(m):
+		return ageOf(pos) + ageStep - 1
 	}
 	n := lane.Begun(pos) - 1
 	if n <= 0 {
-		return pos
+		return ageOf(pos) + ageStep - 1
 	}
 	if w.mark.CompareAndSwap(m, markOf(pos+uint64(n), tag, false)) {
 		w.finished[tag].Add(uint64(n))
@@ -279,8 +281,16 @@ func (w *worker[T]) flushBegun(m uint64) uint64 {
 			w.e.left[tag].left.Add(-n)
 		}
 	}
-	return pos + uint64(n)
+	return ageOf(pos+uint64(n)) + ageStep - 1
 }
+
+// Ages order tasks by their acceptance, so that a child is younger than its
+// parent. There are ageStep for each position in the ring. The task at a position has
+// the last of them, one that took no position then the first; a child has the next
+// one after those of its parent and of the child before it, see pushLocal.
+const ageStep = 1 << 8
+
+func ageOf(pos uint64) uint64 { return pos * ageStep }
 
 // endEpochLocked ends the current epoch and returns the serial up to which to
 // wait.
@@ -290,7 +300,7 @@ func (e *engine[T]) endEpochLocked() uint64 {
 	if next, ok := e.freeTagLocked(); ok {
 		accepted := e.ring().Advance(next)
 		cur.ended = true
-		e.left[cur.tag].left.Add(int64(accepted - e.boundary))
+		e.left[cur.tag].left.Add(int64(accepted - e.boundary + e.collectChildren(cur.tag, true)))
 		e.boundary = accepted
 		tag := cur.tag
 		e.epochs = append(e.epochs, epoch{serial: serial + 1, tag: next})
@@ -354,7 +364,7 @@ func (e *engine[T]) evaluate() {
 func (e *engine[T]) unfinishedLocked(ep epoch) int64 {
 	n := e.left[ep.tag].left.Load() + int64(e.callers[ep.tag])
 	if !ep.ended {
-		n += int64(e.ring().Accepted() - e.boundary)
+		n += int64(e.ring().Accepted() - e.boundary + e.collectChildren(ep.tag, false))
 	}
 	return n
 }

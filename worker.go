@@ -52,10 +52,13 @@ type worker[T any] struct {
 	idle        []*strand[T] // that may be forgotten
 	strandFirst bool         // ready strands and the ring take turns
 
-	seat       atomic.Pointer[seat[T]] // see perworker.go; changed under e.mu
-	item       bool                    // given is from the seat
-	begun      bool                    // and its job was started
-	itemStrand *strand[T]              // and has this strand
+	seat       atomic.Pointer[seat[T]]  // see perworker.go; changed under e.mu
+	item       bool                     // given is from the seat
+	begun      bool                     // and its job was started
+	itemStrand *strand[T]               // and has this strand
+	local      atomic.Pointer[local[T]] // see steal.go; changed by w's goroutine
+	lastAge    uint64                   // of a child in it, guarded by its mu
+	taken      int                      // children and claims since the last look at the ring
 	state      state
 	warm       chan<- error  // the warm-up's results, until w has run it
 	ending     bool          // only its state is still to be closed
@@ -78,16 +81,21 @@ type worker[T any] struct {
 // markOf says what a worker is busy with: the position from which on its jobs
 // are not yet accounted for, and their tag. single: there is just one.
 func markOf(pos, tag uint64, single bool) uint64 {
-	m := (pos+1)<<4 | tag
+	m := (pos+1)<<5 | tag
 	if single {
 		m |= 8
 	}
 	return m
 }
 
-func markPos(m uint64) uint64  { return m>>4 - 1 }
-func markTag(m uint64) uint64  { return m & 7 }
-func markSingle(m uint64) bool { return m&8 != 0 }
+// markChild is markOf for a job that was never in the ring: it has an age in the
+// place of a position.
+func markChild(age, tag uint64) uint64 { return (age+1)<<5 | 16 | 8 | tag }
+
+func markPos(m uint64) uint64   { return m>>5 - 1 }
+func markTag(m uint64) uint64   { return m & 7 }
+func markSingle(m uint64) bool  { return m&8 != 0 }
+func markIsChild(m uint64) bool { return m&16 != 0 }
 
 // newWorkerLocked makes a worker, for the seat s if it is not nil.
 func (e *engine[T]) newWorkerLocked(s *seat[T]) *worker[T] {
@@ -217,7 +225,7 @@ func (w *worker[T]) next() bool {
 		w.clock = time.Since(e.start)
 		return true
 	}
-	if w.resume() || w.coalesce() || w.claim() || w.steal() {
+	if w.resume() || w.claimFirst() || w.claim() || w.steal() {
 		return true
 	}
 	if !w.search() {
@@ -257,9 +265,19 @@ func (w *worker[T]) claim() bool {
 	if c&ctlStop != 0 {
 		return false
 	}
-	if e.seated() {
+	switch {
+	case e.seated():
 		return w.claimSeat()
+	case e.locals != nil:
+		return w.claimStealing()
 	}
+	return w.claimShared()
+}
+
+// claimShared takes up to limit jobs from the ring, or from the strands.
+func (w *worker[T]) claimShared() bool {
+	e := w.e
+	c := e.ctl.Load()
 	limit := w.limit
 	if c&ctlWeighs != 0 || limit > 1 && !w.haveLane() {
 		limit = 1
@@ -271,6 +289,9 @@ func (w *worker[T]) claim() bool {
 		w.looked = 0
 		if pos, n := e.lanes.StealStuck(limit, e.ring().Claimed()); n > 0 {
 			return w.hold(pos, n)
+		}
+		if w.stealLocal(true) {
+			return true
 		}
 	}
 	if c&ctlSorted != 0 {
@@ -284,7 +305,7 @@ func (w *worker[T]) claim() bool {
 func (w *worker[T]) steal() bool {
 	e := w.e
 	c := e.ctl.Load()
-	if e.lanes.Empty() || c&ctlStop != 0 {
+	if e.lanes.Empty() && e.listed.Load() == 0 || c&ctlStop != 0 {
 		return false
 	}
 	limit := batchMax
@@ -295,6 +316,9 @@ func (w *worker[T]) steal() bool {
 		return false
 	}
 	pos, n := e.lanes.Steal(w.seed, limit, e.ring().Claimed())
+	if n == 0 && w.stealLocal(false) {
+		return true
+	}
 	if n == 0 && c&ctlWeighs != 0 && w.release() {
 		e.wakeMore()
 	}

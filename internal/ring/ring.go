@@ -461,6 +461,13 @@ func (r *Ring[T, M]) Advance(next uint64) (accepted uint64) {
 	}
 }
 
+// Current returns how many elements were accepted and the tag that the next one
+// gets. It reports whether a push would not be refused because of a flag.
+func (r *Ring[T, M]) Current() (accepted, tag uint64, open bool) {
+	t := r.tail.Load()
+	return t & posMask, tagOf(t), t < retired
+}
+
 // CurrentTag returns the tag that the next element gets.
 func (r *Ring[T, M]) CurrentTag() uint64 { return tagOf(r.tail.Load()) }
 
