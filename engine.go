@@ -53,6 +53,7 @@ type engine[T any] struct {
 	counted     atomic.Uint64 // see paid
 	legacy      int           // tasks without credit that wait, guarded by mu
 	rejected    atomic.Uint64
+	inlines     atomic.Uint64    // see runInline
 	insideWait  atomic.Int64     // tasks that are inside Wait
 	left        [ring.Tags]tally // see wait.go
 	room        room[T]          // blocked submitters
@@ -89,8 +90,6 @@ type engine[T any] struct {
 	finished    bool             // done is closed
 	reported    bool             // a Close has returned the kept errors
 	gone        totals           // of workers that are gone and jobs without one
-	inlineRuns  uint64           // accepted without a position in the ring
-	inlineNow   int              // of those, running
 	deadlineSet bool             // the timer of DrainFor was set
 	dropCount   uint64           // discarded by DropOldest
 	dropping    int              // drop handlers that run
@@ -194,8 +193,13 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 	if err := ctx.Err(); err != nil {
 		return e.reject(err)
 	}
-	if e.locals != nil && e.pushLocal(ctx, v) {
-		return nil
+	if w := e.parent(ctx); w != nil {
+		switch n, full := w.pushLocal([]T{v}); {
+		case n == 1:
+			return nil
+		case full && e.overflow == Block:
+			return e.runInside(w, v, nil)
+		}
 	}
 	if !e.direct() && e.ring().Push(v, nil, false) == ring.OK {
 		if e.needsLook(e.gate.Load()) {
@@ -251,8 +255,8 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 		return 0, e.rejectAll(len(vs), err)
 	}
 	n := 0
-	for e.locals != nil && n < len(vs) && e.pushLocal(ctx, vs[n]) {
-		n++
+	if w := e.parent(ctx); w != nil {
+		n, _ = w.pushLocal(vs)
 	}
 	for n < len(vs) {
 		if !e.direct() {
@@ -367,7 +371,7 @@ func (e *engine[T]) oldestLocked() (old deferred[T], ok bool) {
 	pos, n := e.claimForOthersLocked(1)
 	if n == 0 {
 		if pos, n = e.lanes.Steal(0, 1, e.ring().Claimed()); n == 0 {
-			return old, false
+			return e.claimedChild()
 		}
 	}
 	v, tag, _ := e.ring().Take(pos)

@@ -346,7 +346,7 @@ func runProgram(t *testing.T, seed uint64) {
 		case <-f.p.Done():
 		case <-time.After(1000 * time.Hour):
 			e := &f.p.engine
-			t.Fatalf("not done: live %d parked %d closed %v drained %v lanes %d turns %d keys %d blocked %v used %d stop %v gate %x inline %d dropping %d ended %v\n%v", e.live, len(e.parked), e.closeErr, e.ring().Drained(), e.lanes.Len(), e.sorter.turns.Load(), e.sorter.keys.Len(), e.sorter.blocked.Load(), e.sorter.used, e.stopCause, e.gate.Load(), e.inlineNow, e.dropping, e.endedLocked(), f.log)
+			t.Fatalf("not done: live %d parked %d closed %v drained %v lanes %d turns %d keys %d blocked %v used %d stop %v gate %x inline %d dropping %d ended %v\n%v", e.live, len(e.parked), e.closeErr, e.ring().Drained(), e.lanes.Len(), e.sorter.turns.Load(), e.sorter.keys.Len(), e.sorter.blocked.Load(), e.sorter.used, e.stopCause, e.gate.Load(), e.inlines.Load(), e.dropping, e.endedLocked(), f.log)
 		}
 		left := f.p.Leftover()
 		wg.Wait()

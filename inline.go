@@ -39,35 +39,52 @@ func (e *engine[T]) runOnCaller(ctx context.Context, v T) error {
 		return e.runInline(ctx, v, nil)
 	}
 	run := new(callerRun)
-	return e.runInline(&taskContext{ctx, e, run, nil}, v, run)
+	return e.runInline(&taskContext[T]{ctx, e, run, nil}, v, run)
+}
+
+// inlineNow in engine.inlines counts a job that runs inline; below it are counted
+// those that have ended.
+const inlineNow = 1 << 40
+
+// inlineCounts returns how many jobs have ended that ran inline, and how many run.
+func (e *engine[T]) inlineCounts() (ended, running uint64) {
+	n := e.inlines.Load()
+	return n % inlineNow, n / inlineNow
 }
 
 // runInline runs v on the calling goroutine. run is nil inside a task. A panic
 // goes to the handler or, without one, on to the caller.
+//
+// It counts itself and then looks whether the pool is closed; who closes the pool
+// looks then whether something runs inline. So the pool does not end meanwhile.
 func (e *engine[T]) runInline(ctx context.Context, v T, run *callerRun) error {
-	e.mu.Lock()
-	if err := e.closeErr; err != nil {
-		e.mu.Unlock()
+	e.inlines.Add(inlineNow)
+	if e.ring().IsClosed() {
+		e.inlines.Add(^uint64(inlineNow - 1))
+		err := e.errClosed()
+		e.mu.Lock()
+		e.settle()
 		return e.reject(err)
 	}
-	e.inlineRuns++
-	e.inlineNow++
 	if run != nil {
+		e.mu.Lock()
 		run.tag, run.age = e.ring().CurrentTag(), ageOf(e.ring().Accepted())
 		e.callers[run.tag]++
+		e.mu.Unlock()
 	}
-	e.mu.Unlock()
 	returned := false
 	var err error
 	defer func() {
+		if returned && err == nil {
+			e.endInline(run)
+			return
+		}
 		var p any
 		if !returned {
 			p = recover()
 		}
 		defer e.endInline(run)
-		if err = e.countInline(returned, p, err); err == nil {
-			return
-		}
+		err = e.countInline(returned, p, err)
 		if pe, ok := err.(*PanicError); ok && p != nil {
 			if e.onPanic == nil {
 				panic(p)
@@ -99,11 +116,10 @@ func (e *engine[T]) reportInline(err error) {
 	e.onError(err)
 }
 
-// countInline counts the outcome of a job that ran inline and returns its error.
+// countInline counts the failure of a job that ran inline and returns its error.
 func (e *engine[T]) countInline(returned bool, p any, err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.gone.finished++
 	switch {
 	case p != nil:
 		e.gone.panicked++
@@ -111,15 +127,17 @@ func (e *engine[T]) countInline(returned bool, p any, err error) error {
 	case !returned:
 		e.gone.goexited++
 		return ErrGoexit
-	case err != nil:
-		e.gone.failed++
 	}
+	e.gone.failed++
 	return err
 }
 
 func (e *engine[T]) endInline(run *callerRun) {
+	e.inlines.Add(^uint64(inlineNow - 2))
+	if run == nil && !e.ring().IsClosed() {
+		return
+	}
 	e.mu.Lock()
-	e.inlineNow--
 	if run != nil {
 		run.ended = true
 		if sit := run.sit.Load(); sit != nil {
@@ -141,9 +159,9 @@ func (e *engine[T]) inside() bool {
 		return true
 	}
 	e.mu.Lock()
-	n := e.inlineNow + e.dropping
+	dropping := e.dropping
 	e.mu.Unlock()
-	if n == 0 {
+	if _, running := e.inlineCounts(); running == 0 && dropping == 0 {
 		return false
 	}
 	var buf [128]uintptr

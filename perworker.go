@@ -499,12 +499,8 @@ func (w *worker[T]) changeSeat() {
 	w.e.mendSeats()
 }
 
-// takeItem takes the first task of w's seat, or the youngest of its local queue, in
-// hand.
+// takeItem takes the first task of w's seat in hand.
 func (w *worker[T]) takeItem() bool {
-	if w.e.locals != nil {
-		return w.takeChild(false)
-	}
 	s := w.seat.Load()
 	if s == nil {
 		return false
@@ -522,7 +518,7 @@ func (w *worker[T]) takeItem() bool {
 	return true
 }
 
-// runItems runs tasks of w's seat, or of its local queue, up to w.limit of them.
+// runItems runs the task in hand and more of w's seat, up to w.limit of them.
 func (w *worker[T]) runItems() {
 	for n := 1; ; n++ {
 		if !w.begun {

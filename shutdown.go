@@ -46,7 +46,8 @@ func (e *engine[T]) stop(cause, closeErr error) (running int, did bool) {
 	e.ctl.Or(ctlStop)
 	e.gate.Or(gateStop)
 	close(e.stopped)
-	running = e.inlineNow
+	_, inline := e.inlineCounts()
+	running = int(inline)
 	for _, w := range e.workers {
 		_, r := w.progress()
 		running += int(r)
@@ -114,7 +115,7 @@ func (e *engine[T]) settle() {
 	last := false
 	if e.endedLocked() {
 		woken = e.takeAllLocked()
-		if e.live == 0 && e.leaving == 0 && e.inlineNow == 0 && e.dropping == 0 && !e.finished {
+		if _, inline := e.inlineCounts(); inline == 0 && e.live == 0 && e.leaving == 0 && e.dropping == 0 && !e.finished {
 			e.finished, last = true, true
 			for _, t := range []*time.Timer{e.watchTimer, e.expiry} {
 				if t != nil {

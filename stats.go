@@ -56,11 +56,12 @@ func (e *engine[T]) Stats() Stats {
 		Rejected:   e.rejected.Load(),
 		Dropped:    e.dropCount,
 		Unrun:      e.unrun,
-		Running:    uint64(e.inlineNow),
 	}
+	inlines, inlineNow := e.inlineCounts()
+	s.Running = inlineNow
 	// Outcomes before acceptance, and ends before outcomes: a job counted as
 	// ended is then counted as failed, if it failed, and as accepted.
-	ended := e.gone.finished
+	ended := e.gone.finished + inlines
 	for _, w := range e.workers {
 		n, running := w.progress()
 		ended += n
@@ -76,7 +77,8 @@ func (e *engine[T]) Stats() Stats {
 		s.Completed = ended - bad
 	}
 	accepted := e.ring().Accepted()
-	s.Accepted = accepted + e.childrenAccepted() + e.inlineRuns
+	inlines, inlineNow = e.inlineCounts()
+	s.Accepted = accepted + e.childrenAccepted() + inlines + inlineNow
 	s.Queued = e.queuedLocked(accepted)
 	s.Completed = max(s.Completed, e.last.Completed)
 	s.Failed = max(s.Failed, e.last.Failed)
@@ -114,15 +116,24 @@ func (w *worker[T]) progress() (n, running uint64) {
 			}
 			continue
 		}
-		begun := int64(1)
-		if lane := w.shown.Load(); !markSingle(m) {
-			begun = 0 // others may have taken the whole batch
-			if lane != nil {
-				begun = max(0, lane.Begun(markPos(m)))
-			}
-		}
+		begun := w.begunOf(m)
 		if w.mark.Load() == m {
 			return n + uint64(max(0, begun-1)), uint64(min(1, begun))
 		}
 	}
+}
+
+// begunOf returns how many jobs of the batch with the mark m were begun.
+func (w *worker[T]) begunOf(m uint64) int64 {
+	if markSingle(m) {
+		return 1
+	}
+	if markIsChild(m) {
+		if l := w.local.Load(); l != nil {
+			return int64(l.cursor.Load()>>8) - int64(markPos(m)&255)
+		}
+	} else if lane := w.shown.Load(); lane != nil {
+		return max(0, lane.Begun(markPos(m)))
+	}
+	return 0 // others may have taken the whole batch
 }

@@ -70,24 +70,44 @@ import (
 const (
 	// stealMax is how many children a thief takes at most.
 	stealMax = 256
-	// agedAfter is how many children a worker takes before it looks at older tasks;
-	// a prime, as in the Go scheduler, so that it does not fall in with the tasks'
-	// own rhythm.
-	agedAfter = 61
-	// payment is how much credit a worker takes from the bank at a time.
+	// After ringAfter claims a worker looks at the ring first, and after oldAfter it
+	// takes its oldest child. They are primes, as in the Go scheduler, so that they do
+	// not fall in with the tasks' own rhythm. The oldest child may be the root of a
+	// large tree, and one that is begun before the last one is done makes the queue
+	// longer, so that is rare.
+	ringAfter = 61
+	oldAfter  = 1021
+	// payment is how much credit a queue gets from the bank at a time.
 	payment = 64
+	// dryPushes is how many pushes do not look for credit elsewhere after one has
+	// found none. Meanwhile children run at once.
+	dryPushes = 64
+	// childBatch is how many children an owner takes at most at a time.
+	childBatch = 16
 )
 
 // local is the queue of a worker at work.
 type local[T any] struct {
 	index  int
+	chunks *sync.Pool                // the same for all
 	owner  atomic.Pointer[worker[T]] // cleared under mu
 	listed atomic.Bool               // changed under mu
-	moves  atomic.Uint64             // what the owner took; written under mu
-	seen   atomic.Uint64             // what moves was when stealLocal last looked
+	moves  atomic.Uint64             // batches that the owner took; written under mu
+	seen   atomic.Uint64             // see idles
+
+	// The batch in the owner's hands: cursor is next<<8 | end, both indexes of
+	// batch. The owner moves next without mu, thieves move end under it, and it is
+	// filled under mu, when it is empty.
+	cursor atomic.Uint32
+	_      [84]byte
 
 	mu       sync.Mutex
-	jobs     deque.Deque[child[T]]
+	jobs     deque.Chunked[child[T]]
+	batch    [childBatch]child[T]
+	credit   int64             // see credit.go
+	dry      int               // pushes that do not look for credit elsewhere
+	settled  uint32            // up to where the batch has given back its credit
+	lastAge  uint64            // of the children that were put in
 	epoch    [ring.Tags]uint64 // accepted with each tag, and not collected
 	accepted uint64            // in all
 	_        [64]byte
@@ -95,8 +115,8 @@ type local[T any] struct {
 
 // child is a task in a local queue.
 type child[T any] struct {
-	job T
-	age uint64 // and tag, as in a mark
+	job  T
+	mark uint64 // its age and tag, see markOf
 }
 
 // openLocals makes the local queues.
@@ -105,81 +125,134 @@ func (e *engine[T]) openLocals() {
 		return
 	}
 	e.locals = make([]local[T], max(8, 4*runtime.GOMAXPROCS(0)))
+	chunks := new(sync.Pool)
 	for i := range e.locals {
-		e.locals[i].index = i
+		e.locals[i].index, e.locals[i].chunks = i, chunks
 	}
 }
 
-// pushLocal accepts v into the local queue of the worker that runs the task of
-// ctx. It reports false if there is no such queue, or no room.
-func (e *engine[T]) pushLocal(ctx context.Context, v T) bool {
-	w, ok := ctx.Value(e).(*worker[T])
-	if !ok {
-		return false
+// parent returns the worker whose local queue gets the children of ctx's task, or nil.
+func (e *engine[T]) parent(ctx context.Context) *worker[T] {
+	if e.locals == nil {
+		return nil
 	}
+	if c, ok := ctx.(*taskContext[T]); ok && c.e == e {
+		return c.w
+	}
+	w, _ := ctx.Value(e).(*worker[T])
+	return w
+}
+
+// pushLocal accepts a prefix of vs, children of the task that w runs, into w's local
+// queue, and returns its length. full says that there was no room for more; that the
+// buffer is full is believed for the next dryPushes.
+func (w *worker[T]) pushLocal(vs []T) (n int, full bool) {
+	e := w.e
 	l := w.local.Load()
 	c := e.ctl.Load()
 	if l == nil || c&ctlWeighs != 0 {
-		return false // with weights there is one order for all, that of the ring
+		return 0, false // with weights there is one order for all, that of the ring
 	}
 	if c&ctlCounted == 0 {
 		e.mu.Lock()
 		e.countLocked()
 		e.mu.Unlock()
 	}
-	if !w.pay() {
-		return false
-	}
-	l.mu.Lock()
-	m := w.mark.Load()
-	accepted, tag, open := e.ring().Current()
-	if !open || m == 0 || l.owner.Load() != w {
+	for n < len(vs) {
+		l.mu.Lock()
+		m := w.mark.Load()
+		accepted, tag, open := e.ring().Current()
+		if !open || m == 0 || l.owner.Load() != w {
+			l.mu.Unlock()
+			break
+		}
+		if l.credit == 0 {
+			if l.settle(); l.credit == 0 && w.pocket.Load() != 0 {
+				l.credit = w.pocket.Swap(0)
+			}
+		}
+		if full = l.credit == 0 && l.dry > 0; full {
+			l.dry--
+			l.mu.Unlock()
+			break
+		}
+		k := min(len(vs)-n, int(l.credit))
+		l.credit -= int64(k)
+		l.lastAge = max(l.lastAge, ageOf(accepted), l.ageLocked(m))
+		for _, v := range vs[n : n+k] {
+			l.lastAge++
+			l.jobs.PushBack(child[T]{v, markOf(l.lastAge, tag, true) | markChild}, l.chunks)
+		}
+		l.epoch[tag] += uint64(k)
+		l.accepted += uint64(k)
+		if k > 0 && !l.listed.Load() {
+			l.listed.Store(true)
+			e.listed.Add(1)
+		}
 		l.mu.Unlock()
-		w.refund()
-		return false
+		if n += k; n < len(vs) && !e.payInto(l) {
+			full = true
+			break
+		}
 	}
-	age := max(w.lastAge, ageOf(accepted))
-	if markIsChild(m) {
-		age = max(age, markPos(m))
-	}
-	age++
-	w.lastAge = age
-	l.epoch[tag]++
-	l.accepted++
-	l.jobs.PushBack(child[T]{v, markChild(age, tag)})
-	if !l.listed.Load() {
-		l.listed.Store(true)
-		e.listed.Add(1)
-	}
-	l.mu.Unlock()
-	if e.needsLook(e.gate.Load()) {
+	if n > 0 && e.needsLook(e.gate.Load()) {
 		e.pushed()
 	}
-	return true
+	return n, full
 }
 
-// pay takes a unit of credit. It reports false if there is none.
-func (w *worker[T]) pay() bool {
-	e := w.e
+// childAge returns the age of the child that w runs, whose mark is m.
+func (w *worker[T]) childAge(m uint64) uint64 {
+	l := w.local.Load()
+	if l == nil || markSingle(m) {
+		return markPos(m)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ageLocked(m)
+}
+
+// ageLocked returns the age of the child that l's owner runs, whose mark is m, and
+// 0 for a task that is none. l.mu is held.
+func (l *local[T]) ageLocked(m uint64) uint64 {
+	switch next := l.cursor.Load() >> 8; {
+	case !markIsChild(m):
+		return 0
+	case markSingle(m) || next == 0:
+		return markPos(m)
+	default:
+		return markPos(l.batch[next-1].mark)
+	}
+}
+
+// settle takes back the credit of the tasks in the batch that were begun. l.mu is
+// held.
+func (l *local[T]) settle() {
+	next := l.cursor.Load() >> 8
+	l.credit += int64(next - l.settled)
+	l.settled = next
+}
+
+// payInto gives l credit. It reports false if there is none.
+func (e *engine[T]) payInto(l *local[T]) bool {
 	for {
-		if n := w.pocket.Load(); n > 0 {
-			if w.pocket.CompareAndSwap(n, n-1) {
-				return true
-			}
-			continue
-		}
 		b := e.bank.Load()
 		if b <= 0 {
 			if b = int64(e.ring().Revoke()); b > 0 {
 				e.bank.Add(b)
 			} else if !e.gather() {
+				l.mu.Lock()
+				l.dry = dryPushes
+				l.mu.Unlock()
 				return false
 			}
 			continue
 		}
 		k := min(b, payment)
 		if e.bank.CompareAndSwap(b, b-k) {
-			w.pocket.Add(k - 1)
+			l.mu.Lock()
+			l.credit += k
+			l.mu.Unlock()
 			if e.ctl.Load()&ctlRoom != 0 {
 				e.roomMade() // it was nowhere to be found while it was moved
 			}
@@ -188,12 +261,11 @@ func (w *worker[T]) pay() bool {
 	}
 }
 
-// refund gives back what pay took.
-func (w *worker[T]) refund() {
-	w.e.bank.Add(1)
-	if w.e.ctl.Load()&ctlRoom != 0 {
-		w.e.roomMade()
-	}
+// gatherFrom takes the credit out of l. l.mu is held.
+func (e *engine[T]) gatherFrom(l *local[T]) {
+	l.settle()
+	e.bank.Add(l.credit)
+	l.credit = 0
 }
 
 // enterLocal makes w the owner of a free queue, if there is one.
@@ -216,14 +288,27 @@ func (w *worker[T]) leaveLocal() {
 	}
 	w.local.Store(nil)
 	l.mu.Lock()
+	l.emptyBatch()
 	w.e.unlist(l)
 	l.owner.Store(nil)
 	l.mu.Unlock()
 }
 
+// emptyBatch puts what is left of the batch back. l.mu is held; nobody runs it.
+func (l *local[T]) emptyBatch() {
+	l.settle()
+	c := l.cursor.Load()
+	for i := c & 255; i > c>>8; i-- {
+		l.jobs.PushBack(l.batch[i-1], l.chunks)
+		l.batch[i-1] = child[T]{}
+	}
+	l.cursor.Store(0)
+	l.settled = 0
+}
+
 // unlist takes l off the list if it is empty. l.mu is held.
 func (e *engine[T]) unlist(l *local[T]) {
-	if l.jobs.Len() == 0 && l.listed.Load() {
+	if c := l.cursor.Load(); l.jobs.Len() == 0 && c>>8 == c&255 && l.listed.Load() {
 		l.listed.Store(false)
 		e.listed.Add(-1)
 	}
@@ -243,68 +328,105 @@ func (w *worker[T]) claimStealing() bool {
 		w.enterLocal()
 	}
 	w.taken++
-	aged := w.taken >= agedAfter
-	if aged {
-		w.taken = 0
-	} else if w.claimChild(false) {
+	oldest := w.taken >= oldAfter
+	if !oldest && w.taken-w.looks < ringAfter && w.claimChildren(false) {
 		return true
 	}
-	return w.claimShared() || aged && w.claimChild(true)
+	w.looks = w.taken
+	if oldest {
+		w.taken, w.looks = 0, 0
+	}
+	return w.claimShared() || w.claimChildren(oldest)
 }
 
-// claimChild takes a task of w's queue in hand: the youngest or the oldest.
-func (w *worker[T]) claimChild(oldest bool) bool {
-	if l := w.local.Load(); l == nil || !l.listed.Load() {
+// claimChildren takes tasks of w's queue in hand: the youngest, or the oldest one.
+func (w *worker[T]) claimChildren(oldest bool) bool {
+	l := w.local.Load()
+	if l == nil || !l.listed.Load() {
 		return false
 	}
-	weighs := w.e.ctl.Load()&ctlWeighs != 0
+	e := w.e
+	limit := min(w.limit, childBatch)
+	weighs := e.ctl.Load()&ctlWeighs != 0
+	if oldest || weighs {
+		limit = 1
+	}
 	if weighs && !w.admitted() {
 		return false
 	}
-	if w.takeChild(oldest) {
-		return true
-	}
-	if weighs && w.release() {
-		w.e.wakeMore()
-	}
-	return false
-}
-
-// takeChild takes a task of w's queue in hand.
-func (w *worker[T]) takeChild(oldest bool) bool {
-	l := w.local.Load()
-	if l == nil || !l.listed.Load() || w.taken >= agedAfter {
-		return false
-	}
-	w.taken++
 	l.mu.Lock()
-	take := l.jobs.PopBack
-	if oldest {
-		take = l.jobs.PopFront
-	}
-	c, ok := take()
-	if ok {
-		l.moves.Store(l.moves.Load() + 1)
-	} else {
-		w.e.unlist(l)
+	n := l.fill(limit, oldest)
+	if n == 0 {
+		e.unlist(l)
 	}
 	l.mu.Unlock()
-	if ok {
-		w.begin(c)
+	if n == 0 {
+		if weighs && w.release() {
+			e.wakeMore()
+		}
+		return false
 	}
-	return ok
+	w.taken += n
+	w.batches++
+	w.pos, w.tag = w.batches<<8, markTag(l.batch[0].mark)
+	w.end, w.children = w.pos, true
+	w.mark.Store(markOf(w.pos, w.tag, false) | markChild)
+	return true
 }
 
-// begin takes c in hand.
-func (w *worker[T]) begin(c child[T]) {
-	pos := markPos(c.age)
-	w.given, w.pos, w.end, w.tag, w.itemStrand = c.job, pos, pos, markTag(c.age), nil
-	w.item, w.turns = true, 0
-	w.mark.Store(c.age)
+// fill takes up to limit tasks of one tag into the batch, and returns how many.
+// l.mu is held, by the owner, and nothing of the batch runs.
+func (l *local[T]) fill(limit int, oldest bool) (n int) {
+	l.emptyBatch()
+	for n < limit && l.jobs.Len() > 0 {
+		if n > 0 && markTag(l.jobs.Back().mark) != markTag(l.batch[0].mark) {
+			break
+		}
+		if oldest {
+			l.batch[n], _ = l.jobs.PopFront(l.chunks)
+		} else {
+			l.batch[n], _ = l.jobs.PopBack(l.chunks)
+		}
+		n++
+	}
+	l.cursor.Store(uint32(n))
+	l.moves.Store(l.moves.Load() + 1)
+	return n
 }
 
-// stealLocal takes tasks of other queues, of one. stuck: only of queues whose owner
-// has taken nothing since somebody last looked, or that have none. The caller is
+// runChildren runs the batch of w's local queue.
+func (w *worker[T]) runChildren() {
+	e := w.e
+	l := w.local.Load()
+	for {
+		if e.ctl.Load()&(ctlStop|ctlShed) != 0 {
+			break
+		}
+		c := l.cursor.Load()
+		next := c >> 8
+		if next == c&255 {
+			break
+		}
+		if !l.cursor.CompareAndSwap(c, c+1<<8) {
+			continue
+		}
+		if e.ctl.Load()&ctlRoom != 0 {
+			l.mu.Lock()
+			e.gatherFrom(l)
+			l.mu.Unlock()
+			e.roomMade()
+		}
+		w.end++
+		v := l.batch[next].job
+		var zero T
+		l.batch[next].job = zero
+		w.exec(v)
+	}
+	w.children = false
+}
+
+// stealLocal takes tasks of another queue. stuck: only of queues whose owner has
+// taken nothing since somebody last looked, or that have none. The caller is
 // admitted, if there are weights.
 func (w *worker[T]) stealLocal(stuck bool) bool {
 	e := w.e
@@ -315,10 +437,7 @@ func (w *worker[T]) stealLocal(stuck bool) bool {
 	first := rand.IntN(len(e.locals))
 	for i := range e.locals {
 		l := &e.locals[(first+i)%len(e.locals)]
-		if l == own || !l.listed.Load() {
-			continue
-		}
-		if m := l.moves.Load(); stuck && l.owner.Load() != nil && l.seen.Swap(m) != m {
+		if l == own || !l.listed.Load() || stuck && !l.idles() {
 			continue
 		}
 		if w.stealFrom(l, own) {
@@ -328,41 +447,89 @@ func (w *worker[T]) stealLocal(stuck bool) bool {
 	return false
 }
 
-// stealFrom takes half of what is in the queue l, and begins with the oldest. own is
-// w's queue, nil if it has none.
+// idles reports whether the owner has taken nothing since the last call.
+func (l *local[T]) idles() bool {
+	m := l.moves.Load()<<8 | uint64(l.cursor.Load()>>8)
+	return l.seen.Swap(m) == m || l.owner.Load() == nil
+}
+
+// stealFrom takes half of what is in the queue l, the older half, and has it in
+// hand then. own is w's queue; if it has none, or with weights, it takes one.
 func (w *worker[T]) stealFrom(l, own *local[T]) bool {
-	e := w.e
-	if e.ctl.Load()&ctlWeighs != 0 {
-		own = nil
+	if own == nil || w.e.ctl.Load()&ctlWeighs != 0 {
+		return w.stealOne(l)
 	}
-	if own != nil && own.index < l.index {
-		own.mu.Lock()
-		defer own.mu.Unlock()
+	a, b := own, l
+	if a.index > b.index {
+		a, b = b, a
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if own != nil && own.index > l.index {
-		own.mu.Lock()
-		defer own.mu.Unlock()
+	a.mu.Lock()
+	b.mu.Lock()
+	if w.e.ctl.Load()&ctlStop == 0 {
+		l.moveHalf(own)
+		w.stolen = own.jobs.Len()
 	}
-	if e.ctl.Load()&ctlStop != 0 {
-		return false
+	if own.jobs.Len() > 0 && !own.listed.Load() {
+		own.listed.Store(true)
+		w.e.listed.Add(1)
 	}
-	n := min((l.jobs.Len()+1)/2, stealMax)
-	c, ok := l.jobs.PopFront()
-	if ok {
-		w.begin(c)
+	w.e.unlist(l)
+	b.mu.Unlock()
+	a.mu.Unlock()
+	return w.claimChildren(false)
+}
+
+// moveHalf moves the older half of l's tasks to the queue to. If there is nothing but
+// the owner's batch, it takes of that. The mutexes of both are held.
+func (l *local[T]) moveHalf(to *local[T]) {
+	if l.jobs.Len() > 0 {
+		l.jobs.MoveHalf(&to.jobs, stealMax/deque.ChunkSize, l.chunks)
+		return
 	}
-	for ; own != nil && n > 1; n-- {
-		c, _ := l.jobs.PopFront()
-		own.jobs.PushBack(c)
-		if !own.listed.Load() {
-			own.listed.Store(true)
-			e.listed.Add(1)
+	c := l.cursor.Load()
+	for range (c&255 - c>>8 + 1) / 2 {
+		if c, ok := l.cut(); ok {
+			to.jobs.PushBack(c, to.chunks)
 		}
 	}
-	e.unlist(l)
-	return ok
+}
+
+// stealOne takes the oldest task of l in hand.
+func (w *worker[T]) stealOne(l *local[T]) (ok bool) {
+	var c child[T]
+	l.mu.Lock()
+	if w.e.ctl.Load()&ctlStop == 0 {
+		if c, ok = l.jobs.PopFront(l.chunks); !ok {
+			c, ok = l.cut()
+		}
+		w.e.unlist(l)
+	}
+	l.mu.Unlock()
+	if !ok {
+		return false
+	}
+	pos := markPos(c.mark)
+	w.given, w.pos, w.end, w.tag, w.itemStrand = c.job, pos, pos, markTag(c.mark), nil
+	w.item = true
+	w.mark.Store(c.mark)
+	return true
+}
+
+// cut takes the last task off l's batch, if there is one that was not begun. l.mu is
+// held.
+func (l *local[T]) cut() (c child[T], ok bool) {
+	for {
+		cur := l.cursor.Load()
+		end := cur & 255
+		if cur>>8 == end {
+			return c, false
+		}
+		if l.cursor.CompareAndSwap(cur, cur-1) {
+			c = l.batch[end-1]
+			l.batch[end-1] = child[T]{}
+			return c, true
+		}
+	}
 }
 
 // eachLocal calls f for every local queue, with its mutex held.
@@ -404,8 +571,8 @@ func (e *engine[T]) oldestChild() (old deferred[T], ok bool) {
 		least = ageOf(pos)
 	}
 	e.eachLocal(func(l *local[T]) {
-		if l.jobs.Len() > 0 && markPos(l.jobs.At(0).age) < least {
-			least, from = markPos(l.jobs.At(0).age), l
+		if l.jobs.Len() > 0 && markPos(l.jobs.Front().mark) < least {
+			least, from = markPos(l.jobs.Front().mark), l
 		}
 	})
 	if from == nil {
@@ -413,15 +580,34 @@ func (e *engine[T]) oldestChild() (old deferred[T], ok bool) {
 	}
 	from.mu.Lock()
 	defer from.mu.Unlock()
-	c, ok := from.jobs.PopFront()
-	return deferred[T]{c.job, markPos(c.age), markTag(c.age)}, ok
+	c, ok := from.jobs.PopFront(from.chunks)
+	return c.deferred(), ok
+}
+
+// claimedChild removes a child of a batch.
+func (e *engine[T]) claimedChild() (old deferred[T], ok bool) {
+	e.eachLocal(func(l *local[T]) {
+		if !ok {
+			var c child[T]
+			c, ok = l.cut()
+			old = c.deferred()
+		}
+	})
+	return old, ok
+}
+
+func (c child[T]) deferred() deferred[T] {
+	return deferred[T]{c.job, markPos(c.mark), markTag(c.mark)}
 }
 
 // discardLocalsLocked hands back what is in the local queues.
 func (e *engine[T]) discardLocalsLocked() {
 	e.eachLocal(func(l *local[T]) {
-		for c, ok := l.jobs.PopFront(); ok; c, ok = l.jobs.PopFront() {
-			e.giveBackLocked(markPos(c.age), c.job)
+		for c, ok := l.cut(); ok; c, ok = l.cut() {
+			l.jobs.PushBack(c, l.chunks)
+		}
+		for c, ok := l.jobs.PopFront(l.chunks); ok; c, ok = l.jobs.PopFront(l.chunks) {
+			e.giveBackLocked(markPos(c.mark), c.job)
 		}
 		e.unlist(l)
 	})

@@ -264,24 +264,22 @@ func (w *worker[T]) outlived() {
 // flushBegun accounts for the jobs of a batch before the one that runs, which is
 // inside Wait and keeps the worker from doing it. It returns the age of that one.
 func (w *worker[T]) flushBegun(m uint64) uint64 {
-	lane, pos, tag := w.shown.Load(), markPos(m), markTag(m)
-	switch {
-	case markIsChild(m):
-		return pos
-	case lane == nil || markSingle(m):
-		return ageOf(pos) + ageStep - 1
+	pos, tag := markPos(m), markTag(m)
+	n := w.begunOf(m) - 1
+	age := ageOf(pos+uint64(max(0, n))) + ageStep - 1
+	if markIsChild(m) {
+		age = w.childAge(m)
 	}
-	n := lane.Begun(pos) - 1
-	if n <= 0 {
-		return ageOf(pos) + ageStep - 1
+	if n <= 0 || markSingle(m) {
+		return age
 	}
-	if w.mark.CompareAndSwap(m, markOf(pos+uint64(n), tag, false)) {
+	if w.mark.CompareAndSwap(m, m+uint64(n)<<5) {
 		w.finished[tag].Add(uint64(n))
 		if w.e.left[tag].watched {
 			w.e.left[tag].left.Add(-n)
 		}
 	}
-	return ageOf(pos+uint64(n)) + ageStep - 1
+	return age
 }
 
 // Ages order tasks by their acceptance, so that a child is younger than its

@@ -57,8 +57,11 @@ type worker[T any] struct {
 	begun      bool                     // and its job was started
 	itemStrand *strand[T]               // and has this strand
 	local      atomic.Pointer[local[T]] // see steal.go; changed by w's goroutine
-	lastAge    uint64                   // of a child in it, guarded by its mu
-	taken      int                      // children and claims since the last look at the ring
+	children   bool                     // the batch in hand is that of local
+	batches    uint64                   // of children
+	taken      int                      // claims and children since the oldest one was taken
+	looks      int                      // what taken was at the last look at the ring
+	stolen     int                      // from another queue, the last time
 	state      state
 	warm       chan<- error  // the warm-up's results, until w has run it
 	ending     bool          // only its state is still to be closed
@@ -88,22 +91,19 @@ func markOf(pos, tag uint64, single bool) uint64 {
 	return m
 }
 
-// markChild is markOf for a job that was never in the ring: it has an age in the
-// place of a position.
-func markChild(age, tag uint64) uint64 { return (age+1)<<5 | 16 | 8 | tag }
+// markChild in a mark says that its jobs were never in the ring. A single one has its
+// age in the place of the position, a batch has batches<<8 and what was begun.
+const markChild = 16
 
 func markPos(m uint64) uint64   { return m>>5 - 1 }
 func markTag(m uint64) uint64   { return m & 7 }
 func markSingle(m uint64) bool  { return m&8 != 0 }
-func markIsChild(m uint64) bool { return m&16 != 0 }
+func markIsChild(m uint64) bool { return m&markChild != 0 }
 
 // newWorkerLocked makes a worker, for the seat s if it is not nil.
 func (e *engine[T]) newWorkerLocked(s *seat[T]) *worker[T] {
 	w := &worker[T]{e: e, wake: make(chan struct{}, 1), limit: 1, searching: true, index: len(e.workers), seed: len(e.workers)}
-	w.ctx = &taskContext{e.base, e, w, nil}
-	if e.hasState {
-		w.ctx = &taskContext{e.base, e, w, w}
-	}
+	w.ctx = &taskContext[T]{e.base, e, w, w}
 	for tag := range w.finished {
 		if e.left[tag].watched {
 			w.finished[tag].Store(watchBit)
@@ -122,19 +122,23 @@ func (e *engine[T]) newWorkerLocked(s *seat[T]) *worker[T] {
 
 // taskContext is the context that tasks get: the pool's, which also tells whose
 // task it is. It is made once for a worker.
-type taskContext struct {
+type taskContext[T any] struct {
 	context.Context
-	engine, seat any
-	state        any // a stateHolder, if the pool has state
+	e    *engine[T]
+	seat any        // a worker, or a callerRun
+	w    *worker[T] // nil for a callerRun
 }
 
 // Value implements context.Context.
-func (c *taskContext) Value(key any) any {
+func (c *taskContext[T]) Value(key any) any {
 	switch key {
-	case c.engine:
+	case c.e:
 		return c.seat
 	case stateKey{}:
-		return c.state
+		if c.w != nil && c.e.hasState {
+			return c.w
+		}
+		return nil
 	}
 	return c.Context.Value(key)
 }
@@ -340,7 +344,7 @@ func (w *worker[T]) hold(pos uint64, n int) bool {
 	if n == 0 {
 		return false
 	}
-	w.pos, w.end, w.single = pos, pos, n == 1
+	w.pos, w.end, w.single, w.stolen = pos, pos, n == 1, 0
 	w.tag = w.e.ring().Tag(pos)
 	w.mark.Store(markOf(pos, w.tag, n == 1))
 	if n > 1 {
@@ -431,6 +435,9 @@ func (w *worker[T]) batch() {
 		return
 	case w.item:
 		w.runItems()
+		return
+	case w.children:
+		w.runChildren()
 		return
 	case w.strand != nil && w.follow(): // its job panicked, or ended the goroutine
 		return
@@ -616,8 +623,11 @@ func (w *worker[T]) measure() {
 // for it each time.
 func (w *worker[T]) coalesce() bool {
 	e := w.e
-	last := w.end - w.pos
-	if w.limit < batchMax/2 || last >= smallTake || last == 0 || !e.parallel.Load() {
+	last := int(w.end - w.pos)
+	if w.stolen > 0 {
+		last = w.stolen / 8 // a theft costs more
+	}
+	if w.limit < batchMax/2 || last >= smallTake || w.end == w.pos || !e.parallel.Load() {
 		return false
 	}
 	if w.skip > 0 {
@@ -625,7 +635,10 @@ func (w *worker[T]) coalesce() bool {
 		return false
 	}
 	pause(pollRounds)
-	if !w.claim() {
+	if w.stolen > 0 {
+		pause(3 * pollRounds)
+	}
+	if !w.claim() && (w.stolen == 0 || !w.steal()) {
 		w.grow()
 		return false
 	}
@@ -642,6 +655,8 @@ func (w *worker[T]) inHand() int {
 	switch s := w.seat.Load(); {
 	case s != nil:
 		return 1 + int(s.count.Load())
+	case w.children:
+		return w.stolen / 8
 	case w.single || w.lane == nil:
 		return 1
 	}

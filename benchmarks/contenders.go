@@ -52,6 +52,7 @@ var contenders = []contender{
 // strategies are the pool with its other strategies. They take part only where
 // the strategy matters.
 var strategies = []contender{
+	{name: "pool-stealing", counts: true, open: openWith(pool.WithStrategy(pool.WorkStealing))},
 	{name: "pool-perworker", counts: true, open: openWith(pool.WithStrategy(pool.PerWorker))},
 	{name: "pool-elastic", counts: true, open: openWith(pool.WithStrategy(pool.Elastic))},
 }

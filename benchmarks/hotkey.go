@@ -40,8 +40,8 @@ func hotkey(h *harness) error {
 	if !h.wants(row) {
 		return nil
 	}
-	cs := h.among([]contender{{name: "pool"}, {name: "pool-perworker"}})
-	strategy := map[string]pool.Strategy{"pool-perworker": pool.PerWorker}
+	cs := h.among([]contender{{name: "pool"}, {name: "pool-stealing"}, {name: "pool-perworker"}})
+	strategy := map[string]pool.Strategy{"pool-stealing": pool.WorkStealing, "pool-perworker": pool.PerWorker}
 	metrics := []metric{
 		{"p50 us alone", "%.1f", noRatio}, {"p99 us alone", "%.1f", noRatio},
 		{"p50 us beside", "%.1f", times}, {"p99 us beside", "%.1f", times},

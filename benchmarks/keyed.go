@@ -33,6 +33,7 @@ func keyedContenders(keys int) []contender {
 	return []contender{
 		{name: "hashed", counts: true, open: openHashed(keys)},
 		{name: "pool", counts: true, open: openKeyed(keys, pool.Shared)},
+		{name: "pool-stealing", counts: true, open: openKeyed(keys, pool.WorkStealing)},
 		{name: "pool-perworker", counts: true, open: openKeyed(keys, pool.PerWorker)},
 	}
 }

@@ -47,6 +47,7 @@ type nester struct {
 // has a bound and does not.
 var nesters = []nester{
 	{name: "pool", open: nestPool(pool.Shared)},
+	{name: "pool-stealing", open: nestPool(pool.WorkStealing)},
 	{name: "go", limit: 200_000, open: nestGo},
 	{name: "ants", blocks: true, open: nestAnts},
 	{name: "pond-go", limit: 500_000, open: nestPond},

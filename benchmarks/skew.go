@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -46,10 +47,12 @@ func skew(h *harness) error {
 	n := runtime.GOMAXPROCS(0)
 	cs := h.among([]contender{
 		{name: "pool", open: openPool},
+		{name: "pool-stealing", open: openWith(pool.WithStrategy(pool.WorkStealing))},
 		{name: "pool-perworker", open: openWith(pool.WithStrategy(pool.PerWorker))},
 		{name: "hashed", open: openScattered},
 		{name: "channel", open: openChannel},
 	})
+	var all []*results
 	for _, s := range []skewed{
 		{workers: 8, tasks: 800, fast: time.Millisecond, slow: 10 * time.Millisecond, percent: 10},
 		{workers: 64, tasks: 2000, fast: time.Millisecond, slow: 10 * time.Millisecond, percent: 10},
@@ -59,9 +62,10 @@ func skew(h *harness) error {
 		{workers: n, tasks: 4000, fast: time.Microsecond, slow: 100 * time.Microsecond, percent: 10, spins: true},
 	} {
 		if h.wants(s.name()) {
-			h.skewRow(s, cs)
+			all = append(all, h.skewRow(s, cs))
 		}
 	}
+	printDuel(h.out, all)
 	return nil
 }
 
@@ -72,12 +76,12 @@ func openScattered(h *harness, workers int, l *load) instance {
 }
 
 // skewRow measures the time from the first submission to the last end.
-func (h *harness) skewRow(s skewed, cs []contender) {
+func (h *harness) skewRow(s skewed, cs []contender) *results {
 	wide := *h
 	wide.buffer = skewBuffer
 	fast, slow := s.task(h, s.fast), s.task(h, s.slow)
 	metrics := []metric{{"makespan ms", "%.2f", times}}
-	h.interleave(s.name(), "pool", names(cs), metrics, func(k, round int) []float64 {
+	return h.interleave(s.name(), "pool", names(cs), metrics, func(k, round int) []float64 {
 		n := h.num(s.tasks)
 		late := shuffled(n, n*s.percent/100, uint64(round)) // the same for all in a round
 		end := make([]int64, n)
@@ -107,4 +111,18 @@ func shuffled(n, set int, seed uint64) []bool {
 		flags[i] = true
 	}
 	return flags
+}
+
+// printDuel compares two strategies directly, neither of which is the baseline.
+func printDuel(out io.Writer, all []*results) {
+	rows := [][]string{{"makespan", "stealing / perworker (min..max)"}}
+	for _, r := range all {
+		a, b := slices.Index(r.names, "pool-stealing"), slices.Index(r.names, "pool-perworker")
+		if a >= 0 && b >= 0 {
+			rows = append(rows, []string{r.row, spread(r.against(a, b, 0))})
+		}
+	}
+	if len(rows) > 1 {
+		printTable(out, rows)
+	}
 }
