@@ -368,14 +368,28 @@ func (e *engine[T]) oldestLocked() (old deferred[T], ok bool) {
 	if old, ok := e.oldestChild(); ok {
 		return old, true
 	}
-	pos, n := e.claimForOthersLocked(1)
-	if n == 0 {
-		if pos, n = e.lanes.Steal(0, 1, e.ring().Claimed()); n == 0 {
-			return e.claimedChild()
-		}
+	pos, ok := e.unclaimLocked()
+	if !ok {
+		return e.claimedChild()
 	}
 	v, tag, _ := e.ring().Take(pos)
 	return deferred[T]{v, pos, tag}, true
+}
+
+// unclaimLocked claims the oldest task that nobody has, or one that was claimed and
+// not begun.
+func (e *engine[T]) unclaimLocked() (pos uint64, ok bool) {
+	e.sorter.mu.Lock()
+	pos, ok = e.sorter.popAgainLocked()
+	e.sorter.mu.Unlock()
+	if ok {
+		return pos, true
+	}
+	pos, n := e.claimForOthersLocked(1)
+	if n == 0 {
+		pos, n = e.lanes.Steal(0, 1, e.ring().Claimed())
+	}
+	return pos, n > 0
 }
 
 // claimForOthersLocked claims tasks that the caller does not run.

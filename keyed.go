@@ -227,12 +227,10 @@ func (w *worker[T]) claimSorted(limit int) bool {
 		d.releaseLocked(w)
 	}
 	d.mu.Unlock()
-	if w.e.insideWait.Load() >= keyedWait {
-		w.e.evaluate() // a task that was deferred may be one that nobody waits for
-	}
+	w.e.deferred()
 	switch {
 	case w.turn != nil:
-		w.beginTurn()
+		found = w.beginTurn()
 	case n > 0:
 		w.hold(pos, n)
 	}
@@ -263,6 +261,13 @@ func (w *worker[T]) claimStrandLocked() {
 // claimRingLocked claims up to limit tasks that may run now.
 func (w *worker[T]) claimRingLocked(limit int) (pos uint64, n int) {
 	d, r := &w.e.sorter, w.e.ring()
+	if len(d.again) > 0 {
+		if !d.admitLocked(w, d.again[0].weight) {
+			return 0, 0
+		}
+		pos, _ := d.popAgainLocked()
+		return pos, 1
+	}
 	for {
 		front, special, ok := r.Front()
 		if !ok || !d.admitLocked(w, w.weightAt(r, front, special)) {
@@ -420,6 +425,11 @@ func (e *engine[T]) discardStrandsLocked() {
 		}
 	})
 	e.discardSeatsLocked()
+	for pos, ok := d.popAgainLocked(); ok; pos, ok = d.popAgainLocked() {
+		if v, _, ok := e.ring().Take(pos); ok {
+			e.giveBackLocked(pos, v)
+		}
+	}
 	for d.ready.Len() > 0 {
 		d.ready.PopFront()
 		d.turns.Add(-1)

@@ -268,6 +268,7 @@ func (e *engine[T]) distribute() {
 	awake := d.takeAwakeLocked()
 	d.mu.Unlock()
 	e.wakeSeats(awake)
+	e.deferred()
 }
 
 func (d *sorter[T]) takeAwakeLocked() []*seat[T] {
@@ -478,9 +479,7 @@ func (w *worker[T]) claimSeat() bool {
 	awake := d.takeAwakeLocked()
 	d.mu.Unlock()
 	e.wakeSeats(awake)
-	if e.insideWait.Load() >= keyedWait {
-		e.evaluate() // a task that was deferred may be one that nobody waits for
-	}
+	e.deferred()
 	if !found {
 		found = w.hold(pos, n)
 	}

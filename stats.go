@@ -97,7 +97,10 @@ func (e *engine[T]) queuedLocked(accepted uint64) uint64 {
 	if e.ctl.Load()&ctlCounted != 0 {
 		return uint64(max(0, e.buffer-e.creditLocked()))
 	}
-	return accepted - min(accepted, e.ring().Claimed()) + uint64(e.lanes.Len())
+	e.sorter.mu.Lock()
+	again := len(e.sorter.again)
+	e.sorter.mu.Unlock()
+	return accepted - min(accepted, e.ring().Claimed()) + uint64(e.lanes.Len()+again)
 }
 
 // progress returns how many jobs the worker has finished and whether it runs one.

@@ -352,6 +352,14 @@ func (e *engine[T]) tallied(tag, n uint64) {
 	}
 }
 
+// deferred is called after tasks may have been deferred behind others with their
+// key: one of these may be inside a Wait that does not wait for them.
+func (e *engine[T]) deferred() {
+	if e.insideWait.Load() >= keyedWait {
+		e.evaluate()
+	}
+}
+
 func (e *engine[T]) evaluate() {
 	e.mu.Lock()
 	e.evaluateLocked()

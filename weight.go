@@ -36,12 +36,39 @@ type admission struct {
 	capacity int64
 	used     int64
 	back     []*returning
+	again    []claimed
 }
 
 // returning is a task that wants its weight back.
 type returning struct {
 	weight  int64
 	granted chan struct{}
+}
+
+// claimed is a task that was claimed and put back.
+type claimed struct {
+	pos    uint64
+	weight int64
+}
+
+// putBackWeighed puts the task in w's hand where the next claim finds it.
+func (w *worker[T]) putBackWeighed() {
+	d := &w.e.sorter
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.again = append(d.again, claimed{w.pos, max(1, w.held)})
+	d.turns.Add(1)
+}
+
+// popAgainLocked removes the first task that was put back.
+func (d *sorter[T]) popAgainLocked() (pos uint64, ok bool) {
+	if len(d.again) == 0 {
+		return 0, false
+	}
+	pos = d.again[0].pos
+	d.again = d.again[1:]
+	d.turns.Add(-1)
+	return pos, true
 }
 
 // admitLocked makes weight what w holds, if that fits.

@@ -531,10 +531,16 @@ func (w *worker[T]) putBack() bool {
 	w.e.mu.Lock()
 	over := w.e.overfullLocked()
 	w.e.mu.Unlock()
-	if !over || !w.haveLane() {
+	if !over {
 		return false
 	}
-	w.lane.Put(w.pos, 1)
+	if w.e.ctl.Load()&ctlWeighs != 0 {
+		w.putBackWeighed()
+	} else if w.haveLane() {
+		w.lane.Put(w.pos, 1)
+	} else {
+		return false
+	}
 	w.single = false
 	return true
 }
