@@ -81,7 +81,7 @@ func (e *engine[T]) gatherLocked() {
 			e.bank.Add(w.pocket.Swap(0))
 		}
 	}
-	e.eachLocal(e.gatherFrom)
+	e.eachQueue(e.gatherFrom)
 }
 
 // paid reports whether the job that was accepted at pos has credit to give back.

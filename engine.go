@@ -363,14 +363,14 @@ func (e *engine[T]) oldestLocked() (old deferred[T], ok bool) {
 	it, ok := e.sorter.dropSeatedLocked()
 	e.sorter.mu.Unlock()
 	if ok {
-		return it.deferred, true
+		return it.deferred(), true
 	}
 	if old, ok := e.oldestChild(); ok {
 		return old, true
 	}
 	pos, ok := e.unclaimLocked()
 	if !ok {
-		return e.claimedChild()
+		return e.claimedItem()
 	}
 	v, tag, _ := e.ring().Take(pos)
 	return deferred[T]{v, pos, tag}, true

@@ -3,7 +3,6 @@ package pool
 import (
 	"cmp"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/headrace-go/pool/internal/deque"
@@ -51,14 +50,8 @@ type seat[T any] struct {
 	resting atomic.Bool  // its worker is not at work, or there is none
 	count   atomic.Int64 // len(items)
 
-	mu    sync.Mutex
+	workerQueue[T]
 	items deque.Deque[item[T]]
-}
-
-// item is a task that was distributed.
-type item[T any] struct {
-	deferred[T]
-	strand *strand[T] // nil without a key
 }
 
 // seats is what the sorter has for PerWorker.
@@ -67,17 +60,20 @@ type seats[T any] struct {
 	open   atomic.Int64          // tasks go to seats below; changed under e.mu and sorter.mu
 	idle   atomic.Int64          // no seat before this one rests and is empty
 	rnd    uint64
+	run    int        // how many tasks without a key go to a seat at a time
 	awake  []*seat[T] // seats that rest and got something, until they are woken
 }
 
 // seated reports whether workers have seats.
 func (e *engine[T]) seated() bool { return e.strategy == PerWorker && !e.direct() }
 
-func (s *seat[T]) push(it item[T]) {
+func (s *seat[T]) push(its ...item[T]) {
 	s.mu.Lock()
-	s.items.PushBack(it)
+	for _, it := range its {
+		s.items.PushBack(it)
+	}
 	s.mu.Unlock()
-	s.count.Add(1)
+	s.count.Add(int64(len(its)))
 }
 
 func (s *seat[T]) pop() (it item[T], ok bool) {
@@ -93,9 +89,37 @@ func (s *seat[T]) pop() (it item[T], ok bool) {
 	return it, ok
 }
 
+// waiting returns how many tasks wait in the seat.
+func (s *seat[T]) waiting() int { return int(s.count.Load()) + s.left() }
+
+// fill takes up to limit tasks of one tag into the batch, if nothing is left of it,
+// and returns how many there are. s.mu is held, by its worker.
+func (s *seat[T]) fill(limit int) (n int) {
+	if n := s.left(); n > 0 {
+		return n
+	}
+	for n < limit && s.items.Len() > 0 && (n == 0 || markTag(s.items.At(0).mark) == markTag(s.batch[0].mark)) {
+		s.batch[n], _ = s.items.PopFront()
+		n++
+	}
+	s.count.Add(-int64(n))
+	s.reset(n)
+	return n
+}
+
+// emptyBatch puts what is left of the batch back.
+func (s *seat[T]) emptyBatch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for it, ok := s.cut(); ok; it, ok = s.cut() {
+		s.items.PushFront(it)
+		s.count.Add(1)
+	}
+}
+
 // load is how much is to be done before a new task.
 func (s *seat[T]) load() int64 {
-	n := s.count.Load()
+	n := int64(s.waiting())
 	if !s.resting.Load() {
 		n++
 	}
@@ -148,13 +172,13 @@ func (d *sorter[T]) keySeatLocked(key uint64) *seat[T] {
 }
 
 // anySeatLocked returns a seat that rests, or the less loaded of two.
-func (d *sorter[T]) anySeatLocked() *seat[T] {
+func (d *sorter[T]) anySeatLocked() (s *seat[T], rests bool) {
 	open := d.seats.open.Load()
 	from := d.seats.idle.Load()
 	for i := from; i < open; i++ {
-		if s := d.seats.atLocked(int(i)); s.resting.Load() && s.count.Load() == 0 {
+		if s := d.seats.atLocked(int(i)); s.resting.Load() && s.waiting() == 0 {
 			d.seats.idle.CompareAndSwap(from, i+1) // unless one has begun to rest
-			return s
+			return s, true
 		}
 	}
 	x := &d.seats.rnd // xorshift64 (G. Marsaglia, 2003)
@@ -173,10 +197,10 @@ func (d *sorter[T]) anySeatLocked() *seat[T] {
 			j++
 		}
 		if b := d.seats.atLocked(int(j)); b.load() < a.load() {
-			return b
+			return b, false
 		}
 	}
-	return a
+	return a, false
 }
 
 // restSeat lets w's seat rest, until w finds something to do.
@@ -194,9 +218,9 @@ func (e *engine[T]) rests(s *seat[T]) {
 	}
 }
 
-// giveLocked puts a task into a seat.
-func (d *sorter[T]) giveLocked(s *seat[T], it item[T]) {
-	s.push(it)
+// giveLocked puts tasks into a seat.
+func (d *sorter[T]) giveLocked(s *seat[T], its ...item[T]) {
+	s.push(its...)
 	if s.resting.Load() {
 		d.seats.awake = append(d.seats.awake, s)
 	}
@@ -219,9 +243,10 @@ func (d *sorter[T]) redistributeLocked() {
 		}
 		s.mu.Unlock()
 	})
-	slices.SortFunc(all, func(a, b item[T]) int { return cmp.Compare(a.pos, b.pos) })
+	slices.SortFunc(all, func(a, b item[T]) int { return cmp.Compare(a.mark, b.mark) })
 	for _, it := range all {
-		d.giveLocked(d.anySeatLocked(), it)
+		s, _ := d.anySeatLocked()
+		d.giveLocked(s, it)
 	}
 }
 
@@ -239,11 +264,18 @@ func (e *engine[T]) distributeLocked() {
 		case d.weighs:
 			return
 		default:
-			pos, n := r.Claim(batchMax)
+			var its [batchSize]item[T]
+			s, rests := d.anySeatLocked()
+			run := max(1, d.seats.run)
+			if rests {
+				run = 1
+			}
+			pos, n := r.Claim(run)
 			for i := range n {
 				v, tag, _ := r.Take(pos + uint64(i))
-				d.giveLocked(d.anySeatLocked(), item[T]{deferred: deferred[T]{v, pos + uint64(i), tag}})
+				its[i] = item[T]{job: v, mark: markOf(pos+uint64(i), tag, true)}
 			}
+			d.giveLocked(s, its[:n]...)
 		}
 	}
 }
@@ -257,7 +289,7 @@ func (d *sorter[T]) giveKeyedLocked(r *ring.Ring[T, note[T]], pos uint64) {
 	s := r.Record(pos).strand
 	s.seat = d.keySeatLocked(key)
 	v, tag, _ := r.Take(pos)
-	d.giveLocked(s.seat, item[T]{deferred[T]{v, pos, tag}, s})
+	d.giveLocked(s.seat, item[T]{v, markOf(pos, tag, true), s})
 }
 
 // distribute takes what is in the ring to the seats and wakes those that rest.
@@ -287,7 +319,7 @@ func (e *engine[T]) wakeSeats(ss []*seat[T]) {
 	changed := e.followLocked()
 	for _, s := range ss {
 		switch w := s.w; {
-		case s.count.Load() == 0:
+		case s.waiting() == 0:
 		case w != nil && !w.unpark():
 			// It is about to look, or was woken by somebody else.
 		case w != nil:
@@ -319,7 +351,7 @@ func (e *engine[T]) wakeSeats(ss []*seat[T]) {
 // idleWorkerLocked unparks a worker whose seat is empty.
 func (e *engine[T]) idleWorkerLocked() *worker[T] {
 	for _, w := range e.parked {
-		if s := w.seat.Load(); (s == nil || s.count.Load() == 0) && w.unpark() {
+		if s := w.seat.Load(); (s == nil || s.waiting() == 0) && w.unpark() {
 			return w
 		}
 	}
@@ -350,8 +382,8 @@ func (w *worker[T]) takeSeatLocked() {
 		if i%seatChunk == 0 && d.seats.chunks[i/seatChunk] == nil && free != nil {
 			break // nothing from here on was ever used
 		}
-		if s := d.seats.atLocked(i); s.w == nil && (free == nil || s.count.Load() > 0) {
-			if free = s; s.count.Load() > 0 {
+		if s := d.seats.atLocked(i); s.w == nil && (free == nil || s.waiting() > 0) {
+			if free = s; s.waiting() > 0 {
 				break
 			}
 		}
@@ -371,6 +403,7 @@ func (w *worker[T]) sitDownLocked(s *seat[T]) {
 // vacateLocked takes w's seat away. e.mu is held; mendSeats has to follow.
 func (w *worker[T]) vacateLocked() {
 	if s := w.seat.Load(); s != nil {
+		s.emptyBatch()
 		w.seat.Store(nil)
 		s.w = nil
 		w.e.seatsTaken--
@@ -387,7 +420,7 @@ func (w *worker[T]) moveLocked() {
 	case !e.seated():
 	case s == nil:
 		w.takeSeatLocked()
-	case s.count.Load() == 0 && e.active() > e.seatsTaken:
+	case s.waiting() == 0 && e.active() > e.seatsTaken:
 		w.vacateLocked()
 		w.takeSeatLocked()
 	}
@@ -407,7 +440,7 @@ func (e *engine[T]) mendSeats() {
 	d.mu.Lock()
 	d.seats.eachLocked(func(s *seat[T]) {
 		switch {
-		case s.w != nil && !s.resting.Load() || s.count.Load() == 0:
+		case s.w != nil && !s.resting.Load() || s.waiting() == 0:
 		case s.w != nil || s.index < int(d.seats.open.Load()):
 			awake = append(awake, s)
 		default:
@@ -427,7 +460,7 @@ func (e *engine[T]) mendSeats() {
 
 // rehomeLocked gives a task of a closed seat to another one.
 func (d *sorter[T]) rehomeLocked(it item[T]) {
-	s := d.anySeatLocked()
+	s, _ := d.anySeatLocked()
 	if it.strand != nil {
 		s = d.keySeatLocked(it.strand.key)
 		it.strand.seat = s
@@ -445,7 +478,7 @@ func (d *sorter[T]) readySeatLocked(s *strand[T]) {
 	if s.seat.index >= int(d.seats.open.Load()) {
 		s.seat = d.keySeatLocked(s.key)
 	}
-	d.giveLocked(s.seat, item[T]{job, s})
+	d.giveLocked(s.seat, item[T]{job.job, markOf(job.pos, job.tag, true), s})
 }
 
 // claimSeat is claim for a worker with a seat.
@@ -454,7 +487,7 @@ func (w *worker[T]) claimSeat() bool {
 	if s := w.seat.Load(); s == nil || s.index >= int(d.seats.open.Load()) {
 		w.changeSeat()
 	}
-	if e.ctl.Load()&ctlWeighs == 0 && len(w.idle) < batchMax && w.takeItem() {
+	if e.ctl.Load()&ctlWeighs == 0 && len(w.idle) < batchMax && w.takeItems() {
 		return true
 	}
 	d.mu.Lock()
@@ -464,11 +497,12 @@ func (w *worker[T]) claimSeat() bool {
 		return false
 	}
 	blocked := d.blocked.Swap(false)
+	d.seats.run = min(w.limit, batchSize)
 	e.distributeLocked()
 	var pos uint64
 	n, found := 0, false
-	if s := w.seat.Load(); s != nil && s.count.Load() > 0 && d.admitLocked(w, 1) {
-		found = w.takeItem()
+	if s := w.seat.Load(); s != nil && s.waiting() > 0 && d.admitLocked(w, 1) {
+		found = w.takeItems()
 	}
 	if !found && d.weighs {
 		pos, n = w.claimRingLocked(1)
@@ -498,51 +532,31 @@ func (w *worker[T]) changeSeat() {
 	w.e.mendSeats()
 }
 
-// takeItem takes the first task of w's seat in hand.
-func (w *worker[T]) takeItem() bool {
+// takeItems takes the first tasks of w's seat in hand.
+func (w *worker[T]) takeItems() bool {
 	s := w.seat.Load()
-	if s == nil {
+	if s == nil || s.waiting() == 0 {
 		return false
 	}
-	it, ok := s.pop()
-	if !ok {
-		return false
+	limit := min(w.limit, batchSize)
+	if w.e.ctl.Load()&ctlWeighs != 0 {
+		limit = 1
 	}
-	if s.resting.Load() {
+	s.mu.Lock()
+	n := s.fill(limit)
+	if n > 0 {
+		w.begin(&s.workerQueue)
+	}
+	s.mu.Unlock()
+	if n > 0 && s.resting.Load() {
 		s.resting.Store(false)
 	}
-	w.given, w.pos, w.end, w.tag, w.itemStrand = it.job, it.pos, it.pos, it.tag, it.strand
-	w.item, w.turns = true, 0
-	w.mark.Store(markOf(w.pos, w.tag, true))
-	return true
-}
-
-// runItems runs the task in hand and more of w's seat, up to w.limit of them.
-func (w *worker[T]) runItems() {
-	for n := 1; ; n++ {
-		if !w.begun {
-			w.begun, w.strand = true, w.itemStrand
-			if !w.runGiven() {
-				w.item, w.begun = false, false
-				return
-			}
-		}
-		// The task has ended, here or with a panic or Goexit.
-		w.item, w.begun = false, false
-		if w.strand != nil && w.follow() || n >= w.limit || w.e.ctl.Load()&(ctlStop|ctlShed|ctlWeighs) != 0 {
-			return
-		}
-		last := w.mark.Load()
-		if !w.takeItem() {
-			return
-		}
-		w.tally(last, markPos(last)+1)
-	}
+	return n > 0
 }
 
 // hasWork reports whether there is something for w.
 func (w *worker[T]) hasWork() bool {
-	if s := w.seat.Load(); s != nil && s.count.Load() > 0 {
+	if s := w.seat.Load(); s != nil && s.waiting() > 0 {
 		return !w.e.sorter.blocked.Load()
 	}
 	return w.e.hasWork()
@@ -554,8 +568,8 @@ func (d *sorter[T]) dropSeatedLocked() (it item[T], ok bool) {
 	least := ^uint64(0)
 	d.seats.eachLocked(func(s *seat[T]) {
 		s.mu.Lock()
-		if s.items.Len() > 0 && s.items.At(0).pos < least {
-			least, oldest = s.items.At(0).pos, s
+		if s.items.Len() > 0 && s.items.At(0).mark < least {
+			least, oldest = s.items.At(0).mark, s
 		}
 		s.mu.Unlock()
 	})
@@ -568,8 +582,9 @@ func (d *sorter[T]) dropSeatedLocked() (it item[T], ok bool) {
 // discardSeatsLocked hands back what is in the seats. e.mu and sorter.mu are held.
 func (e *engine[T]) discardSeatsLocked() {
 	e.sorter.seats.eachLocked(func(s *seat[T]) {
+		s.emptyBatch()
 		for it, ok := s.pop(); ok; it, ok = s.pop() {
-			e.giveBackLocked(it.pos, it.job)
+			e.giveBackLocked(markPos(it.mark), it.job)
 		}
 	})
 }
@@ -579,6 +594,6 @@ func (d *sorter[T]) seatsEmpty() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	empty := true
-	d.seats.eachLocked(func(s *seat[T]) { empty = empty && s.count.Load() == 0 })
+	d.seats.eachLocked(func(s *seat[T]) { empty = empty && s.waiting() == 0 })
 	return empty
 }

@@ -82,8 +82,6 @@ const (
 	// dryPushes is how many pushes do not look for credit elsewhere after one has
 	// found none. Meanwhile children run at once.
 	dryPushes = 64
-	// childBatch is how many children an owner takes at most at a time.
-	childBatch = 16
 )
 
 // local is the queue of a worker at work.
@@ -94,29 +92,15 @@ type local[T any] struct {
 	listed atomic.Bool               // changed under mu
 	moves  atomic.Uint64             // batches that the owner took; written under mu
 	seen   atomic.Uint64             // see idles
+	_      [64]byte
 
-	// The batch in the owner's hands: cursor is next<<8 | end, both indexes of
-	// batch. The owner moves next without mu, thieves move end under it, and it is
-	// filled under mu, when it is empty.
-	cursor atomic.Uint32
-	_      [84]byte
-
-	mu       sync.Mutex
-	jobs     deque.Chunked[child[T]]
-	batch    [childBatch]child[T]
-	credit   int64             // see credit.go
-	dry      int               // pushes that do not look for credit elsewhere
-	settled  uint32            // up to where the batch has given back its credit
+	workerQueue[T]
+	jobs     deque.Chunked[item[T]]
 	lastAge  uint64            // of the children that were put in
+	dry      int               // pushes that do not look for credit elsewhere
 	epoch    [ring.Tags]uint64 // accepted with each tag, and not collected
 	accepted uint64            // in all
 	_        [64]byte
-}
-
-// child is a task in a local queue.
-type child[T any] struct {
-	job  T
-	mark uint64 // its age and tag, see markOf
 }
 
 // openLocals makes the local queues.
@@ -178,10 +162,17 @@ func (w *worker[T]) pushLocal(vs []T) (n int, full bool) {
 		}
 		k := min(len(vs)-n, int(l.credit))
 		l.credit -= int64(k)
-		l.lastAge = max(l.lastAge, ageOf(accepted), l.ageLocked(m))
+		l.lastAge = max(l.lastAge, ageOf(accepted))
+		if m&markItems != 0 {
+			if markSingle(m) {
+				l.lastAge = max(l.lastAge, w.age.Load())
+			} else {
+				l.lastAge = max(l.lastAge, l.ageLocked())
+			}
+		}
 		for _, v := range vs[n : n+k] {
 			l.lastAge++
-			l.jobs.PushBack(child[T]{v, markOf(l.lastAge, tag, true) | markChild}, l.chunks)
+			l.jobs.PushBack(item[T]{job: v, mark: markOf(l.lastAge, tag, true) | markItems}, l.chunks)
 		}
 		l.epoch[tag] += uint64(k)
 		l.accepted += uint64(k)
@@ -199,38 +190,6 @@ func (w *worker[T]) pushLocal(vs []T) (n int, full bool) {
 		e.pushed()
 	}
 	return n, full
-}
-
-// childAge returns the age of the child that w runs, whose mark is m.
-func (w *worker[T]) childAge(m uint64) uint64 {
-	l := w.local.Load()
-	if l == nil || markSingle(m) {
-		return markPos(m)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ageLocked(m)
-}
-
-// ageLocked returns the age of the child that l's owner runs, whose mark is m, and
-// 0 for a task that is none. l.mu is held.
-func (l *local[T]) ageLocked(m uint64) uint64 {
-	switch next := l.cursor.Load() >> 8; {
-	case !markIsChild(m):
-		return 0
-	case markSingle(m) || next == 0:
-		return markPos(m)
-	default:
-		return markPos(l.batch[next-1].mark)
-	}
-}
-
-// settle takes back the credit of the tasks in the batch that were begun. l.mu is
-// held.
-func (l *local[T]) settle() {
-	next := l.cursor.Load() >> 8
-	l.credit += int64(next - l.settled)
-	l.settled = next
 }
 
 // payInto gives l credit. It reports false if there is none.
@@ -261,13 +220,6 @@ func (e *engine[T]) payInto(l *local[T]) bool {
 	}
 }
 
-// gatherFrom takes the credit out of l. l.mu is held.
-func (e *engine[T]) gatherFrom(l *local[T]) {
-	l.settle()
-	e.bank.Add(l.credit)
-	l.credit = 0
-}
-
 // enterLocal makes w the owner of a free queue, if there is one.
 func (w *worker[T]) enterLocal() {
 	ls := w.e.locals
@@ -294,32 +246,19 @@ func (w *worker[T]) leaveLocal() {
 	l.mu.Unlock()
 }
 
-// emptyBatch puts what is left of the batch back. l.mu is held; nobody runs it.
+// emptyBatch puts what is left of the batch back. l.mu is held.
 func (l *local[T]) emptyBatch() {
-	l.settle()
-	c := l.cursor.Load()
-	for i := c & 255; i > c>>8; i-- {
-		l.jobs.PushBack(l.batch[i-1], l.chunks)
-		l.batch[i-1] = child[T]{}
+	for it, ok := l.cut(); ok; it, ok = l.cut() {
+		l.jobs.PushBack(it, l.chunks)
 	}
-	l.cursor.Store(0)
-	l.settled = 0
 }
 
 // unlist takes l off the list if it is empty. l.mu is held.
 func (e *engine[T]) unlist(l *local[T]) {
-	if c := l.cursor.Load(); l.jobs.Len() == 0 && c>>8 == c&255 && l.listed.Load() {
+	if l.jobs.Len() == 0 && l.left() == 0 && l.listed.Load() {
 		l.listed.Store(false)
 		e.listed.Add(-1)
 	}
-}
-
-// claimFirst is what a worker tries before it waits for a larger claim.
-func (w *worker[T]) claimFirst() bool {
-	if l := w.local.Load(); l != nil && l.listed.Load() && w.claim() {
-		return true
-	}
-	return w.coalesce()
 }
 
 // claimStealing is claim under WorkStealing.
@@ -346,7 +285,7 @@ func (w *worker[T]) claimChildren(oldest bool) bool {
 		return false
 	}
 	e := w.e
-	limit := min(w.limit, childBatch)
+	limit := min(w.limit, batchSize)
 	weighs := e.ctl.Load()&ctlWeighs != 0
 	if oldest || weighs {
 		limit = 1
@@ -358,26 +297,23 @@ func (w *worker[T]) claimChildren(oldest bool) bool {
 	n := l.fill(limit, oldest)
 	if n == 0 {
 		e.unlist(l)
+	} else {
+		w.begin(&l.workerQueue)
 	}
 	l.mu.Unlock()
-	if n == 0 {
-		if weighs && w.release() {
-			e.wakeMore()
-		}
-		return false
-	}
 	w.taken += n
-	w.batches++
-	w.pos, w.tag = w.batches<<8, markTag(l.batch[0].mark)
-	w.end, w.children = w.pos, true
-	w.mark.Store(markOf(w.pos, w.tag, false) | markChild)
-	return true
+	if n == 0 && weighs && w.release() {
+		e.wakeMore()
+	}
+	return n > 0
 }
 
-// fill takes up to limit tasks of one tag into the batch, and returns how many.
-// l.mu is held, by the owner, and nothing of the batch runs.
+// fill takes up to limit tasks of one tag into the batch, if nothing is left of it,
+// and returns how many there are. l.mu is held, by the owner.
 func (l *local[T]) fill(limit int, oldest bool) (n int) {
-	l.emptyBatch()
+	if n := l.left(); n > 0 {
+		return n
+	}
 	for n < limit && l.jobs.Len() > 0 {
 		if n > 0 && markTag(l.jobs.Back().mark) != markTag(l.batch[0].mark) {
 			break
@@ -389,40 +325,9 @@ func (l *local[T]) fill(limit int, oldest bool) (n int) {
 		}
 		n++
 	}
-	l.cursor.Store(uint32(n))
+	l.reset(n)
 	l.moves.Store(l.moves.Load() + 1)
 	return n
-}
-
-// runChildren runs the batch of w's local queue.
-func (w *worker[T]) runChildren() {
-	e := w.e
-	l := w.local.Load()
-	for {
-		if e.ctl.Load()&(ctlStop|ctlShed) != 0 {
-			break
-		}
-		c := l.cursor.Load()
-		next := c >> 8
-		if next == c&255 {
-			break
-		}
-		if !l.cursor.CompareAndSwap(c, c+1<<8) {
-			continue
-		}
-		if e.ctl.Load()&ctlRoom != 0 {
-			l.mu.Lock()
-			e.gatherFrom(l)
-			l.mu.Unlock()
-			e.roomMade()
-		}
-		w.end++
-		v := l.batch[next].job
-		var zero T
-		l.batch[next].job = zero
-		w.exec(v)
-	}
-	w.children = false
 }
 
 // stealLocal takes tasks of another queue. stuck: only of queues whose owner has
@@ -486,50 +391,28 @@ func (l *local[T]) moveHalf(to *local[T]) {
 		l.jobs.MoveHalf(&to.jobs, stealMax/deque.ChunkSize, l.chunks)
 		return
 	}
-	c := l.cursor.Load()
-	for range (c&255 - c>>8 + 1) / 2 {
-		if c, ok := l.cut(); ok {
-			to.jobs.PushBack(c, to.chunks)
+	for range (l.left() + 1) / 2 {
+		if it, ok := l.cut(); ok {
+			to.jobs.PushBack(it, to.chunks)
 		}
 	}
 }
 
 // stealOne takes the oldest task of l in hand.
 func (w *worker[T]) stealOne(l *local[T]) (ok bool) {
-	var c child[T]
+	var it item[T]
 	l.mu.Lock()
 	if w.e.ctl.Load()&ctlStop == 0 {
-		if c, ok = l.jobs.PopFront(l.chunks); !ok {
-			c, ok = l.cut()
+		if it, ok = l.jobs.PopFront(l.chunks); !ok {
+			it, ok = l.cut()
 		}
 		w.e.unlist(l)
 	}
 	l.mu.Unlock()
-	if !ok {
-		return false
+	if ok {
+		w.beginOne(it)
 	}
-	pos := markPos(c.mark)
-	w.given, w.pos, w.end, w.tag, w.itemStrand = c.job, pos, pos, markTag(c.mark), nil
-	w.item = true
-	w.mark.Store(c.mark)
-	return true
-}
-
-// cut takes the last task off l's batch, if there is one that was not begun. l.mu is
-// held.
-func (l *local[T]) cut() (c child[T], ok bool) {
-	for {
-		cur := l.cursor.Load()
-		end := cur & 255
-		if cur>>8 == end {
-			return c, false
-		}
-		if l.cursor.CompareAndSwap(cur, cur-1) {
-			c = l.batch[end-1]
-			l.batch[end-1] = child[T]{}
-			return c, true
-		}
-	}
+	return ok
 }
 
 // eachLocal calls f for every local queue, with its mutex held.
@@ -539,6 +422,20 @@ func (e *engine[T]) eachLocal(f func(*local[T])) {
 		l.mu.Lock()
 		f(l)
 		l.mu.Unlock()
+	}
+}
+
+// eachQueue calls f for the queue of every worker that has one, with its mutex held.
+func (e *engine[T]) eachQueue(f func(*workerQueue[T])) {
+	e.eachLocal(func(l *local[T]) { f(&l.workerQueue) })
+	if e.seated() {
+		e.sorter.mu.Lock()
+		e.sorter.seats.eachLocked(func(s *seat[T]) {
+			s.mu.Lock()
+			f(&s.workerQueue)
+			s.mu.Unlock()
+		})
+		e.sorter.mu.Unlock()
 	}
 }
 
@@ -580,34 +477,28 @@ func (e *engine[T]) oldestChild() (old deferred[T], ok bool) {
 	}
 	from.mu.Lock()
 	defer from.mu.Unlock()
-	c, ok := from.jobs.PopFront(from.chunks)
-	return c.deferred(), ok
+	it, ok := from.jobs.PopFront(from.chunks)
+	return it.deferred(), ok
 }
 
-// claimedChild removes a child of a batch.
-func (e *engine[T]) claimedChild() (old deferred[T], ok bool) {
-	e.eachLocal(func(l *local[T]) {
+// claimedItem removes a task of a batch.
+func (e *engine[T]) claimedItem() (old deferred[T], ok bool) {
+	e.eachQueue(func(q *workerQueue[T]) {
 		if !ok {
-			var c child[T]
-			c, ok = l.cut()
-			old = c.deferred()
+			var it item[T]
+			it, ok = q.cut()
+			old = it.deferred()
 		}
 	})
 	return old, ok
 }
 
-func (c child[T]) deferred() deferred[T] {
-	return deferred[T]{c.job, markPos(c.mark), markTag(c.mark)}
-}
-
 // discardLocalsLocked hands back what is in the local queues.
 func (e *engine[T]) discardLocalsLocked() {
 	e.eachLocal(func(l *local[T]) {
-		for c, ok := l.cut(); ok; c, ok = l.cut() {
-			l.jobs.PushBack(c, l.chunks)
-		}
-		for c, ok := l.jobs.PopFront(l.chunks); ok; c, ok = l.jobs.PopFront(l.chunks) {
-			e.giveBackLocked(markPos(c.mark), c.job)
+		l.emptyBatch()
+		for it, ok := l.jobs.PopFront(l.chunks); ok; it, ok = l.jobs.PopFront(l.chunks) {
+			e.giveBackLocked(markPos(it.mark), it.job)
 		}
 		e.unlist(l)
 	})

@@ -267,10 +267,11 @@ func (w *worker[T]) flushBegun(m uint64) uint64 {
 	pos, tag := markPos(m), markTag(m)
 	n := w.begunOf(m) - 1
 	age := ageOf(pos+uint64(max(0, n))) + ageStep - 1
-	if markIsChild(m) {
-		age = w.childAge(m)
+	if m&markItems != 0 {
+		age = w.itemAge(m)
 	}
 	if n <= 0 || markSingle(m) {
+		w.alone(m, age)
 		return age
 	}
 	if w.mark.CompareAndSwap(m, m+uint64(n)<<5) {
@@ -279,6 +280,7 @@ func (w *worker[T]) flushBegun(m uint64) uint64 {
 			w.e.left[tag].left.Add(-n)
 		}
 	}
+	w.alone(m+uint64(n)<<5, age)
 	return age
 }
 

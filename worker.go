@@ -53,12 +53,12 @@ type worker[T any] struct {
 	strandFirst bool         // ready strands and the ring take turns
 
 	seat       atomic.Pointer[seat[T]]  // see perworker.go; changed under e.mu
-	item       bool                     // given is from the seat
-	begun      bool                     // and its job was started
+	from       *workerQueue[T]          // whose batch is in hand
+	batches    uint64                   // and single items that were in hand
+	item       bool                     // given is a single item
 	itemStrand *strand[T]               // and has this strand
+	age        atomic.Uint64            // of it
 	local      atomic.Pointer[local[T]] // see steal.go; changed by w's goroutine
-	children   bool                     // the batch in hand is that of local
-	batches    uint64                   // of children
 	taken      int                      // claims and children since the oldest one was taken
 	looks      int                      // what taken was at the last look at the ring
 	stolen     int                      // from another queue, the last time
@@ -86,19 +86,22 @@ type worker[T any] struct {
 func markOf(pos, tag uint64, single bool) uint64 {
 	m := (pos+1)<<5 | tag
 	if single {
-		m |= 8
+		m |= markOne
 	}
 	return m
 }
 
-// markChild in a mark says that its jobs were never in the ring. A single one has its
-// age in the place of the position, a batch has batches<<8 and what was begun.
-const markChild = 16
+const (
+	markOne = 8
+	// markItems in a mark says that its jobs come from a worker's queue. They have no
+	// positions; in their place is itemPos, a number for the batch, and what of it was
+	// begun. See workerqueue.go.
+	markItems = 16
+)
 
-func markPos(m uint64) uint64   { return m>>5 - 1 }
-func markTag(m uint64) uint64   { return m & 7 }
-func markSingle(m uint64) bool  { return m&8 != 0 }
-func markIsChild(m uint64) bool { return m&markChild != 0 }
+func markPos(m uint64) uint64  { return m>>5 - 1 }
+func markTag(m uint64) uint64  { return m & 7 }
+func markSingle(m uint64) bool { return m&markOne != 0 }
 
 // newWorkerLocked makes a worker, for the seat s if it is not nil.
 func (e *engine[T]) newWorkerLocked(s *seat[T]) *worker[T] {
@@ -434,12 +437,12 @@ func (w *worker[T]) batch() {
 		w.runTurn()
 		return
 	case w.item:
-		w.runItems()
-		return
-	case w.children:
-		w.runChildren()
+		w.runItem()
 		return
 	case w.strand != nil && w.follow(): // its job panicked, or ended the goroutine
+		return
+	case w.from != nil:
+		w.runItems()
 		return
 	case w.handed:
 		w.handed = false
@@ -660,8 +663,8 @@ func (w *worker[T]) coalesce() bool {
 func (w *worker[T]) inHand() int {
 	switch s := w.seat.Load(); {
 	case s != nil:
-		return 1 + int(s.count.Load())
-	case w.children:
+		return s.waiting()
+	case w.from != nil:
 		return w.stolen / 8
 	case w.single || w.lane == nil:
 		return 1

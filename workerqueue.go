@@ -1,0 +1,207 @@
+package pool
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// workerQueue is what the queues of WorkStealing (local) and PerWorker (seat) have in
+// common: the batch that their worker has in hand.
+//
+// The worker fills the batch under mu, when it is empty, and then begins its tasks
+// one after the other by moving next, without mu. Others take tasks off its end
+// under mu. Both change one word, so each task has one taker, and since filling
+// needs mu too, who has taken tasks off the end can read them before they are
+// overwritten.
+//
+// The batch gives back its credit (see credit.go) in arrears: what was begun is seen
+// in cursor, and settled says how much of that has been taken into account.
+type workerQueue[T any] struct {
+	cursor atomic.Uint32 // next<<8 | end, both indexes of batch
+	_      [60]byte
+
+	mu      sync.Mutex
+	settled uint32
+	credit  int64
+	batch   [batchSize]item[T]
+}
+
+// batchSize is how many tasks a worker takes out of its queue at most at a time.
+const batchSize = 16
+
+// itemPos makes what stands for the position of a task in a worker's queue, while it
+// runs, larger than any position in the ring.
+const itemPos = 1 << 57
+
+// item is a task in a worker's queue.
+type item[T any] struct {
+	job    T
+	mark   uint64     // its position or, of a child, its age; and its tag
+	strand *strand[T] // nil without a key
+}
+
+func (it item[T]) deferred() deferred[T] {
+	return deferred[T]{it.job, markPos(it.mark), markTag(it.mark)}
+}
+
+// age returns the age of the task, see ageOf.
+func (it item[T]) age() uint64 {
+	if it.mark&markItems != 0 {
+		return markPos(it.mark)
+	}
+	return ageOf(markPos(it.mark)) + ageStep - 1
+}
+
+// settle takes back the credit of the tasks that were begun. q.mu is held.
+func (q *workerQueue[T]) settle() {
+	next := q.cursor.Load() >> 8
+	q.credit += int64(next - q.settled)
+	q.settled = next
+}
+
+// gatherFrom takes the credit out of q. q.mu is held.
+func (e *engine[T]) gatherFrom(q *workerQueue[T]) {
+	q.settle()
+	if q.credit != 0 {
+		e.bank.Add(q.credit)
+		q.credit = 0
+	}
+}
+
+// left returns how many tasks of the batch were not begun.
+func (q *workerQueue[T]) left() int {
+	c := q.cursor.Load()
+	return int(c&255 - c>>8)
+}
+
+// cut takes the last task off the batch, if there is one that was not begun. q.mu is
+// held.
+func (q *workerQueue[T]) cut() (it item[T], ok bool) {
+	for {
+		c := q.cursor.Load()
+		end := c & 255
+		if c>>8 == end {
+			return it, false
+		}
+		if q.cursor.CompareAndSwap(c, c-1) {
+			it, q.batch[end-1] = q.batch[end-1], it
+			return it, true
+		}
+	}
+}
+
+// reset makes the batch, of which nothing is left, one of n tasks. q.mu is held, by
+// q's worker.
+func (q *workerQueue[T]) reset(n int) {
+	q.settle()
+	q.settled = 0
+	q.cursor.Store(uint32(n))
+}
+
+// begin takes the batch of q, of which something is left, in hand. q.mu is held.
+func (w *worker[T]) begin(q *workerQueue[T]) {
+	w.batches++
+	next := q.cursor.Load() >> 8
+	w.pos, w.tag = itemPos|w.batches<<8|uint64(next), markTag(q.batch[next].mark)
+	w.end, w.from = w.pos, q
+	w.mark.Store(markOf(w.pos, w.tag, false) | markItems)
+}
+
+// beginOne takes a single task in hand.
+func (w *worker[T]) beginOne(it item[T]) {
+	w.batches++
+	w.pos, w.tag = itemPos|w.batches<<8, markTag(it.mark)
+	w.end, w.given, w.itemStrand, w.item = w.pos, it.job, it.strand, true
+	w.age.Store(it.age())
+	w.mark.Store(markOf(w.pos, w.tag, true) | markItems)
+}
+
+// runItem runs the task in hand.
+func (w *worker[T]) runItem() {
+	w.item = false
+	w.strand = w.itemStrand
+	if w.runGiven() && w.strand != nil {
+		w.follow()
+	}
+}
+
+// runItems runs the batch in hand, until it is done, taken by others, or the pool
+// stops. What is left stays there.
+func (w *worker[T]) runItems() {
+	e, q := w.e, w.from
+	for w.queue() == q && e.ctl.Load()&(ctlStop|ctlShed) == 0 {
+		c := q.cursor.Load()
+		next := c >> 8
+		if next == c&255 {
+			break
+		}
+		if !q.cursor.CompareAndSwap(c, c+1<<8) {
+			continue
+		}
+		if e.ctl.Load()&ctlRoom != 0 {
+			q.mu.Lock()
+			e.gatherFrom(q)
+			q.mu.Unlock()
+			e.roomMade()
+		}
+		w.end++
+		it := &q.batch[next]
+		v := it.job
+		var zero T
+		it.job = zero
+		w.strand = it.strand
+		w.exec(v)
+		if w.strand != nil && w.follow() {
+			break
+		}
+	}
+	w.from = nil
+}
+
+// queue returns w's own queue, nil if it has none.
+func (w *worker[T]) queue() *workerQueue[T] {
+	if l := w.local.Load(); l != nil {
+		return &l.workerQueue
+	}
+	if s := w.seat.Load(); s != nil {
+		return &s.workerQueue
+	}
+	return nil
+}
+
+// itemAge returns the age of the task of a worker's queue that w runs, whose mark is
+// m.
+func (w *worker[T]) itemAge(m uint64) uint64 {
+	q := w.queue()
+	if q == nil || markSingle(m) {
+		return w.age.Load()
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ageLocked()
+}
+
+// ageLocked returns the age of the task of the batch that runs. q.mu is held.
+func (q *workerQueue[T]) ageLocked() uint64 {
+	return q.batch[max(1, q.cursor.Load()>>8)-1].age()
+}
+
+// alone makes the task that w runs, whose mark is m, one that is not part of a
+// batch: w is about to leave its queue.
+func (w *worker[T]) alone(m, age uint64) {
+	if m&markItems != 0 && !markSingle(m) {
+		w.age.Store(age)
+		w.mark.CompareAndSwap(m, m|markOne)
+	}
+}
+
+// claimFirst takes what is in w's own queue, or waits for a larger claim.
+func (w *worker[T]) claimFirst() bool {
+	if l := w.local.Load(); l != nil && l.listed.Load() && w.claim() {
+		return true
+	}
+	if s := w.seat.Load(); s != nil && s.waiting() > 0 && w.claim() {
+		return true
+	}
+	return w.coalesce()
+}
