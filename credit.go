@@ -12,9 +12,11 @@ import "github.com/headrace-go/pool/internal/ring"
 //
 //	in the ring's tail, where a push spends them    (at most ring.MaxCredit),
 //	in the bank,
-//	in the pockets of workers, which put back a unit for each task they start.
+//	in the pockets of workers, which put back a unit for each task they start,
+//	in the queues of workers, see workerqueue.go.
 //
-// Pockets keep workers from sharing a word at every task. A push that finds no
+// Pockets and queues keep workers from sharing a word at every task: what is in
+// them goes to the bank when it has become a payment. A push that finds no
 // credit in the tail takes some from the bank, and if that is empty, from all
 // pockets, so a submission is refused only when there is none anywhere. A worker
 // that sees somebody waiting for room (ctlRoom) puts its unit into the bank and
@@ -24,6 +26,9 @@ import "github.com/headrace-go/pool/internal/ring"
 // A Shared pool counts from its first keyed task on. Tasks that were in the ring
 // then (before e.counted) have no credit; how many of them still wait is looked
 // up in the ring until there is none.
+
+// payment is how much credit goes into the bank, or out of it, at a time.
+const payment = 64
 
 // count makes the pool count from now on. e.mu is held.
 func (e *engine[T]) countLocked() {
@@ -77,11 +82,16 @@ func (e *engine[T]) gatherLocked() {
 		e.legacy = n
 	}
 	for _, w := range e.workers {
+		w.settleLane()
 		if w.pocket.Load() != 0 {
 			e.bank.Add(w.pocket.Swap(0))
 		}
+		if q := w.queue(); q != nil {
+			q.mu.Lock()
+			e.gatherFrom(q)
+			q.mu.Unlock()
+		}
 	}
-	e.eachQueue(e.gatherFrom)
 }
 
 // paid reports whether the job that was accepted at pos has credit to give back.
@@ -89,19 +99,62 @@ func (e *engine[T]) paid(pos uint64) bool {
 	return e.ctl.Load()&ctlCounted != 0 && pos >= e.counted.Load()
 }
 
+// settleLane puts the credit of the jobs into w's pocket that w has begun in its lane.
+// The worker does so at the end of the batch, and others when they look for credit.
+func (w *worker[T]) settleLane() {
+	m := w.mark.Load()
+	if m == 0 || m&(markOne|markItems) != 0 {
+		return
+	}
+	from := w.settled.Load() // inCash is larger than all
+	end := markPos(m) + uint64(w.begunOf(m))
+	if end > from && w.mark.Load() == m && w.settled.CompareAndSwap(from, end) {
+		w.earn(from, end)
+	}
+}
+
+// inCash in settled says that the jobs of w's lane earn their credit one by one: there
+// may be gaps between them.
+const inCash = ^uint64(0)
+
+// startsInLane is starts for a job of w's lane.
+func (w *worker[T]) startsInLane(pos uint64) {
+	if w.settled.Load() == inCash {
+		w.starts(pos)
+	} else if w.e.ctl.Load()&ctlRoom != 0 {
+		w.settleLane()
+		w.makeRoom()
+	}
+}
+
+// earn puts the credit of the jobs from one position to the other into w's pocket.
+func (w *worker[T]) earn(from, end uint64) {
+	if w.e.ctl.Load()&ctlCounted == 0 {
+		return
+	}
+	if from = max(from, w.e.counted.Load()); from < end && w.pocket.Add(int64(end-from)) >= payment {
+		w.e.bank.Add(w.pocket.Swap(0))
+	}
+}
+
 // starts is called before the job at pos starts, when ctl said that there is
 // something to do.
 func (w *worker[T]) starts(pos uint64) {
 	e := w.e
-	if e.paid(pos) {
-		w.pocket.Add(1)
+	if e.paid(pos) && w.pocket.Add(1) >= payment {
+		e.bank.Add(w.pocket.Swap(0))
 	}
 	if e.ctl.Load()&ctlRoom != 0 {
-		if n := w.pocket.Swap(0); n != 0 {
-			e.bank.Add(n)
-		}
-		e.roomMade()
+		w.makeRoom()
 	}
+}
+
+// makeRoom wakes who waits for room.
+func (w *worker[T]) makeRoom() {
+	if n := w.pocket.Swap(0); n != 0 {
+		w.e.bank.Add(n)
+	}
+	w.e.roomMade()
 }
 
 // creditLocked returns the unused credit, all of it.

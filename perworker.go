@@ -107,10 +107,11 @@ func (s *seat[T]) fill(limit int) (n int) {
 	return n
 }
 
-// emptyBatch puts what is left of the batch back.
-func (s *seat[T]) emptyBatch() {
+// emptyBatch puts what is left of the batch back. e.mu is held.
+func (s *seat[T]) emptyBatch(e *engine[T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	e.gatherFrom(&s.workerQueue)
 	for it, ok := s.cut(); ok; it, ok = s.cut() {
 		s.items.PushFront(it)
 		s.count.Add(1)
@@ -403,7 +404,7 @@ func (w *worker[T]) sitDownLocked(s *seat[T]) {
 // vacateLocked takes w's seat away. e.mu is held; mendSeats has to follow.
 func (w *worker[T]) vacateLocked() {
 	if s := w.seat.Load(); s != nil {
-		s.emptyBatch()
+		s.emptyBatch(w.e)
 		w.seat.Store(nil)
 		s.w = nil
 		w.e.seatsTaken--
@@ -487,7 +488,7 @@ func (w *worker[T]) claimSeat() bool {
 	if s := w.seat.Load(); s == nil || s.index >= int(d.seats.open.Load()) {
 		w.changeSeat()
 	}
-	if e.ctl.Load()&ctlWeighs == 0 && len(w.idle) < batchMax && w.takeItems() {
+	if e.ctl.Load()&ctlWeighs == 0 && len(w.idle) < batchMax && (w.takeItems() || e.ctl.Load()&ctlKeyed == 0 && w.takeTiny()) {
 		return true
 	}
 	d.mu.Lock()
@@ -519,6 +520,25 @@ func (w *worker[T]) claimSeat() bool {
 	}
 	if blocked {
 		e.wakeMore() // what w held before may be enough for another one
+	}
+	return found
+}
+
+// takeTiny claims tasks without a key as under Shared, when tasks are tiny and w's
+// seat is empty: for them the way through a seat costs more than they do, and whose
+// seat is empty is the least loaded of all.
+//
+// The seat does not rest while w claims, lest a task is put behind the claimed one.
+// If nothing was claimed, what was put there meanwhile is found by the caller.
+func (w *worker[T]) takeTiny() bool {
+	s := w.seat.Load()
+	if s == nil || w.limit < batchMax/2 {
+		return false
+	}
+	rested := s.resting.Swap(false)
+	found := w.claimShared()
+	if !found && rested {
+		w.e.rests(s)
 	}
 	return found
 }
@@ -582,7 +602,7 @@ func (d *sorter[T]) dropSeatedLocked() (it item[T], ok bool) {
 // discardSeatsLocked hands back what is in the seats. e.mu and sorter.mu are held.
 func (e *engine[T]) discardSeatsLocked() {
 	e.sorter.seats.eachLocked(func(s *seat[T]) {
-		s.emptyBatch()
+		s.emptyBatch(e)
 		for it, ok := s.pop(); ok; it, ok = s.pop() {
 			e.giveBackLocked(markPos(it.mark), it.job)
 		}

@@ -77,8 +77,6 @@ const (
 	// longer, so that is rare.
 	ringAfter = 61
 	oldAfter  = 1021
-	// payment is how much credit a queue gets from the bank at a time.
-	payment = 64
 	// dryPushes is how many pushes do not look for credit elsewhere after one has
 	// found none. Meanwhile children run at once.
 	dryPushes = 64
@@ -238,10 +236,11 @@ func (w *worker[T]) leaveLocal() {
 	if l == nil {
 		return
 	}
-	w.local.Store(nil)
 	l.mu.Lock()
 	l.emptyBatch()
+	w.e.gatherFrom(&l.workerQueue)
 	w.e.unlist(l)
+	w.local.Store(nil)
 	l.owner.Store(nil)
 	l.mu.Unlock()
 }

@@ -44,13 +44,14 @@ type worker[T any] struct {
 	handed bool // given is to be run (WithBuffer(0))
 	given  T    // the next job, if it is not in the ring
 
-	pocket      atomic.Int64 // see credit.go
-	held        int64        // see weight.go, guarded by sorter.mu
-	strand      *strand[T]   // of the job that runs, or has ended
-	turn        *strand[T]   // whose jobs come next
-	turns       int          // jobs of it that were run
-	idle        []*strand[T] // that may be forgotten
-	strandFirst bool         // ready strands and the ring take turns
+	pocket      atomic.Int64  // see credit.go
+	settled     atomic.Uint64 // up to which position of its lane it has what it earned
+	held        int64         // see weight.go, guarded by sorter.mu
+	strand      *strand[T]    // of the job that runs, or has ended
+	turn        *strand[T]    // whose jobs come next
+	turns       int           // jobs of it that were run
+	idle        []*strand[T]  // that may be forgotten
+	strandFirst bool          // ready strands and the ring take turns
 
 	seat       atomic.Pointer[seat[T]]  // see perworker.go; changed under e.mu
 	from       *workerQueue[T]          // whose batch is in hand
@@ -107,6 +108,7 @@ func markSingle(m uint64) bool { return m&markOne != 0 }
 func (e *engine[T]) newWorkerLocked(s *seat[T]) *worker[T] {
 	w := &worker[T]{e: e, wake: make(chan struct{}, 1), limit: 1, searching: true, index: len(e.workers), seed: len(e.workers)}
 	w.ctx = &taskContext[T]{e.base, e, w, w}
+	w.settled.Store(inCash)
 	for tag := range w.finished {
 		if e.left[tag].watched {
 			w.finished[tag].Store(watchBit)
@@ -349,11 +351,18 @@ func (w *worker[T]) hold(pos uint64, n int) bool {
 	}
 	w.pos, w.end, w.single, w.stolen = pos, pos, n == 1, 0
 	w.tag = w.e.ring().Tag(pos)
-	w.mark.Store(markOf(pos, w.tag, n == 1))
-	if n > 1 {
-		w.lane.Put(pos, n)
-		w.e.wakeMore()
+	m := markOf(pos, w.tag, n == 1)
+	if n == 1 {
+		w.mark.Store(m)
+		return true
 	}
+	if w.settled.Store(pos); w.e.ctl.Load()&ctlKeyed != 0 {
+		w.settled.Store(inCash)
+	}
+	// With the mark, the lane tells others what was begun, so it comes first.
+	w.lane.Put(pos, n)
+	w.mark.Store(m)
+	w.e.wakeMore()
 	return true
 }
 
@@ -478,7 +487,7 @@ func (w *worker[T]) batch() {
 			continue
 		}
 		if c := e.ctl.Load(); c&(ctlRoom|ctlCounted) != 0 {
-			w.starts(pos)
+			w.startsInLane(pos)
 		}
 		if err := e.handle(w.ctx, v); err != nil {
 			w.fail(err)
@@ -582,7 +591,16 @@ func (w *worker[T]) retag(end, pos, tag uint64) {
 
 // flush accounts for the batch.
 func (w *worker[T]) flush() {
-	w.tally(w.mark.Swap(0), w.end)
+	m := w.mark.Swap(0)
+	if m&(markOne|markItems) == 0 {
+		if from := w.settled.Swap(inCash); from < w.end {
+			w.earn(from, w.end)
+		}
+		if w.e.ctl.Load()&ctlRoom != 0 {
+			w.makeRoom()
+		}
+	}
+	w.tally(m, w.end)
 	if w.turn == nil { // else what follows is measured with it
 		w.measure()
 	}

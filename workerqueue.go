@@ -104,6 +104,9 @@ func (w *worker[T]) begin(q *workerQueue[T]) {
 	next := q.cursor.Load() >> 8
 	w.pos, w.tag = itemPos|w.batches<<8|uint64(next), markTag(q.batch[next].mark)
 	w.end, w.from = w.pos, q
+	if q.credit >= payment {
+		w.e.gatherFrom(q)
+	}
 	w.mark.Store(markOf(w.pos, w.tag, false) | markItems)
 }
 
