@@ -132,7 +132,7 @@ func (w *worker[T]) earn(from, end uint64) {
 	if w.e.ctl.Load()&ctlCounted == 0 {
 		return
 	}
-	if from = max(from, w.e.counted.Load()); from < end && w.pocket.Add(int64(end-from)) >= payment {
+	if from = max(from, w.e.counted.Load()); from < end && w.pocket.Add(int64(end-from)) >= payment/4 {
 		w.e.bank.Add(w.pocket.Swap(0))
 	}
 }

@@ -44,14 +44,12 @@ type worker[T any] struct {
 	handed bool // given is to be run (WithBuffer(0))
 	given  T    // the next job, if it is not in the ring
 
-	pocket      atomic.Int64  // see credit.go
-	settled     atomic.Uint64 // up to which position of its lane it has what it earned
-	held        int64         // see weight.go, guarded by sorter.mu
-	strand      *strand[T]    // of the job that runs, or has ended
-	turn        *strand[T]    // whose jobs come next
-	turns       int           // jobs of it that were run
-	idle        []*strand[T]  // that may be forgotten
-	strandFirst bool          // ready strands and the ring take turns
+	held        int64        // see weight.go, guarded by sorter.mu
+	strand      *strand[T]   // of the job that runs, or has ended
+	turn        *strand[T]   // whose jobs come next
+	turns       int          // jobs of it that were run
+	idle        []*strand[T] // that may be forgotten
+	strandFirst bool         // ready strands and the ring take turns
 
 	seat       atomic.Pointer[seat[T]]  // see perworker.go; changed under e.mu
 	from       *workerQueue[T]          // whose batch is in hand
@@ -72,11 +70,17 @@ type worker[T any] struct {
 	seed      int  // where to look first for something to steal
 	dismissed bool // to end instead of being woken, set under e.mu
 
+	// What those read who look for credit is on one line.
+	_       [64]byte
+	mark    atomic.Uint64             // see markOf; 0 between batches
+	settled atomic.Uint64             // up to which position of its lane it has what it earned
+	pocket  atomic.Int64              // see credit.go
+	shown   atomic.Pointer[span.Lane] // lane, for Stats and Wait
+	_       [32]byte
+
 	goid     atomic.Uint64
-	sit      atomic.Pointer[sitting]   // of the running task, written under e.mu
-	shown    atomic.Pointer[span.Lane] // lane, for Stats and Wait
-	mark     atomic.Uint64             // see markOf; 0 between batches
-	finished [ring.Tags]atomic.Uint64  // jobs done, and tallied; see wait.go
+	sit      atomic.Pointer[sitting]  // of the running task, written under e.mu
+	finished [ring.Tags]atomic.Uint64 // jobs done, and tallied; see wait.go
 	failed   atomic.Uint64
 	panicked atomic.Uint64
 	goexited atomic.Uint64
