@@ -27,7 +27,8 @@ import (
 // task of the key is left, so a key that is idle costs nothing. strand.pending
 // counts the task that is claimed or runs, if there is one, and the deferred ones.
 // It goes up only under sorter.mu, and down when a task has ended. Who brings it
-// to zero leaves the strand idle, to be forgotten at its next claim. Who does not
+// to zero leaves the strand idle. An idle one stays in the table until maxIdle others
+// are. Who does not
 // owes it a runner: while tasks are short it goes on with the strand itself, else
 // it makes the strand ready. Ready strands are claimed in turn with the ring, by
 // any worker.
@@ -58,8 +59,9 @@ type note[T any] struct {
 type strand[T any] struct {
 	key     uint64
 	pending atomic.Int64
-	live    bool     // in sorter.keys; guarded by sorter.mu, as is
-	seat    *seat[T] // see perworker.go
+	listed  atomic.Bool // in sorter.idle; changed under sorter.mu
+	live    bool        // in sorter.keys; guarded by sorter.mu, as is
+	seat    *seat[T]    // see perworker.go
 
 	mu   sync.Mutex
 	jobs deque.Deque[deferred[T]]
@@ -83,6 +85,7 @@ type sorter[T any] struct {
 	mu    sync.Mutex
 	keys  keymap.Map[strand[T]]
 	ready deque.Deque[*strand[T]]
+	idle  deque.Deque[*strand[T]] // some of keys, among them all that are idle and no worker knows
 	spare []*strand[T]
 	// For those who look without the lock: how many strands are ready, and whether
 	// the task at the front of the ring has to wait for capacity.
@@ -92,7 +95,10 @@ type sorter[T any] struct {
 	seats seats[T]
 }
 
-const maxSpare = 1024 // strands kept for reuse
+const (
+	maxIdle  = 1024 // idle strands that stay in the table, since their keys may come again
+	maxSpare = 1024 // strands kept for reuse
+)
 
 // submitKeyed is submit for a job with a key.
 func (e *engine[T]) submitKeyed(ctx context.Context, key uint64, v T) error {
@@ -161,10 +167,24 @@ func (d *sorter[T]) newStrandLocked(key uint64) *strand[T] {
 	return s
 }
 
-// forgetLocked forgets a strand, unless it is at work again or was forgotten
-// before.
-func (d *sorter[T]) forgetLocked(s *strand[T]) {
-	if !s.live || s.pending.Load() != 0 {
+// listLocked lists a strand that was left idle, and forgets those that have been
+// longest in the list and are idle. One that is not is taken off the list, and who
+// leaves it idle sees that: it brings pending to zero and then looks at listed, here
+// listed is cleared and then pending looked at.
+func (d *sorter[T]) listLocked(s *strand[T]) {
+	if s.live && !s.listed.Load() && s.pending.Load() == 0 {
+		s.listed.Store(true)
+		d.idle.PushBack(s)
+	}
+	for d.idle.Len() > maxIdle {
+		d.forgetLocked()
+	}
+}
+
+func (d *sorter[T]) forgetLocked() {
+	s, _ := d.idle.PopFront()
+	s.listed.Store(false)
+	if s.pending.Load() != 0 {
 		return
 	}
 	s.live, s.seat = false, nil
@@ -172,7 +192,14 @@ func (d *sorter[T]) forgetLocked(s *strand[T]) {
 	if len(d.spare) < maxSpare {
 		d.spare = append(d.spare, s)
 	}
-	if d.keys.Len() == 0 && len(d.spare) > batchMax {
+}
+
+// forgetAllLocked gives the memory of the table back, if no key is at work.
+func (d *sorter[T]) forgetAllLocked() {
+	for d.idle.Len() > 0 {
+		d.forgetLocked()
+	}
+	if d.keys.Len() == 0 {
 		d.spare = nil
 	}
 }
@@ -240,10 +267,10 @@ func (w *worker[T]) claimSorted(limit int) bool {
 	return found
 }
 
-// tidyLocked forgets the strands that w left idle.
+// tidyLocked lists the strands that w left idle.
 func (w *worker[T]) tidyLocked() {
 	for i, s := range w.idle {
-		w.e.sorter.forgetLocked(s)
+		w.e.sorter.listLocked(s)
 		w.idle[i] = nil
 	}
 	w.idle = w.idle[:0]
@@ -331,7 +358,9 @@ func (w *worker[T]) leave() (s *strand[T], more bool) {
 	if s.pending.Add(-1) != 0 {
 		return s, true
 	}
-	w.idle = append(w.idle, s)
+	if !s.listed.Load() {
+		w.idle = append(w.idle, s)
+	}
 	return s, false
 }
 

@@ -89,6 +89,9 @@ func (e *engine[T]) shrinkLocked() {
 	if e.live > 0 || !e.expires() || !e.lanes.Empty() || e.listed.Load() > 0 || e.sorter.turns.Load() > 0 {
 		return
 	}
+	e.sorter.mu.Lock()
+	e.sorter.forgetAllLocked()
+	e.sorter.mu.Unlock()
 	if r := e.ring().Retire(); r != nil {
 		e.queue.Store(r)
 	}

@@ -48,7 +48,7 @@ type seat[T any] struct {
 	index   int
 	w       *worker[T]   // guarded by e.mu; nil: nobody's
 	resting atomic.Bool  // its worker is not at work, or there is none
-	count   atomic.Int64 // len(items)
+	count   atomic.Int64 // len(items), or more
 
 	workerQueue[T]
 	items deque.Deque[item[T]]
@@ -58,7 +58,7 @@ type seat[T any] struct {
 type seats[T any] struct {
 	chunks []*[seatChunk]seat[T] // made when a seat in it is used, under sorter.mu
 	open   atomic.Int64          // tasks go to seats below; changed under e.mu and sorter.mu
-	idle   atomic.Int64          // no seat before this one rests and is empty
+	idle   atomic.Uint64         // how often a seat began to rest, and the first that may
 	rnd    uint64
 	run    int        // how many tasks without a key go to a seat at a time
 	awake  []*seat[T] // seats that rest and got something, until they are woken
@@ -68,12 +68,12 @@ type seats[T any] struct {
 func (e *engine[T]) seated() bool { return e.strategy == PerWorker && !e.direct() }
 
 func (s *seat[T]) push(its ...item[T]) {
+	s.count.Add(int64(len(its)))
 	s.mu.Lock()
 	for _, it := range its {
 		s.items.PushBack(it)
 	}
 	s.mu.Unlock()
-	s.count.Add(int64(len(its)))
 }
 
 func (s *seat[T]) pop() (it item[T], ok bool) {
@@ -89,6 +89,18 @@ func (s *seat[T]) pop() (it item[T], ok bool) {
 	return it, ok
 }
 
+// takeBack removes it, if it is still the last task that waits.
+func (s *seat[T]) takeBack(it item[T]) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.items.Len(); n == 0 || s.items.At(n-1).mark != it.mark {
+		return false
+	}
+	s.items.PopBack()
+	s.count.Add(-1)
+	return true
+}
+
 // waiting returns how many tasks wait in the seat.
 func (s *seat[T]) waiting() int { return int(s.count.Load()) + s.left() }
 
@@ -102,8 +114,8 @@ func (s *seat[T]) fill(limit int) (n int) {
 		s.batch[n], _ = s.items.PopFront()
 		n++
 	}
+	s.reset(n) // first: a task on its way from items to batch counts twice, not never
 	s.count.Add(-int64(n))
-	s.reset(n)
 	return n
 }
 
@@ -112,9 +124,13 @@ func (s *seat[T]) emptyBatch(e *engine[T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.gatherFrom(&s.workerQueue)
-	for it, ok := s.cut(); ok; it, ok = s.cut() {
-		s.items.PushFront(it)
+	for s.left() > 0 {
 		s.count.Add(1)
+		if it, ok := s.cut(); ok {
+			s.items.PushFront(it)
+		} else {
+			s.count.Add(-1)
+		}
 	}
 }
 
@@ -138,7 +154,10 @@ func (e *engine[T]) openSeatsLocked(n int) {
 	d.seats.open.Store(int64(n))
 }
 
-const seatChunk = 64
+const (
+	seatChunk = 64
+	seatBits  = 32 // of an index in seats.idle
+)
 
 // atLocked returns the seat with the index i.
 func (ss *seats[T]) atLocked(i int) *seat[T] {
@@ -175,12 +194,18 @@ func (d *sorter[T]) keySeatLocked(key uint64) *seat[T] {
 // anySeatLocked returns a seat that rests, or the less loaded of two.
 func (d *sorter[T]) anySeatLocked() (s *seat[T], rests bool) {
 	open := d.seats.open.Load()
-	from := d.seats.idle.Load()
-	for i := from; i < open; i++ {
-		if s := d.seats.atLocked(int(i)); s.resting.Load() && s.waiting() == 0 {
-			d.seats.idle.CompareAndSwap(from, i+1) // unless one has begun to rest
-			return s, true
+	idle := d.seats.idle.Load()
+	i := int64(idle & (1<<seatBits - 1))
+	for ; i < open; i++ {
+		if t := d.seats.atLocked(int(i)); t.waiting() == 0 && t.resting.Load() { // in this order, see fill
+			s = t
+			break
 		}
+	}
+	// None before i, and not the one at i from now on, unless one begins to rest.
+	d.seats.idle.CompareAndSwap(idle, idle>>seatBits<<seatBits|uint64(min(i+1, open)))
+	if s != nil {
+		return s, true
 	}
 	x := &d.seats.rnd // xorshift64 (G. Marsaglia, 2003)
 	if *x == 0 {
@@ -190,11 +215,11 @@ func (d *sorter[T]) anySeatLocked() (s *seat[T], rests bool) {
 	*x ^= *x >> 7
 	*x ^= *x << 17
 	n := uint64(open)
-	i := *x >> 32 * n >> 32
-	a := d.seats.atLocked(int(i))
+	k := *x >> 32 * n >> 32
+	a := d.seats.atLocked(int(k))
 	if n > 1 {
 		j := *x & (1<<32 - 1) * (n - 1) >> 32
-		if j >= i {
+		if j >= k {
 			j++
 		}
 		if b := d.seats.atLocked(int(j)); b.load() < a.load() {
@@ -214,8 +239,17 @@ func (w *worker[T]) restSeat() {
 // rests lets s rest.
 func (e *engine[T]) rests(s *seat[T]) {
 	s.resting.Store(true)
-	idle := &e.sorter.seats.idle
-	for i := idle.Load(); int64(s.index) < i && !idle.CompareAndSwap(i, int64(s.index)); i = idle.Load() {
+	e.sorter.seats.mayRest(s)
+}
+
+// mayRest lets s be found by anySeatLocked.
+func (ss *seats[T]) mayRest(s *seat[T]) {
+	for {
+		v := ss.idle.Load()
+		next := v>>seatBits<<seatBits + 1<<seatBits | min(v&(1<<seatBits-1), uint64(s.index))
+		if ss.idle.CompareAndSwap(v, next) {
+			return
+		}
 	}
 }
 
@@ -272,11 +306,20 @@ func (e *engine[T]) distributeLocked() {
 				run = 1
 			}
 			pos, n := r.Claim(run)
+			if n == 0 { // somebody else was faster
+				d.seats.mayRest(s)
+				continue
+			}
 			for i := range n {
 				v, tag, _ := r.Take(pos + uint64(i))
 				its[i] = item[T]{job: v, mark: markOf(pos+uint64(i), tag, true)}
 			}
 			d.giveLocked(s, its[:n]...)
+			for rests && n == 1 && !s.resting.Load() && s.takeBack(its[0]) {
+				// Its worker has found something else meanwhile.
+				s, rests = d.anySeatLocked()
+				d.giveLocked(s, its[0])
+			}
 		}
 	}
 }
@@ -527,20 +570,29 @@ func (w *worker[T]) claimSeat() bool {
 // takeTiny claims tasks without a key as under Shared, when tasks are tiny and w's
 // seat is empty: for them the way through a seat costs more than they do, and whose
 // seat is empty is the least loaded of all.
-//
-// The seat does not rest while w claims, lest a task is put behind the claimed one.
-// If nothing was claimed, what was put there meanwhile is found by the caller.
 func (w *worker[T]) takeTiny() bool {
-	s := w.seat.Load()
-	if s == nil || w.limit < batchMax/2 {
+	if w.limit < batchMax/2 {
 		return false
 	}
+	return w.aside(w.claimShared)
+}
+
+// aside takes a task with f, past w's seat. The seat does not rest meanwhile, lest a
+// task is put behind the one that f takes: who puts one there looks then whether
+// the seat still rests (see distributeLocked), and here it is the other way round.
+func (w *worker[T]) aside(f func() bool) bool {
+	s := w.seat.Load()
+	if s == nil || w.e.ctl.Load()&ctlWeighs != 0 {
+		return f()
+	}
 	rested := s.resting.Swap(false)
-	found := w.claimShared()
-	if !found && rested {
+	if s.waiting() > 0 && w.takeItems() || f() {
+		return true
+	}
+	if rested {
 		w.e.rests(s)
 	}
-	return found
+	return false
 }
 
 // changeSeat gives w a seat that is open.

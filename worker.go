@@ -317,10 +317,15 @@ func (w *worker[T]) claimShared() bool {
 // steal takes jobs that another worker has claimed and not begun.
 func (w *worker[T]) steal() bool {
 	e := w.e
-	c := e.ctl.Load()
-	if e.lanes.Empty() && e.listed.Load() == 0 || c&ctlStop != 0 {
+	if e.lanes.Empty() && e.listed.Load() == 0 || e.ctl.Load()&ctlStop != 0 {
 		return false
 	}
+	return w.aside(w.stealAny)
+}
+
+func (w *worker[T]) stealAny() bool {
+	e := w.e
+	c := e.ctl.Load()
 	limit := batchMax
 	if c&ctlWeighs != 0 || !w.haveLane() {
 		limit = 1
