@@ -28,10 +28,12 @@
 // All strategies accept tasks in one order and within one bound; they differ in
 // where a task waits, who takes it, and which goroutines there are:
 //
-//	Shared     one queue for all workers; the default
-//	PerWorker  a queue for each worker: keys, caches and state stay with it, and a
-//	           task may wait behind a long one while others are idle
-//	Elastic    one queue; a goroutine exists only while a task runs
+//	Shared        one queue for all workers; the default
+//	PerWorker     a queue for each worker: keys, caches and state stay with it, and
+//	              a task may wait behind a long one while others are idle
+//	WorkStealing  one queue, and one for each worker at work, for what its tasks
+//	              submit; idle workers steal from these
+//	Elastic       one queue; a goroutine exists only while a task runs
 //
 // [Pool.SubmitKeyed] runs the tasks of a key one at a time and in order, and
 // [Pool.SubmitWeighted] bounds the sum of the weights of what runs, under every
@@ -93,7 +95,9 @@
 // start nearly in that order: a worker claims up to 64 short tasks at a time, and
 // idle workers take the far half of what another has claimed. While workers are
 // free no task waits for a longer one; with all busy a task may start after
-// up to 64 tasks for each worker that were accepted after it. Blocked submissions are served in
+// up to 64 tasks for each worker that were accepted after it. Under [WorkStealing]
+// what a task submits starts before what waits from outside, for a while, and the
+// youngest first. Blocked submissions are served in
 // the order of arrival, but one that finds room does not queue behind them.
 //
 // # Cost

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/headrace-go/pool"
@@ -225,6 +226,30 @@ func ExampleWithStrategy() {
 	// Output:
 	// ran
 	// 0
+}
+
+func ExampleWithStrategy_workStealing() {
+	// Tasks that submit tasks. The context tells the pool whose child a task is.
+	p, _ := pool.New(pool.WithStrategy(pool.WorkStealing))
+	var leaves atomic.Int64
+	var done sync.WaitGroup
+	var tree func(depth int) pool.Task
+	tree = func(depth int) pool.Task {
+		return func(ctx context.Context) error {
+			defer done.Done()
+			if depth == 0 {
+				leaves.Add(1)
+				return nil
+			}
+			done.Add(2)
+			return errors.Join(p.Submit(ctx, tree(depth-1)), p.Submit(ctx, tree(depth-1)))
+		}
+	}
+	done.Add(1)
+	_ = p.Submit(context.Background(), tree(10))
+	done.Wait()
+	fmt.Println(leaves.Load(), p.Close())
+	// Output: 1024 <nil>
 }
 
 func ExampleScratch() {

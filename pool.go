@@ -79,7 +79,7 @@ func (p *Pool) SubmitBatch(ctx context.Context, tasks []Task) (n int, err error)
 // its tasks is queued or runs, and any number of keys may be used. [KeyOf] makes
 // a key from any comparable value.
 //
-// Under [Shared] and [Elastic] any worker runs the next task of a
+// Under [Shared], [WorkStealing] and [Elastic] any worker runs the next task of a
 // key, and a slow or hot key delays no other. [PerWorker] binds a key to a worker,
 // whose other tasks wait behind it.
 //

@@ -15,11 +15,13 @@ import (
 //
 // What comes from outside is accepted into the ring, as under every strategy. A
 // child, a task that is submitted with the context of a running one, goes to the
-// local queue of its parent's worker. That is a double-ended queue under a mutex
-// of its own: the worker takes the youngest, thieves take the older half from the
-// other end, up to stealMax, into their own (R. Blumofe, C. Leiserson, "Scheduling
-// Multithreaded Computations by Work Stealing", JACM 46(5), 1999; half: D. Hendler,
-// N. Shavit, "Non-Blocking Steal-Half Work Queues", PODC 2002).
+// local queue of its parent's worker. The worker takes the youngest first, up to
+// batchSize at a time, and idle workers take the older half from the other end, up to
+// stealMax, into their own (R. Blumofe, C. Leiserson, "Scheduling Multithreaded
+// Computations by Work Stealing", JACM 46(5), 1999; half: D. Hendler, N. Shavit,
+// "Non-Blocking Steal-Half Work Queues", PODC 2002). A queue consists of chunks, and
+// whole chunks are stolen if there are several: a thief that copied tasks one by
+// one would hold the victim's mutex while their cache lines travel.
 //
 // States. There is a fixed number of local queues, a few for each core. A worker
 // owns one from its first claim until it parks or ends; then the queue is free, with
@@ -30,7 +32,7 @@ import (
 // even after its end.
 //
 // A queue is listed while it may hold something: from the push that finds it
-// unlisted until somebody finds it empty: its owner at its next take, or the thief
+// unlisted until somebody finds it empty: its owner at its next claim, or the thief
 // that took the last. So a worker that puts in one child and takes it out again
 // writes no shared word. e.listed counts the listed ones, for who is about to park.
 //
@@ -41,21 +43,25 @@ import (
 // the next. A listed queue that is empty can keep a searcher from parking only until
 // it has looked into it: it takes it off the list.
 //
-// Nothing is lost or run twice: a child changes hands only under the mutex of the
-// queue it is in, and a thief holds both, its own and the victim's, in the order of
-// their indexes. After a stop a thief finds ctlStop under them, so discard, which
-// visits the queues one by one, misses nothing that is moved.
+// Nothing is lost or run twice. A child changes hands only under the mutex of the
+// queue it is in, or, in the owner's batch, by a compare-and-swap of one word (see
+// workerqueue.go). A thief holds both mutexes, its own and the victim's, in the
+// order of their indexes. After a stop a thief finds ctlStop under them, so discard,
+// which visits the queues one by one, misses nothing that is moved.
 //
 // Acceptance. The word that orders acceptance, the ring's tail, is read under the
 // queue's mutex. Closing, and Wait when it begins a new epoch, change that word and
 // then take every such mutex once: what was accepted by the old word is in the
 // queue by then, and counted. The bound is counted in credit (see credit.go) from the
-// first child on: until then the ring is the bound.
+// first child on: until then the ring is the bound. A child for which there is no
+// room runs at once, inside its parent's call. To find out that there is none means
+// to look everywhere, so that is believed for the next few pushes.
 //
-// Nobody starves. A worker looks at the ring after agedAfter of its children, and if
-// that is empty takes its oldest child instead of the youngest. Who is busy with
-// the ring looks now and then for queues whose owner did not move, and takes from
-// these.
+// Nobody starves: see ringAfter. Who is busy with the ring looks now and then for
+// queues whose owner did not move, and takes from these.
+//
+// Tiny tasks. A worker that has stolen few of them waits about 4 µs before it steals
+// again: each theft costs the victim up to 1 µs.
 //
 // Rejected: the deque of D. Chase and Y. Lev (SPAA 2005), whose thieves read a
 // slot before they know whether they own it: that is a data race in Go for any
@@ -65,18 +71,17 @@ import (
 // its tail is what orders acceptance; with many cores, where the tail would become
 // the bottleneck, it is the tail that would have to be divided. A queue for each of
 // all workers: a thief would have to look at those of ten thousand that sleep.
-// Running a child at once when the queue is long: it runs when the buffer is full.
 
 const (
 	// stealMax is how many children a thief takes at most.
 	stealMax = 256
-	// After ringAfter claims a worker looks at the ring first, and after oldAfter it
-	// takes its oldest child. They are primes, as in the Go scheduler, so that they do
-	// not fall in with the tasks' own rhythm. The oldest child may be the root of a
-	// large tree, and one that is begun before the last one is done makes the queue
-	// longer, so that is rare.
+	// After ringAfter children, or fewer if they are long, a worker looks at the ring
+	// first, and at every oldEvery-th such look it takes its oldest child. The oldest may
+	// be the root of a large tree, and one that is begun before the last one is done
+	// makes the queue longer, so that is rare. 61 is a prime, as in the Go scheduler,
+	// so that it does not fall in with the tasks' own rhythm.
 	ringAfter = 61
-	oldAfter  = 1021
+	oldEvery  = 16
 	// dryPushes is how many pushes do not look for credit elsewhere after one has
 	// found none. Meanwhile children run at once.
 	dryPushes = 64
@@ -265,16 +270,14 @@ func (w *worker[T]) claimStealing() bool {
 	if w.local.Load() == nil {
 		w.enterLocal()
 	}
-	w.taken++
-	oldest := w.taken >= oldAfter
-	if !oldest && w.taken-w.looks < ringAfter && w.claimChildren(false) {
+	if w.taken < min(ringAfter, w.limit) && w.claimChildren(false) {
 		return true
 	}
-	w.looks = w.taken
-	if oldest {
-		w.taken, w.looks = 0, 0
+	w.taken = 0
+	if w.looks++; w.looks%oldEvery == 0 && w.claimChildren(true) {
+		return true
 	}
-	return w.claimShared() || w.claimChildren(oldest)
+	return w.claimShared() || w.claimChildren(false)
 }
 
 // claimChildren takes tasks of w's queue in hand: the youngest, or the oldest one.

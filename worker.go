@@ -58,8 +58,8 @@ type worker[T any] struct {
 	itemStrand *strand[T]               // and has this strand
 	age        atomic.Uint64            // of it
 	local      atomic.Pointer[local[T]] // see steal.go; changed by w's goroutine
-	taken      int                      // claims and children since the oldest one was taken
-	looks      int                      // what taken was at the last look at the ring
+	taken      int                      // children since the last look at the ring
+	looks      int                      // at the ring
 	stolen     int                      // from another queue, the last time
 	state      state
 	warm       chan<- error  // the warm-up's results, until w has run it
