@@ -228,7 +228,7 @@ func (e *engine[T]) ready(s *strand[T]) {
 // claimSorted is claim for a pool with keys or weights.
 func (w *worker[T]) claimSorted(limit int) bool {
 	d := &w.e.sorter
-	d.mu.Lock()
+	w.lockSorter()
 	w.tidyLocked()
 	if w.e.ctl.Load()&ctlStop != 0 { // nothing may be deferred any more
 		d.mu.Unlock()
@@ -266,6 +266,26 @@ func (w *worker[T]) claimSorted(limit int) bool {
 	}
 	return found
 }
+
+// lockSorter locks sorter.mu. While tasks are tiny it is not held for long, and to
+// sleep costs more than to try again.
+func (w *worker[T]) lockSorter() {
+	mu := &w.e.sorter.mu
+	if w.limit >= batchMax/2 && w.e.parallel.Load() {
+		for range lockTries {
+			if mu.TryLock() {
+				return
+			}
+			pause(lockPause)
+		}
+	}
+	mu.Lock()
+}
+
+const (
+	lockTries = 20
+	lockPause = 300
+)
 
 // tidyLocked lists the strands that w left idle.
 func (w *worker[T]) tidyLocked() {
