@@ -329,6 +329,8 @@ func (w *worker[T]) claimRingLocked(limit int) (pos uint64, n int) {
 		case !r.Record(front).keyed:
 			r.Skip(front, 1)
 			return front, 1
+		case w.e.seated():
+			return 0, 0 // it has just come, and is to be distributed
 		default:
 			// Nobody else claims while the front is special.
 			if pos, n = d.claimRangeLocked(r, front, limit); n > 0 {

@@ -116,6 +116,7 @@ func (s *seat[T]) fill(limit int) (n int) {
 	if n := s.left(); n > 0 {
 		return n
 	}
+	s.room()
 	for n < limit && s.items.Len() > 0 && (n == 0 || markTag(s.items.At(0).mark) == markTag(s.batch[0].mark)) {
 		s.batch[n], _ = s.items.PopFront()
 		n++
@@ -454,6 +455,9 @@ func (w *worker[T]) sitDownLocked(s *seat[T]) {
 func (w *worker[T]) vacateLocked() {
 	if s := w.seat.Load(); s != nil {
 		s.emptyBatch(w.e)
+		s.mu.Lock()
+		s.batch = nil // w may still read what it has begun
+		s.mu.Unlock()
 		w.seat.Store(nil)
 		s.w = nil
 		w.e.seatsTaken--

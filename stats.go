@@ -133,7 +133,7 @@ func (w *worker[T]) begunOf(m uint64) int64 {
 	}
 	if m&markItems != 0 {
 		if q := w.queue(); q != nil {
-			return int64(q.cursor.Load()>>8) - int64(markPos(m)&255)
+			return int64(q.begun()) - int64(markPos(m)&255)
 		}
 	} else if lane := w.shown.Load(); lane != nil {
 		return max(0, lane.Begun(markPos(m)))

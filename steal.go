@@ -316,6 +316,7 @@ func (l *local[T]) fill(limit int, oldest bool) (n int) {
 	if n := l.left(); n > 0 {
 		return n
 	}
+	l.room()
 	for n < limit && l.jobs.Len() > 0 {
 		if n > 0 && markTag(l.jobs.Back().mark) != markTag(l.batch[0].mark) {
 			break
@@ -356,7 +357,7 @@ func (w *worker[T]) stealLocal(stuck bool) bool {
 
 // idles reports whether the owner has taken nothing since the last call.
 func (l *local[T]) idles() bool {
-	m := l.moves.Load()<<8 | uint64(l.cursor.Load()>>8)
+	m := l.moves.Load()<<8 | uint64(l.begun())
 	return l.seen.Swap(m) == m || l.owner.Load() == nil
 }
 

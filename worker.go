@@ -52,6 +52,7 @@ type worker[T any] struct {
 	strandFirst bool         // ready strands and the ring take turns
 
 	seat       atomic.Pointer[seat[T]]  // see perworker.go; changed under e.mu
+	items      *[batchSize]item[T]      // its tasks
 	from       *workerQueue[T]          // whose batch is in hand
 	batches    uint64                   // and single items that were in hand
 	item       bool                     // given is a single item
@@ -458,6 +459,7 @@ func (w *worker[T]) batch() {
 		w.runItem()
 		return
 	case w.strand != nil && w.follow(): // its job panicked, or ended the goroutine
+		w.from = nil // what is left stays in w's queue
 		return
 	case w.from != nil:
 		w.runItems()

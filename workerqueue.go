@@ -14,16 +14,22 @@ import (
 // needs mu too, who has taken tasks off the end can read them before they are
 // overwritten.
 //
+// A seat may be taken away from a worker at any time, by another goroutine of its task
+// that calls Wait, and be given to another worker. The first one may be about to
+// begin the next task of the batch then: its compare-and-swap fails, since each
+// filling has a number of its own in cursor, or it was faster, and reads a task of a
+// batch that nobody fills again, since the next worker gets a new one.
+//
 // The batch gives back its credit (see credit.go) in arrears: what was begun is seen
 // in cursor, and settled says how much of that has been taken into account.
 type workerQueue[T any] struct {
-	cursor atomic.Uint32 // next<<8 | end, both indexes of batch
-	_      [60]byte
+	cursor atomic.Uint64 // filling<<16 | next<<8 | end, both indexes of batch
+	_      [56]byte
 
 	mu      sync.Mutex
-	settled uint32
+	settled int
 	credit  int64
-	batch   [batchSize]item[T]
+	batch   *[batchSize]item[T] // nil if there was none, or the worker has changed
 }
 
 // batchSize is how many tasks a worker takes out of its queue at most at a time.
@@ -54,10 +60,13 @@ func (it item[T]) age() uint64 {
 
 // settle takes back the credit of the tasks that were begun. q.mu is held.
 func (q *workerQueue[T]) settle() {
-	next := q.cursor.Load() >> 8
+	next := q.begun()
 	q.credit += int64(next - q.settled)
 	q.settled = next
 }
+
+// begun returns how many tasks of the batch were begun.
+func (q *workerQueue[T]) begun() int { return int(q.cursor.Load() >> 8 & 255) }
 
 // gatherFrom takes the credit out of q. q.mu is held.
 func (e *engine[T]) gatherFrom(q *workerQueue[T]) {
@@ -71,7 +80,7 @@ func (e *engine[T]) gatherFrom(q *workerQueue[T]) {
 // left returns how many tasks of the batch were not begun.
 func (q *workerQueue[T]) left() int {
 	c := q.cursor.Load()
-	return int(c&255 - c>>8)
+	return int(c&255) - int(c>>8&255)
 }
 
 // cut takes the last task off the batch, if there is one that was not begun. q.mu is
@@ -80,7 +89,7 @@ func (q *workerQueue[T]) cut() (it item[T], ok bool) {
 	for {
 		c := q.cursor.Load()
 		end := c & 255
-		if c>>8 == end {
+		if c>>8&255 == end {
 			return it, false
 		}
 		if q.cursor.CompareAndSwap(c, c-1) {
@@ -95,15 +104,22 @@ func (q *workerQueue[T]) cut() (it item[T], ok bool) {
 func (q *workerQueue[T]) reset(n int) {
 	q.settle()
 	q.settled = 0
-	q.cursor.Store(uint32(n))
+	q.cursor.Store((q.cursor.Load()>>16+1)<<16 | uint64(n))
+}
+
+// room makes room for a batch. q.mu is held.
+func (q *workerQueue[T]) room() {
+	if q.batch == nil {
+		q.batch = new([batchSize]item[T])
+	}
 }
 
 // begin takes the batch of q, of which something is left, in hand. q.mu is held.
 func (w *worker[T]) begin(q *workerQueue[T]) {
 	w.batches++
-	next := q.cursor.Load() >> 8
+	next := q.begun()
 	w.pos, w.tag = itemPos|w.batches<<8|uint64(next), markTag(q.batch[next].mark)
-	w.end, w.from = w.pos, q
+	w.end, w.from, w.items = w.pos, q, q.batch
 	if q.credit >= payment {
 		w.e.gatherFrom(q)
 	}
@@ -132,10 +148,10 @@ func (w *worker[T]) runItem() {
 // stops. What is left stays there.
 func (w *worker[T]) runItems() {
 	e, q := w.e, w.from
-	for w.queue() == q && e.ctl.Load()&(ctlStop|ctlShed) == 0 {
+	for e.ctl.Load()&(ctlStop|ctlShed) == 0 {
 		c := q.cursor.Load()
-		next := c >> 8
-		if next == c&255 {
+		next := c >> 8 & 255
+		if next == c&255 || w.queue() != q {
 			break
 		}
 		if !q.cursor.CompareAndSwap(c, c+1<<8) {
@@ -148,7 +164,7 @@ func (w *worker[T]) runItems() {
 			e.roomMade()
 		}
 		w.end++
-		it := &q.batch[next]
+		it := &w.items[next]
 		v := it.job
 		var zero T
 		it.job = zero
@@ -158,7 +174,7 @@ func (w *worker[T]) runItems() {
 			break
 		}
 	}
-	w.from = nil
+	w.from, w.items = nil, nil
 }
 
 // queue returns w's own queue, nil if it has none.
@@ -186,7 +202,10 @@ func (w *worker[T]) itemAge(m uint64) uint64 {
 
 // ageLocked returns the age of the task of the batch that runs. q.mu is held.
 func (q *workerQueue[T]) ageLocked() uint64 {
-	return q.batch[max(1, q.cursor.Load()>>8)-1].age()
+	if q.batch == nil {
+		return 0
+	}
+	return q.batch[max(1, q.begun())-1].age()
 }
 
 // alone makes the task that w runs, whose mark is m, one that is not part of a
