@@ -130,7 +130,6 @@ func (s *seat[T]) fill(limit int) (n int) {
 func (s *seat[T]) emptyBatch(e *engine[T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e.gatherFrom(&s.workerQueue)
 	for s.left() > 0 {
 		s.count.Add(1)
 		if it, ok := s.cut(); ok {
@@ -139,6 +138,7 @@ func (s *seat[T]) emptyBatch(e *engine[T]) {
 			s.count.Add(-1)
 		}
 	}
+	e.gatherFrom(&s.workerQueue) // last: nothing more is begun
 }
 
 // load is how much is to be done before a new task.

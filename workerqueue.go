@@ -50,8 +50,8 @@ func (it item[T]) deferred() deferred[T] {
 	return deferred[T]{it.job, markPos(it.mark), markTag(it.mark)}
 }
 
-// age returns the age of the task, see ageOf.
-func (it item[T]) age() uint64 {
+// age returns the age of the task, see ageOf. It reads nothing but mark.
+func (it *item[T]) age() uint64 {
 	if it.mark&markItems != 0 {
 		return markPos(it.mark)
 	}
