@@ -192,8 +192,8 @@ func TestForkBomb(t *testing.T) {
 			}
 		}
 		must(t, p.Submit(bg, task(depth)))
-		for before := int64(-1); n.Load() != before; { // Wait does not cover what comes later
-			before = n.Load()
+		for accepted := uint64(0); p.Stats().Accepted != accepted; { // Wait does not cover what comes later
+			accepted = p.Stats().Accepted
 			must(t, p.Wait(bg))
 		}
 		if n.Load() != 1<<(depth+1)-1 {

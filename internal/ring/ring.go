@@ -314,8 +314,15 @@ func (r *Ring[T, M]) Ready() bool {
 	if r.slots == nil {
 		return false
 	}
-	h := r.head.Load()
-	return full(r.at(h).seq.Load(), h)
+	for {
+		h := r.head.Load()
+		if full(r.at(h).seq.Load(), h) {
+			return true
+		}
+		if r.head.Load() == h { // else the next one may be there
+			return false
+		}
+	}
 }
 
 // Front looks at the oldest element that nobody has claimed. While it is special,
@@ -324,9 +331,12 @@ func (r *Ring[T, M]) Front() (pos uint64, special, ok bool) {
 	if r.slots == nil {
 		return 0, false, false
 	}
-	pos = r.head.Load()
-	special, ok = r.Look(pos)
-	return pos, special, ok
+	for {
+		pos = r.head.Load()
+		if special, ok = r.Look(pos); ok || r.head.Load() == pos {
+			return pos, special, ok
+		}
+	}
 }
 
 // Look tells what the element at pos is; ok is false if it was not published yet,
@@ -376,12 +386,19 @@ func (r *Ring[T, M]) Take(pos uint64) (v T, tag uint64, ok bool) {
 
 // Room reports whether a push by the holder would find a slot, given credit.
 func (r *Ring[T, M]) Room() bool {
-	t := r.tail.Load()
-	if t&retired != 0 {
-		return r.size > 0
+	for {
+		t := r.tail.Load()
+		if t&retired != 0 {
+			return r.size > 0
+		}
+		pos := t & posMask
+		if r.slots != nil && r.at(pos).seq.Load() == free(pos) {
+			return true
+		}
+		if r.tail.Load() == t { // else the next slot may be free
+			return false
+		}
 	}
-	pos := t & posMask
-	return r.slots != nil && r.at(pos).seq.Load() == free(pos)
 }
 
 // Reserve keeps every push but the holder's out until Release.

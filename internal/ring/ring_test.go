@@ -178,6 +178,38 @@ func TestStress(t *testing.T) {
 	}
 }
 
+// A look that races with pushes and claims of others must not miss what was there
+// all the time: a free slot, or a published element.
+func TestLooksDoNotMiss(t *testing.T) {
+	r := New[int, int](8)
+	for range 3 {
+		r.Push(0, nil, false)
+	}
+	rounds := 100000
+	if testing.Short() {
+		rounds = 20000
+	}
+	var over atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer over.Store(true)
+		for range rounds { // 3 or 4 elements
+			r.Push(1, nil, false)
+			pos, _ := r.Claim(1)
+			r.Take(pos)
+		}
+	})
+	for looks := 0; !over.Load(); looks++ {
+		if !r.Room() || !r.Ready() {
+			t.Fatalf("a free slot or an element was missed at look %d", looks)
+		}
+		if _, _, ok := r.Front(); !ok {
+			t.Fatalf("the front was missed at look %d", looks)
+		}
+	}
+	wg.Wait()
+}
+
 func TestOrder(t *testing.T) {
 	r := New[int, int](4)
 	for lap := range 100 {
