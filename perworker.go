@@ -309,7 +309,7 @@ func (e *engine[T]) distributeLocked() {
 			var its [batchSize]item[T]
 			s, rests := d.anySeatLocked()
 			run := max(1, d.seats.run)
-			if rests {
+			if rests || s.waiting() == 0 {
 				run = 1
 			}
 			pos, n := r.Claim(run)
