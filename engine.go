@@ -49,6 +49,7 @@ type engine[T any] struct {
 
 	locals      []local[T]    // see steal.go
 	sorter      sorter[T]     // see keyed.go and weight.go
+	batching    batching[T]   // see batch.go
 	bank        atomic.Int64  // see credit.go
 	counted     atomic.Uint64 // see paid
 	legacy      int           // tasks without credit that wait, guarded by mu
@@ -105,10 +106,8 @@ const (
 	ctlSorted              // claims go through the sorter
 	ctlKeyed               // there may be keyed tasks
 	ctlWeighs              // tasks are weighed
+	ctlClosed              // the intake has ended
 )
-
-// batchMax is how many jobs a worker claims at most.
-const batchMax = 64
 
 func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) error {
 	c, err := configure(opts)
@@ -259,15 +258,8 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 		n, _ = w.pushLocal(vs)
 	}
 	for n < len(vs) {
-		if !e.direct() {
-			k, s := e.ring().PushAll(vs[n:])
-			n += k
-			if k > 0 && e.needsLook(e.gate.Load()) {
-				e.pushed()
-			}
-			if s == ring.OK {
-				continue
-			}
+		if n += e.pushAll(vs[n:], false); n == len(vs) {
+			break
 		}
 		if err := ctx.Err(); err != nil {
 			return n, e.rejectAll(len(vs)-n, err)

@@ -260,3 +260,26 @@ func ExampleScratch() {
 	fmt.Println(s.Get().Len())
 	// Output: 0
 }
+
+// A producer of many small tasks submits them many at a time.
+func ExamplePool_Batcher() {
+	p, err := pool.New(pool.WithWorkers(2), pool.WithBatch(100), pool.WithLinger(time.Millisecond))
+	if err != nil {
+		panic(err)
+	}
+	var sum atomic.Int64
+	b := p.Batcher()
+	for i := range int64(1000) {
+		if err := b.Add(context.Background(), func(context.Context) error { sum.Add(i); return nil }); err != nil {
+			panic(err)
+		}
+	}
+	if err := b.Close(); err != nil { // flushes
+		panic(err)
+	}
+	if err := p.Close(); err != nil {
+		panic(err)
+	}
+	fmt.Println(sum.Load())
+	// Output: 499500
+}

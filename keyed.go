@@ -271,7 +271,7 @@ func (w *worker[T]) claimSorted(limit int) bool {
 // sleep costs more than to try again.
 func (w *worker[T]) lockSorter() {
 	mu := &w.e.sorter.mu
-	if w.limit >= batchMax/2 && w.e.parallel.Load() {
+	if w.limit >= tinyTake && w.e.parallel.Load() {
 		for range lockTries {
 			if mu.TryLock() {
 				return
@@ -281,6 +281,9 @@ func (w *worker[T]) lockSorter() {
 	}
 	mu.Lock()
 }
+
+// maxSeen is how many tasks are looked at in one claim.
+const maxSeen = 64
 
 const (
 	lockTries = 20
@@ -352,7 +355,7 @@ func (w *worker[T]) weightAt(r *ring.Ring[T, note[T]], front uint64, special boo
 // are free, and defers the others. It returns the range from the first free one.
 func (d *sorter[T]) claimRangeLocked(r *ring.Ring[T, note[T]], front uint64, limit int) (pos uint64, n int) {
 	seen, free := 0, 0
-	for free < limit && seen < batchMax {
+	for free < limit && seen < maxSeen {
 		p := front + uint64(seen)
 		special, ok := r.Look(p)
 		if !ok || special && !r.Record(p).keyed {

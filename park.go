@@ -219,6 +219,9 @@ func signal[T any](ws []*worker[T]) {
 func (w *worker[T]) search() bool {
 	for {
 		w.restSeat()
+		if w.e.pull(flushIdle) && w.employed() {
+			return true
+		}
 		if w.spin() {
 			return true
 		}
@@ -341,7 +344,7 @@ func (w *worker[T]) park() bool {
 	freed := e.ctl.Load()&ctlWeighs != 0 && w.release()
 	w.moveLocked()
 	e.gate.Add(delta)
-	if (w.hasWork() && e.stopCause == nil || e.endedLocked()) && e.takeToken() {
+	if ((w.hasWork() || e.bufferedLocked()) && e.stopCause == nil || e.endedLocked()) && e.takeToken() {
 		w.searching = true
 		e.mu.Unlock()
 		if freed {

@@ -541,7 +541,7 @@ func (w *worker[T]) claimSeat() bool {
 	if s := w.seat.Load(); s == nil || s.index >= int(d.seats.open.Load()) {
 		w.changeSeat()
 	}
-	if e.ctl.Load()&ctlWeighs == 0 && len(w.idle) < batchMax && (w.takeItems() || e.ctl.Load()&ctlKeyed == 0 && w.takeTiny()) {
+	if e.ctl.Load()&ctlWeighs == 0 && len(w.idle) < maxSeen && (w.takeItems() || e.ctl.Load()&ctlKeyed == 0 && w.takeTiny()) {
 		return true
 	}
 	d.mu.Lock()
@@ -581,7 +581,7 @@ func (w *worker[T]) claimSeat() bool {
 // seat is empty: for them the way through a seat costs more than they do, and whose
 // seat is empty is the least loaded of all.
 func (w *worker[T]) takeTiny() bool {
-	if w.limit < batchMax/2 {
+	if w.limit < tinyTake {
 		return false
 	}
 	return w.aside(w.claimShared)

@@ -582,7 +582,7 @@ func TestClaimWakesHelp(t *testing.T) {
 		must(t, p.Submit(bg, hold.task))
 		synctest.Wait()
 		for _, w := range p.workers {
-			w.limit = batchMax // as after many short tasks
+			w.limit = DefaultBatch // as after many short tasks
 		}
 		p.gate.Add(1) // somebody searches
 		must(t, p.Submit(bg, g.task))

@@ -89,7 +89,7 @@ func (r *room[T]) remove(b *blocked) {
 
 // announceLocked makes ctlRoom say whether somebody waits to be woken.
 func (e *engine[T]) announceLocked() {
-	if e.room.first != nil && !e.room.waking {
+	if e.room.first != nil && !e.room.waking || e.batching.wants.Load() {
 		e.ctl.Or(ctlRoom)
 	} else {
 		e.ctl.And(^uint32(ctlRoom))
@@ -139,8 +139,12 @@ func (e *engine[T]) checkSubmitters() {
 // roomMade is called after a slot was freed and ctlRoom was seen.
 func (e *engine[T]) roomMade() {
 	e.room.mu.Lock()
+	wanted := e.batching.wants.Swap(false)
 	e.wakeSubmitterLocked()
 	e.room.mu.Unlock()
+	if wanted {
+		e.pull(flushIdle)
+	}
 }
 
 // await waits for room for v.

@@ -13,12 +13,13 @@ import (
 // says that nothing more may start: what waits is handed back, by whoever comes
 // across it: the stopping goroutine, workers, and a submitter whose push was
 // under way. A pool has ended when it is closed, all that was accepted was
-// claimed, no lane holds anything, and no worker is left.
+// claimed, no lane and no batcher holds anything, and no worker is left.
 
 // closeIntakeLocked ends the intake; err is what submissions get from then on.
 func (e *engine[T]) closeIntakeLocked(err error) {
 	if e.closeErr == nil {
 		e.closeErr = err
+		e.ctl.Or(ctlClosed)
 		e.ring().Close()
 		e.fenceLocals()
 		e.refuseSubmitters()
@@ -30,6 +31,7 @@ func (e *engine[T]) drain() {
 	e.mu.Lock()
 	e.closeIntakeLocked(ErrClosed)
 	e.settle()
+	e.pull(flushEnd)
 }
 
 // stop makes cause the reason why nothing more starts, unless there is one. It
@@ -57,6 +59,7 @@ func (e *engine[T]) stop(cause, closeErr error) (running int, did bool) {
 	e.cancel(cause)
 	signal(woken)
 	e.discard()
+	e.pull(flushEnd)
 	return running, true
 }
 
@@ -71,9 +74,9 @@ func (e *engine[T]) cause() error {
 func (e *engine[T]) discard() {
 	e.mu.Lock()
 	for {
-		pos, n := e.claimForOthersLocked(batchMax)
+		pos, n := e.claimForOthersLocked(discardTake)
 		if n == 0 {
-			if pos, n = e.lanes.Steal(0, batchMax, e.ring().Claimed()); n == 0 {
+			if pos, n = e.lanes.Steal(0, discardTake, e.ring().Claimed()); n == 0 {
 				break
 			}
 		}
@@ -87,6 +90,9 @@ func (e *engine[T]) discard() {
 	e.discardLocalsLocked()
 	e.settle()
 }
+
+// discardTake is how many tasks discard claims at a time.
+const discardTake = 64
 
 func (e *engine[T]) giveBackLocked(pos uint64, v T) {
 	if e.paid(pos) {
@@ -105,7 +111,7 @@ func (e *engine[T]) giveBack(pos uint64, v T) {
 // endedLocked reports whether there is nothing left to take, for ever.
 func (e *engine[T]) endedLocked() bool {
 	return e.closeErr != nil && e.ring().Drained() && e.lanes.Empty() && e.sorter.turns.Load() == 0 &&
-		e.listed.Load() == 0 && e.sorter.seatsEmpty()
+		e.listed.Load() == 0 && e.sorter.seatsEmpty() && !e.unsentLocked()
 }
 
 // settle wakes parked workers that have to end and, when the last has gone, ends

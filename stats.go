@@ -43,6 +43,9 @@ type Stats struct {
 	Dropped uint64
 	// Unrun is how many tasks were handed back through Leftover.
 	Unrun uint64
+
+	// Batch is about batches.
+	Batch BatchStats
 }
 
 // Stats returns a snapshot. It may be called by any goroutine at any time.
@@ -78,7 +81,8 @@ func (e *engine[T]) Stats() Stats {
 	}
 	accepted := e.ring().Accepted()
 	inlines, inlineNow = e.inlineCounts()
-	s.Accepted = accepted + e.childrenAccepted() + inlines + inlineNow
+	s.Accepted = accepted + e.childrenAccepted() + inlines + inlineNow + e.batching.outside
+	s.Batch = e.batchStatsLocked()
 	s.Queued = e.queuedLocked(accepted)
 	s.Completed = max(s.Completed, e.last.Completed)
 	s.Failed = max(s.Failed, e.last.Failed)

@@ -327,7 +327,7 @@ func (w *worker[T]) steal() bool {
 func (w *worker[T]) stealAny() bool {
 	e := w.e
 	c := e.ctl.Load()
-	limit := batchMax
+	limit := e.batch
 	if c&ctlWeighs != 0 || !w.haveLane() {
 		limit = 1
 	}
@@ -627,8 +627,8 @@ func (w *worker[T]) tally(m, end uint64) {
 
 const (
 	budget    = 5 * time.Microsecond // of work in a batch
-	tinyTask  = 200 * time.Nanosecond
-	smallTake = 32 // jobs; a smaller take is worth waiting for more
+	tinyTake  = 32                   // jobs; a worker that may take so many has tiny ones
+	smallTake = 32                   // jobs; a smaller take is worth waiting for more
 	// pollRounds is about 1 µs.
 	pollRounds = 2500
 	maxBackoff = 256
@@ -647,8 +647,8 @@ func (w *worker[T]) measure() {
 	case took > budget:
 		w.limit, w.streak = max(1, w.limit/2), 0
 	default:
-		if w.streak++; w.streak >= 2 && w.limit < batchMax {
-			w.limit, w.streak = 2*w.limit, 0
+		if w.streak++; w.streak >= 2 && w.limit < w.e.batch {
+			w.limit, w.streak = min(2*w.limit, w.e.batch), 0
 		}
 	}
 }
@@ -665,7 +665,7 @@ func (w *worker[T]) coalesce() bool {
 	if w.stolen > 0 {
 		last = w.stolen / 8 // a theft costs more
 	}
-	if w.limit < batchMax/2 || last >= smallTake || w.end == w.pos || !e.parallel.Load() {
+	if w.limit < tinyTake || last >= smallTake || w.end == w.pos || !e.parallel.Load() {
 		return false
 	}
 	if w.skip > 0 {

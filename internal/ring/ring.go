@@ -219,11 +219,15 @@ func refused(t uint64, holder bool) Status {
 }
 
 // PushAll appends a prefix of vs, as long as there is room for, with one
-// compare-and-swap, and returns its length.
-func (r *Ring[T, M]) PushAll(vs []T) (int, Status) {
+// compare-and-swap, and returns its length. late says that vs was accepted elsewhere
+// before the ring was closed.
+func (r *Ring[T, M]) PushAll(vs []T, late bool) (int, Status) {
 	for {
 		t := r.tail.Load()
-		if t >= retired {
+		if t >= retired && (!late || t&(retired|reserved) != 0) {
+			if late {
+				t &^= closed
+			}
 			return 0, refused(t, false)
 		}
 		pos, n, most := t&posMask, uint64(0), uint64(len(vs))

@@ -74,7 +74,7 @@ func FuzzModel(f *testing.F) {
 				if w == OK {
 					k = min(3, free)
 				}
-				n, got := r.PushAll(vs)
+				n, got := r.PushAll(vs, false)
 				if n != k || got != w {
 					t.Fatalf("PushAll: got %d, %v, want %d, %v", n, got, k, w)
 				}
@@ -141,7 +141,7 @@ func TestStress(t *testing.T) {
 							i++
 							continue
 						}
-					} else if n, _ := r.PushAll([]int{p*each + i, p*each + i + 1}[:min(2, each-i)]); n > 0 {
+					} else if n, _ := r.PushAll([]int{p*each + i, p*each + i + 1}[:min(2, each-i)], false); n > 0 {
 						i += n
 						continue
 					}

@@ -1,0 +1,498 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/headrace-go/pool/internal/ring"
+)
+
+// Batchers: one producer's buffer in front of the queue.
+//
+// The buffer is a ring of its own, with one producer. Add writes a task and then moves
+// added, without a lock; whoever holds mu moves tasks from there to the queue and
+// then moves moved. So Add costs one store that others see, and the queue's words,
+// which all producers share, are touched once for a batch.
+//
+// A task in the buffer is not forgotten, whoever comes first moves it:
+//
+//	the producer  when the buffer is full, on Flush, and when a place is idle
+//	a worker      that has found nothing to do, before it parks
+//	the timer     of WithLinger
+//	the end       Close and Abort
+//
+// No task stays behind while a worker is idle. The producer moves added and then
+// loads gate; a worker puts its token into gate and then looks at added (park), so one
+// of the two sees the other. The same pair orders Add with the end of the pool: Add
+// moves added and then loads ctl, Close sets ctlClosed and then looks at added. What
+// was added before belongs to the pool: until it is moved the pool has not ended, and
+// the queue takes it in spite of being closed. What was added later, the
+// producer takes back, unless it was moved already.
+//
+// All but the producer only try the lock. Who does not get it leaves a note (missed)
+// and then tries once more; who unlocks looks for a note then, so one of the two
+// moves what there is.
+//
+// The lock is held while the producer waits for room. Those who do not get it need not
+// wait: what is in the queue then keeps the workers busy.
+//
+// A worker does not stay awake for tasks that there is no room for, though it has found
+// nothing to do itself: what fills the queue may wait for others with their keys. It
+// remembers what it saw (seen), asks for room as a blocked submitter does (wants, see
+// room.go), and tries once more.
+type batcher[T any] struct {
+	e      *engine[T]
+	buf    []T
+	at     int // of added in buf
+	count  uint64
+	known  uint64 // moved, at least
+	closed bool
+
+	_     [64]byte
+	added atomic.Uint64
+	_     [56]byte
+
+	moved  atomic.Uint64 // changed under mu
+	seen   atomic.Uint64 // added, when a move found no room; plus one
+	missed atomic.Bool
+	armed  atomic.Bool // the timer is set
+	mu     sync.Mutex
+	timer  *time.Timer
+}
+
+// flushReason says why tasks are moved.
+type flushReason uint8
+
+const (
+	flushFull flushReason = iota
+	flushIdle
+	flushLinger
+	flushAsked
+	flushEnd
+	flushReasons
+)
+
+// BatchStats is about the tasks that went through a [Batcher].
+type BatchStats struct {
+	// Flushes is how many times tasks went from a Batcher to the queue, because
+	// it was full, because a worker was free, because of WithLinger, because of Flush
+	// or Close of the Batcher, and because of the end of the pool.
+	Flushes, Full, Idle, Linger, Asked, End uint64
+	// Flushed is how many tasks these were.
+	Flushed uint64
+}
+
+// batching is what the engine has for batchers.
+type batching[T any] struct {
+	batchers []*batcher[T] // guarded by e.mu
+	open     atomic.Int64  // how many
+	wants    atomic.Bool   // an idle worker found no room for what is in them
+	flushes  [flushReasons]atomic.Uint64
+	flushed  atomic.Uint64
+	outside  uint64 // tasks handed back that were never in the queue, guarded by e.mu
+}
+
+func (e *engine[T]) newBatcher() *batcher[T] {
+	b := &batcher[T]{e: e, buf: make([]T, min(e.batch, max(1, e.buffer)))}
+	if e.hasLinger {
+		b.timer = time.AfterFunc(time.Hour, b.lingered)
+		b.timer.Stop()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closeErr == nil {
+		e.batching.batchers = append(e.batching.batchers, b)
+		e.batching.open.Add(1)
+	}
+	return b
+}
+
+// add puts v into the buffer.
+func (b *batcher[T]) add(ctx context.Context, v T) error {
+	e := b.e
+	if b.full() {
+		if err := b.flush(ctx, flushFull); b.full() {
+			if err == nil {
+				err = e.errClosed()
+			}
+			return e.reject(err)
+		}
+	}
+	b.buf[b.at] = v
+	if b.at++; b.at == len(b.buf) {
+		b.at = 0
+	}
+	b.count++
+	b.added.Store(b.count)
+	if e.ctl.Load()&ctlClosed != 0 {
+		return b.late()
+	}
+	g := e.gate.Load()
+	switch {
+	case b.full():
+		b.move(flushFull)
+	case g&gateSearch == 0 && g&gateIdleMask != 0:
+		b.move(flushIdle)
+	case b.timer != nil && !b.armed.Load():
+		b.arm()
+	}
+	return nil
+}
+
+// full reports whether there is no room in the buffer.
+func (b *batcher[T]) full() bool {
+	if b.count-b.known < uint64(len(b.buf)) {
+		return false
+	}
+	b.known = b.moved.Load()
+	return b.count-b.known == uint64(len(b.buf))
+}
+
+// late is called after v was added to a pool that is closed. It takes v back, unless
+// it was moved already.
+func (b *batcher[T]) late() error {
+	e := b.e
+	b.mu.Lock()
+	taken := b.moved.Load() == b.count
+	if !taken {
+		var zero T
+		if b.at--; b.at < 0 {
+			b.at += len(b.buf)
+		}
+		b.buf[b.at] = zero
+		b.count--
+		b.added.Store(b.count)
+	}
+	b.unlock()
+	e.mu.Lock()
+	e.settle() // the pool may have waited for v
+	if taken {
+		return nil
+	}
+	return e.reject(e.errClosed())
+}
+
+// pending reports whether there is something to move.
+func (b *batcher[T]) pending() bool { return b.added.Load() != b.moved.Load() }
+
+// flush moves all that there is, and waits for room.
+func (b *batcher[T]) flush(ctx context.Context, why flushReason) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	ran := false // or was accepted
+	defer func() {
+		if ran { // and ended this goroutine, under CallerRuns
+			b.tookLocked(1)
+		}
+		b.known = b.moved.Load()
+		b.unlock()
+	}()
+	for b.pending() {
+		if b.moveLocked(why) {
+			continue
+		}
+		if b.e.ctl.Load()&ctlClosed != 0 {
+			return nil // it is the pool's now
+		}
+		ran = true
+		err = b.e.submitSlow(ctx, b.buf[b.first()], nil)
+		if ran = false; err != nil {
+			b.e.rejected.Add(^uint64(0)) // it is still here
+			if errors.Is(err, ErrClosed) {
+				continue
+			}
+			return err
+		}
+		b.tookLocked(1)
+		b.e.flushedFor(why, 1)
+	}
+	return nil
+}
+
+// move moves what there is room for, unless somebody else is about to.
+func (b *batcher[T]) move(why flushReason) (moved bool) {
+	for b.pending() {
+		if !b.mu.TryLock() {
+			added := b.added.Load()
+			if b.missed.Store(true); !b.mu.TryLock() {
+				b.seen.Store(added + 1)
+				return moved
+			}
+		}
+		some := b.moveLocked(why)
+		moved = moved || some
+		if b.mu.Unlock(); !b.missed.Swap(false) && !some {
+			return moved
+		}
+	}
+	return moved
+}
+
+// unlock ends the producer's use of the lock.
+func (b *batcher[T]) unlock() {
+	b.mu.Unlock()
+	if b.missed.Swap(false) {
+		b.move(flushIdle)
+	}
+}
+
+// moveLocked moves a batch, as far as there is room for it. It reports whether it
+// moved anything.
+func (b *batcher[T]) moveLocked(why flushReason) bool {
+	e, added := b.e, b.added.Load()
+	first := b.first()
+	vs := b.buf[first:min(first+int(added-b.moved.Load()), len(b.buf))]
+	if len(vs) == 0 {
+		return false
+	}
+	n := 0
+	if e.ctl.Load()&ctlStop != 0 {
+		n = e.giveBackUnsent(vs)
+	} else {
+		n = e.pushAll(vs, true)
+	}
+	if n == 0 {
+		b.seen.Store(added + 1)
+		return false
+	}
+	b.tookLocked(n)
+	e.flushedFor(why, n)
+	return true
+}
+
+// first returns where in buf the first pending task is. b.mu is held.
+func (b *batcher[T]) first() int { return int(b.moved.Load() % uint64(len(b.buf))) }
+
+// tookLocked empties n places, whose tasks were moved. They may have ended by now: for
+// the end of the pool they were both in the queue and here.
+func (b *batcher[T]) tookLocked(n int) {
+	first := b.first()
+	clear(b.buf[first : first+n])
+	b.moved.Add(uint64(n))
+	if b.e.ctl.Load()&ctlClosed != 0 {
+		b.e.mu.Lock()
+		b.e.settle()
+	}
+}
+
+func (e *engine[T]) flushedFor(why flushReason, n int) {
+	e.batching.flushes[why].Add(1)
+	e.batching.flushed.Add(uint64(n))
+}
+
+// arm sets the timer, which moves what there is then. Who adds a task later and
+// finds it set, added it before the timer looks: lingered clears armed first.
+func (b *batcher[T]) arm() {
+	if b.armed.CompareAndSwap(false, true) {
+		b.timer.Reset(b.e.linger)
+	}
+}
+
+func (b *batcher[T]) lingered() {
+	b.armed.Store(false)
+	b.move(flushLinger)
+	if b.pending() { // no room
+		b.arm()
+	}
+}
+
+// close flushes the buffer and takes it from the pool.
+func (b *batcher[T]) close() error {
+	if b.closed {
+		return nil
+	}
+	if err := b.flush(context.Background(), flushAsked); err != nil {
+		return err
+	}
+	b.closed = true
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	e := b.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, o := range e.batching.batchers {
+		if o == b && !b.pending() { // else the pool was closed and has no room yet
+
+			last := len(e.batching.batchers) - 1
+			e.batching.batchers[i] = e.batching.batchers[last]
+			e.batching.batchers[last] = nil
+			e.batching.batchers = e.batching.batchers[:last]
+			e.batching.open.Add(-1)
+			break
+		}
+	}
+	return nil
+}
+
+// bufferedLocked reports whether a worker that is about to park could move tasks from
+// a batcher. e.mu is held.
+func (e *engine[T]) bufferedLocked() bool {
+	if e.sorter.blocked.Load() {
+		return false
+	}
+	for _, b := range e.batching.batchers {
+		if n := b.added.Load(); n != b.moved.Load() && n+1 != b.seen.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// unsentLocked reports whether any batcher holds a task. e.mu is held.
+func (e *engine[T]) unsentLocked() bool {
+	for _, b := range e.batching.batchers {
+		if b.pending() {
+			return true
+		}
+	}
+	return false
+}
+
+// pull moves what is in batchers to the queue. It reports whether there was any.
+func (e *engine[T]) pull(why flushReason) (moved bool) {
+	if e.batching.open.Load() == 0 {
+		return false
+	}
+	e.mu.Lock()
+	bs := append([]*batcher[T](nil), e.batching.batchers...)
+	e.mu.Unlock()
+	full := false
+	for _, b := range bs {
+		if b.move(why) {
+			moved = true
+		}
+		full = full || b.pending()
+	}
+	if full && !moved && why == flushIdle && !e.batching.wants.Swap(true) {
+		e.room.mu.Lock()
+		e.announceLocked()
+		e.room.mu.Unlock()
+		return e.pull(why)
+	}
+	return moved
+}
+
+func (e *engine[T]) batchStatsLocked() (s BatchStats) {
+	for i, n := range []*uint64{&s.Full, &s.Idle, &s.Linger, &s.Asked, &s.End} {
+		*n = e.batching.flushes[i].Load()
+		s.Flushes += *n
+	}
+	s.Flushed = e.batching.flushed.Load()
+	return s
+}
+
+// giveBackUnsent hands back tasks that were never in the queue.
+func (e *engine[T]) giveBackUnsent(vs []T) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.leftover = append(e.leftover, vs...)
+	e.unrun += uint64(len(vs))
+	e.batching.outside += uint64(len(vs))
+	return len(vs)
+}
+
+// pushAll pushes a prefix of vs, as much as there is room for, and returns its length.
+// late says that vs was accepted before the ring was closed.
+func (e *engine[T]) pushAll(vs []T, late bool) (n int) {
+	for n < len(vs) && !e.direct() {
+		k, s := e.ring().PushAll(vs[n:], late)
+		n += k
+		if k > 0 && e.needsLook(e.gate.Load()) {
+			e.pushed()
+		}
+		switch {
+		case s == ring.OK:
+		case s == ring.Broke && e.refill():
+		case s == ring.Retired:
+			e.renew()
+		default:
+			return n
+		}
+	}
+	return n
+}
+
+var errBatcherClosed = errors.New("pool: Batcher is closed")
+
+// Batcher collects the tasks of one producer and submits them many at a time, for
+// less than a tenth of what it costs to submit each. It is made by [Pool.Batcher]
+// and belongs to one goroutine at a time: its methods must not be called concurrently.
+//
+// It holds up to [WithBatch] tasks, beyond the bound of [WithBuffer]. They go to the
+// queue when it is full, on Flush and Close, when a worker is free, at the latest
+// [WithLinger] after they came, if there is room, and when the pool is closed. So nothing is lost
+// with it, and at low load nothing waits in it.
+//
+// It backfires under a load of long tasks, without WithLinger: what it holds waits until a worker
+// is free, though others submitted later.
+type Batcher struct{ b *batcher[Task] }
+
+// Batcher returns a new Batcher. Close it when its producer ends: the pool keeps those that
+// are open.
+func (p *Pool) Batcher() *Batcher { return &Batcher{p.newBatcher()} }
+
+// Add buffers task. When there is no room in the Batcher and none in the queue, it waits as
+// Submit does, under the pool's overflow policy, with ctx bounding that wait. On
+// success the task is run or, if the pool is aborted, handed back by Leftover; on failure it
+// is neither. The errors are those of Submit.
+//
+// A task is accepted, as Wait and Stats see it, when it goes to the queue.
+func (b *Batcher) Add(ctx context.Context, task Task) error {
+	if task == nil {
+		return b.b.e.reject(ErrNilTask)
+	}
+	return b.b.submit(ctx, task)
+}
+
+// Flush submits what the Batcher holds and waits for room until ctx is done. On an error what
+// was not submitted stays in the Batcher.
+func (b *Batcher) Flush(ctx context.Context) error { return b.b.flushNow(ctx) }
+
+// Close is Flush, without a bound, and ends the use of the Batcher. When the pool was
+// closed before, that has flushed it. A second Close does nothing.
+func (b *Batcher) Close() error { return b.b.close() }
+
+// TypedBatcher is [Batcher] for a [Typed].
+type TypedBatcher[T any] struct{ b *batcher[T] }
+
+// Batcher is [Pool.Batcher].
+func (p *Typed[T]) Batcher() *TypedBatcher[T] { return &TypedBatcher[T]{p.newBatcher()} }
+
+// Add is [Batcher.Add].
+func (b *TypedBatcher[T]) Add(ctx context.Context, job T) error { return b.b.submit(ctx, job) }
+
+// Flush is [Batcher.Flush].
+func (b *TypedBatcher[T]) Flush(ctx context.Context) error { return b.b.flushNow(ctx) }
+
+// Close is [Batcher.Close].
+func (b *TypedBatcher[T]) Close() error { return b.b.close() }
+
+// submit is add for a caller that is not trusted.
+func (b *batcher[T]) submit(ctx context.Context, v T) error {
+	switch {
+	case ctx == nil:
+		return b.e.reject(errNilContext)
+	case b.closed:
+		return b.e.reject(errBatcherClosed)
+	}
+	if err := ctx.Err(); err != nil {
+		return b.e.reject(err)
+	}
+	if b.e.direct() {
+		return b.e.submit(ctx, v)
+	}
+	return b.add(ctx, v)
+}
+
+func (b *batcher[T]) flushNow(ctx context.Context) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	return b.flush(ctx, flushAsked)
+}
