@@ -1,6 +1,10 @@
 package pool
 
-import "github.com/headrace-go/pool/internal/ring"
+import (
+	"sync/atomic"
+
+	"github.com/headrace-go/pool/internal/ring"
+)
 
 // Room for tasks that wait in several places.
 //
@@ -48,7 +52,7 @@ func (e *engine[T]) refill() bool {
 	for {
 		b := e.bank.Load()
 		if b <= 0 {
-			if !e.gather() {
+			if !e.patience.wait(e.parallel.Load(), &e.bank) && !e.gather() {
 				return false
 			}
 			continue
@@ -64,6 +68,42 @@ func (e *engine[T]) refill() bool {
 			return true
 		}
 	}
+}
+
+// patience makes a push that finds no credit wait about 2 µs for a payment before it
+// looks into the pockets: while tasks are tiny a worker is about to make one, and to
+// look means to take from the workers the lines that they write for each task. When
+// waiting was in vain it is left out for a growing number of times, so who submits to
+// a pool that is full of longer tasks does not pay for it.
+type patience struct {
+	skip, miss atomic.Int64
+}
+
+const (
+	patientPolls = 10
+	patientPause = 500 // rounds, about 0.2 µs
+)
+
+// wait reports whether there is credit in the bank.
+func (p *patience) wait(parallel bool, bank *atomic.Int64) bool {
+	if !parallel {
+		return false
+	}
+	if n := p.skip.Load(); n > 0 {
+		p.skip.Store(n - 1) // of those who do so at once, one is enough
+		return false
+	}
+	for range patientPolls {
+		pause(patientPause)
+		if bank.Load() > 0 {
+			p.miss.Store(0)
+			return true
+		}
+	}
+	n := min(max(8, 2*p.miss.Load()), maxBackoff)
+	p.miss.Store(n)
+	p.skip.Store(n)
+	return false
 }
 
 // gather empties the pockets into the bank. It reports whether there is credit in

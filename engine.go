@@ -30,7 +30,8 @@ type engine[T any] struct {
 	handle func(context.Context, T) error
 	queue  atomic.Pointer[ring.Ring[T, note[T]]]
 	lanes  *span.Set
-	start  time.Time // of the monotonic clock that batches are measured with
+	locals []local[T] // see steal.go
+	start  time.Time  // of the monotonic clock that batches are measured with
 	base   context.Context
 	cancel context.CancelCauseFunc
 
@@ -47,12 +48,15 @@ type engine[T any] struct {
 	listed atomic.Int64 // local queues that may hold something, see steal.go
 	_      [120]byte
 
-	locals      []local[T]    // see steal.go
-	sorter      sorter[T]     // see keyed.go and weight.go
-	batching    batching[T]   // see batch.go
-	bank        atomic.Int64  // see credit.go
-	counted     atomic.Uint64 // see paid
-	legacy      int           // tasks without credit that wait, guarded by mu
+	bank     atomic.Int64 // see credit.go
+	patience patience
+	_        [104]byte
+	counted  atomic.Uint64 // see paid
+	_        [56]byte
+
+	sorter      sorter[T]   // see keyed.go and weight.go
+	batching    batching[T] // see batch.go
+	legacy      int         // tasks without credit that wait, guarded by mu
 	rejected    atomic.Uint64
 	inlines     atomic.Uint64    // see runInline
 	insideWait  atomic.Int64     // tasks that are inside Wait
