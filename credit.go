@@ -121,6 +121,7 @@ func (e *engine[T]) gatherLocked() {
 		e.bank.Add(int64(e.legacy - n))
 		e.legacy = n
 	}
+	e.eachHandLocked(func(h *hand[T]) { e.gatherFrom(&h.workerQueue) })
 	for _, w := range e.workers {
 		w.settleLane()
 		if w.pocket.Load() != 0 {

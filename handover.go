@@ -7,7 +7,7 @@ import "github.com/headrace-go/pool/internal/ring"
 // slots then; it counts, and orders acceptance with closing.
 
 // handOver gives v to a free worker (WithBuffer(0)). first is as for push.
-func (e *engine[T]) handOver(v T, n *note[T], first bool) ring.Status {
+func (e *engine[T]) handOver(v T, n *note, first bool) ring.Status {
 	if e.ring().IsClosed() {
 		return ring.Closed
 	}

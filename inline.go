@@ -18,7 +18,7 @@ import (
 //
 // A job with a key or a weight is refused instead: its turn may come only after
 // this very task.
-func (e *engine[T]) runInside(w *worker[T], v T, n *note[T]) error {
+func (e *engine[T]) runInside(w *worker[T], v T, n *note) error {
 	if n != nil {
 		return e.reject(ErrFull)
 	}

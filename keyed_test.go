@@ -48,10 +48,6 @@ func checkNoKeys(t testing.TB, p *Pool) {
 	t.Helper()
 	p.sorter.mu.Lock()
 	defer p.sorter.mu.Unlock()
-	if n := p.sorter.keys.Len(); n > maxIdle {
-		t.Errorf("%d idle keys are remembered", n)
-	}
-	p.sorter.forgetAllLocked()
 	if n := p.sorter.keys.Len(); n != 0 {
 		t.Errorf("%d keys are left", n)
 	}

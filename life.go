@@ -90,7 +90,7 @@ func (e *engine[T]) shrinkLocked() {
 		return
 	}
 	e.sorter.mu.Lock()
-	e.sorter.forgetAllLocked()
+	e.sorter.trimLocked()
 	e.sorter.mu.Unlock()
 	if r := e.ring().Retire(); r != nil {
 		e.queue.Store(r)

@@ -153,7 +153,7 @@ func (e *engine[T]) wakeMore() {
 }
 
 func (e *engine[T]) hasWork() bool {
-	return (e.ring().Ready() || !e.lanes.Empty() || e.listed.Load() > 0 || e.sorter.turns.Load() > 0) && !e.sorter.blocked.Load()
+	return (e.ring().Ready() || !e.lanes.Empty() || e.listed.Load() > 0 || e.sorter.turns.Load() > 0 || e.handsLeft()) && !e.sorter.blocked.Load()
 }
 
 // employ turns a token into a worker, which gets the job in hand, if any. It
@@ -342,6 +342,7 @@ func (w *worker[T]) park() bool {
 		w.searching = false
 	}
 	freed := e.ctl.Load()&ctlWeighs != 0 && w.release()
+	w.leaveHandsLocked()
 	w.moveLocked()
 	e.gate.Add(delta)
 	if ((w.hasWork() || e.bufferedLocked()) && e.stopCause == nil || e.endedLocked()) && e.takeToken() {

@@ -16,8 +16,7 @@ import (
 // there they are distributed, in order and under sorter.mu, to seats. A seat is a
 // queue with at most one worker, which runs its tasks one after the other; a
 // worker keeps its seat until it ends, or waits inside a task. A key belongs to a
-// seat from its first task until none is left (its strand says which, see
-// keyed.go), and then to the seat that its hash selects. A task without a key goes
+// seat from its first task until none is left, and then to the seat that its hash selects. A task without a key goes
 // to the first seat that rests, or to the less loaded of two random ones (Y. Lu et
 // al., "Join-Idle-Queue", Performance Evaluation 68(11), 2011; M. Mitzenmacher, "The
 // Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12(10), 2001). The
@@ -276,7 +275,7 @@ func (d *sorter[T]) redistributeLocked() {
 		s.mu.Lock()
 		for range s.items.Len() {
 			it, _ := s.items.PopFront()
-			if it.strand != nil {
+			if it.keyed() {
 				s.items.PushBack(it)
 				continue
 			}
@@ -300,7 +299,7 @@ func (e *engine[T]) distributeLocked() {
 		switch {
 		case !ok:
 			return
-		case special && r.Record(pos).keyed:
+		case special && r.Record(pos).keyed():
 			r.Skip(pos, 1)
 			d.giveKeyedLocked(r, pos)
 		case d.weighs:
@@ -319,7 +318,7 @@ func (e *engine[T]) distributeLocked() {
 			}
 			for i := range n {
 				v, tag, _ := r.Take(pos + uint64(i))
-				its[i] = item[T]{job: v, mark: markOf(pos+uint64(i), tag, true)}
+				its[i] = item[T]{job: v, mark: markOf(pos+uint64(i), tag, false)}
 			}
 			d.giveLocked(s, its[:n]...)
 			for rests && n == 1 && !s.resting.Load() && s.takeBack(its[0]) {
@@ -331,16 +330,90 @@ func (e *engine[T]) distributeLocked() {
 	}
 }
 
-// giveKeyedLocked takes the keyed task at pos to its seat, or defers it.
-func (d *sorter[T]) giveKeyedLocked(r *ring.Ring[T, note[T]], pos uint64) {
+// giveKeyedLocked takes the keyed task at pos to its key's seat, or puts it behind its key.
+func (d *sorter[T]) giveKeyedLocked(r *ring.Ring[T, note], pos uint64) {
 	key := r.Record(pos).key
-	if !d.enterLocked(r, pos) {
+	v, tag, _ := r.Take(pos)
+	it := item[T]{v, markOf(pos, tag, true), key}
+	k := d.keys.At(key)
+	if k.count == 0 {
+		k.seat = d.keySeatLocked(key)
+	}
+	s := k.seat
+	if s != nil && k.strand == nil && s.index < int(d.seats.open.Load()) {
+		k.count++
+		d.giveLocked(s, it)
 		return
 	}
-	s := r.Record(pos).strand
-	s.seat = d.keySeatLocked(key)
-	v, tag, _ := r.Take(pos)
-	d.giveLocked(s.seat, item[T]{v, markOf(pos, tag, true), s})
+	d.strandLocked(k, key).jobs.PushBack(it)
+	if s != nil {
+		s.wanted.Store(true)
+	}
+}
+
+// doneSeatLocked takes into account what w has run with keys.
+func (w *worker[T]) doneSeatLocked() {
+	d := &w.e.sorter
+	for _, key := range w.done {
+		if k := d.keys.Get(key); k.count > 1 {
+			k.count--
+		} else {
+			k.count, k.seat = 0, nil
+			d.reseatLocked(k)
+		}
+	}
+	w.done = w.done[:0]
+}
+
+// reseatLocked gives what waits behind a key, of which no task is in a seat, to its
+// seat.
+func (d *sorter[T]) reseatLocked(k *keyState[T]) {
+	s := k.strand
+	if s == nil {
+		return
+	}
+	k.strand, k.seat = nil, d.keySeatLocked(s.key)
+	for it, ok := s.jobs.PopFront(); ok; it, ok = s.jobs.PopFront() {
+		k.count++
+		d.giveLocked(k.seat, it)
+	}
+	d.dropStrandLocked(s)
+}
+
+// leaveKeyLocked takes the key of w's task, which is about to lend its place, out of w's
+// seat: what comes next has to wait for this very task, and not in another worker's
+// queue. e.mu is held.
+func (w *worker[T]) leaveKeyLocked() {
+	d, s := &w.e.sorter, w.seat.Load()
+	if s == nil || w.has.Load() != &s.workerQueue {
+		return
+	}
+	s.emptyBatch(w.e)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.begun() - 1
+	if i < 0 || !s.batch[i].keyed() {
+		return
+	}
+	key := s.batch[i].key
+	k := d.keys.Get(key)
+	k.seat = nil
+	var behind []item[T]
+	for range s.items.Len() {
+		it, _ := s.items.PopFront()
+		if it.keyed() && it.key == key {
+			behind = append(behind, it)
+		} else {
+			s.items.PushBack(it)
+		}
+	}
+	k.count -= int32(len(behind))
+	s.count.Add(-int64(len(behind)))
+	for _, it := range slices.Backward(behind) {
+		d.strandLocked(k, key).jobs.PushFront(it)
+	}
 }
 
 // distribute takes what is in the ring to the seats and wakes those that rest.
@@ -457,6 +530,7 @@ func (w *worker[T]) vacateLocked() {
 		s.emptyBatch(w.e)
 		s.mu.Lock()
 		s.batch = nil // w may still read what it has begun
+		w.has.CompareAndSwap(&s.workerQueue, nil)
 		s.mu.Unlock()
 		w.seat.Store(nil)
 		s.w = nil
@@ -515,24 +589,11 @@ func (e *engine[T]) mendSeats() {
 // rehomeLocked gives a task of a closed seat to another one.
 func (d *sorter[T]) rehomeLocked(it item[T]) {
 	s, _ := d.anySeatLocked()
-	if it.strand != nil {
-		s = d.keySeatLocked(it.strand.key)
-		it.strand.seat = s
+	if it.keyed() {
+		s = d.keySeatLocked(it.key)
+		d.keys.Get(it.key).seat = s
 	}
 	d.giveLocked(s, it)
-}
-
-// readySeatLocked puts the first deferred task of s, which has no runner, into its
-// key's seat.
-func (d *sorter[T]) readySeatLocked(s *strand[T]) {
-	job, ok := s.pop()
-	if !ok {
-		return
-	}
-	if s.seat.index >= int(d.seats.open.Load()) {
-		s.seat = d.keySeatLocked(s.key)
-	}
-	d.giveLocked(s.seat, item[T]{job.job, markOf(job.pos, job.tag, true), s})
 }
 
 // claimSeat is claim for a worker with a seat.
@@ -541,11 +602,14 @@ func (w *worker[T]) claimSeat() bool {
 	if s := w.seat.Load(); s == nil || s.index >= int(d.seats.open.Load()) {
 		w.changeSeat()
 	}
-	if e.ctl.Load()&ctlWeighs == 0 && len(w.idle) < maxSeen && (w.takeItems() || e.ctl.Load()&ctlKeyed == 0 && w.takeTiny()) {
+	if e.ctl.Load()&ctlWeighs == 0 && len(w.done) < maxSeen && !w.seatWanted() && (w.takeItems() || e.ctl.Load()&ctlKeyed == 0 && w.takeTiny()) {
 		return true
 	}
-	d.mu.Lock()
-	w.tidyLocked()
+	w.lockSorter()
+	w.doneSeatLocked()
+	if w.seatWanted() {
+		w.seat.Load().wanted.Store(false)
+	}
 	if e.ctl.Load()&ctlStop != 0 { // nothing may be distributed any more
 		d.mu.Unlock()
 		return false
@@ -559,7 +623,7 @@ func (w *worker[T]) claimSeat() bool {
 		found = w.takeItems()
 	}
 	if !found && d.weighs {
-		pos, n = w.claimRingLocked(1)
+		pos, n = w.claimRingLocked(&draft[T]{}, 1)
 	}
 	if !found && n == 0 {
 		d.releaseLocked(w)
@@ -603,6 +667,12 @@ func (w *worker[T]) aside(f func() bool) bool {
 		w.e.rests(s)
 	}
 	return false
+}
+
+// seatWanted reports whether a task waits for a key that w's seat has.
+func (w *worker[T]) seatWanted() bool {
+	s := w.seat.Load()
+	return s != nil && s.wanted.Load()
 }
 
 // changeSeat gives w a seat that is open.

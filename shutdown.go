@@ -111,7 +111,7 @@ func (e *engine[T]) giveBack(pos uint64, v T) {
 // endedLocked reports whether there is nothing left to take, for ever.
 func (e *engine[T]) endedLocked() bool {
 	return e.closeErr != nil && e.ring().Drained() && e.lanes.Empty() && e.sorter.turns.Load() == 0 &&
-		e.listed.Load() == 0 && e.sorter.seatsEmpty() && !e.unsentLocked()
+		e.listed.Load() == 0 && !e.handsLeft() && e.sorter.seatsEmpty() && !e.unsentLocked()
 }
 
 // settle wakes parked workers that have to end and, when the last has gone, ends

@@ -136,7 +136,7 @@ func (w *worker[T]) begunOf(m uint64) int64 {
 		return 1
 	}
 	if m&markItems != 0 {
-		if q := w.queue(); q != nil {
+		if q := w.has.Load(); q != nil {
 			return int64(q.begun()) - int64(markPos(m)&255)
 		}
 	} else if lane := w.shown.Load(); lane != nil {

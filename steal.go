@@ -175,7 +175,7 @@ func (w *worker[T]) pushLocal(vs []T) (n int, full bool) {
 		}
 		for _, v := range vs[n : n+k] {
 			l.lastAge++
-			l.jobs.PushBack(item[T]{job: v, mark: markOf(l.lastAge, tag, true) | markItems}, l.chunks)
+			l.jobs.PushBack(item[T]{job: v, mark: markOf(l.lastAge, tag, false) | markItems}, l.chunks)
 		}
 		l.epoch[tag] += uint64(k)
 		l.accepted += uint64(k)
@@ -287,6 +287,7 @@ func (w *worker[T]) claimChildren(oldest bool) bool {
 		return false
 	}
 	e := w.e
+	w.giveUpKeys()
 	limit := min(w.limit, batchSize)
 	weighs := e.ctl.Load()&ctlWeighs != 0
 	if oldest || weighs {
@@ -464,7 +465,7 @@ func (e *engine[T]) childrenAccepted() (n uint64) {
 }
 
 // oldestChild removes the oldest child, unless the ring has an older task.
-func (e *engine[T]) oldestChild() (old deferred[T], ok bool) {
+func (e *engine[T]) oldestChild() (old removed[T], ok bool) {
 	var from *local[T]
 	least := ^uint64(0)
 	if pos, _, ok := e.ring().Front(); ok {
@@ -481,16 +482,16 @@ func (e *engine[T]) oldestChild() (old deferred[T], ok bool) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
 	it, ok := from.jobs.PopFront(from.chunks)
-	return it.deferred(), ok
+	return it.removed(), ok
 }
 
 // claimedItem removes a task of a batch.
-func (e *engine[T]) claimedItem() (old deferred[T], ok bool) {
+func (e *engine[T]) claimedItem() (old removed[T], ok bool) {
 	e.eachQueue(func(q *workerQueue[T]) {
 		if !ok {
 			var it item[T]
 			it, ok = q.cut()
-			old = it.deferred()
+			old = it.removed()
 		}
 	})
 	return old, ok

@@ -144,9 +144,7 @@ func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool) {
 			return false // its task has ended
 		}
 		sit.tag, sit.age, sit.lent, sit.at = markTag(m), s.flushBegun(m), true, &s.sit
-		if s.strand != nil {
-			sit.behind = s.strand.behind
-		}
+		sit.behind = s.behind(m)
 	case *callerRun:
 		if s.ended {
 			return false

@@ -170,7 +170,7 @@ func (e *engine[T]) submitWeighted(ctx context.Context, weight int64, v T) error
 	if err := e.useWeight(weight); err != nil {
 		return e.reject(err)
 	}
-	n := note[T]{weight: weight}
+	n := note{weight: weight}
 	return e.submitSlow(ctx, v, &n)
 }
 

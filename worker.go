@@ -44,24 +44,23 @@ type worker[T any] struct {
 	handed bool // given is to be run (WithBuffer(0))
 	given  T    // the next job, if it is not in the ring
 
-	held        int64        // see weight.go, guarded by sorter.mu
-	strand      *strand[T]   // of the job that runs, or has ended
-	turn        *strand[T]   // whose jobs come next
-	turns       int          // jobs of it that were run
-	idle        []*strand[T] // that may be forgotten
-	strandFirst bool         // ready strands and the ring take turns
+	held         int64                   // see weight.go, guarded by sorter.mu
+	large, small atomic.Pointer[hand[T]] // see keyed.go; changed by w's goroutine
+	keysHeld     bool                    // there may be keys to be given up
+	strandFirst  bool                    // ready strands and the ring take turns
+	done         []uint64                // keys of tasks that have begun, under PerWorker
 
-	seat       atomic.Pointer[seat[T]]  // see perworker.go; changed under e.mu
-	items      *[batchSize]item[T]      // its tasks
-	from       *workerQueue[T]          // whose batch is in hand
-	batches    uint64                   // and single items that were in hand
-	item       bool                     // given is a single item
-	itemStrand *strand[T]               // and has this strand
-	age        atomic.Uint64            // of it
-	local      atomic.Pointer[local[T]] // see steal.go; changed by w's goroutine
-	taken      int                      // children since the last look at the ring
-	looks      int                      // at the ring
-	stolen     int                      // from another queue, the last time
+	seat       atomic.Pointer[seat[T]]        // see perworker.go; changed under e.mu
+	items      []item[T]                      // its tasks
+	from       *workerQueue[T]                // whose batch is in hand
+	has        atomic.Pointer[workerQueue[T]] // the same, for others; nil: it was taken away
+	batches    uint64                         // and single items that were in hand
+	item       bool                           // given is a single item
+	age        atomic.Uint64                  // of it
+	local      atomic.Pointer[local[T]]       // see steal.go; changed by w's goroutine
+	taken      int                            // children since the last look at the ring
+	looks      int                            // at the ring
+	stolen     int                            // from another queue, the last time
 	state      state
 	warm       chan<- error  // the warm-up's results, until w has run it
 	ending     bool          // only its state is still to be closed
@@ -229,9 +228,6 @@ func (w *worker[T]) next() bool {
 	if e.direct() {
 		return w.awaitHandOver()
 	}
-	if w.turn != nil && w.beginTurn() {
-		return true
-	}
 	if w.searching { // it has just been started
 		if !w.employed() && !w.search() {
 			return false
@@ -301,10 +297,13 @@ func (w *worker[T]) claimShared() bool {
 	// behind a long task, or has no owner any more.
 	if w.looked++; w.looked >= w.limit && c&ctlWeighs == 0 {
 		w.looked = 0
+		if w.keysHeld && !(e.lanes.Empty() && e.listed.Load() == 0 && !e.handsLeft()) {
+			w.giveUpKeys()
+		}
 		if pos, n := e.lanes.StealStuck(limit, e.ring().Claimed()); n > 0 {
 			return w.hold(pos, n)
 		}
-		if w.stealLocal(true) {
+		if w.stealLocal(true) || w.stealHand(true) {
 			return true
 		}
 	}
@@ -318,10 +317,13 @@ func (w *worker[T]) claimShared() bool {
 // steal takes jobs that another worker has claimed and not begun.
 func (w *worker[T]) steal() bool {
 	e := w.e
-	if e.lanes.Empty() && e.listed.Load() == 0 || e.ctl.Load()&ctlStop != 0 {
+	if e.ctl.Load()&ctlStop != 0 {
 		return false
 	}
-	return w.aside(w.stealAny)
+	if w.stealHand(false) {
+		return true
+	}
+	return (!e.lanes.Empty() || e.listed.Load() > 0) && w.aside(w.stealAny)
 }
 
 func (w *worker[T]) stealAny() bool {
@@ -366,9 +368,7 @@ func (w *worker[T]) hold(pos uint64, n int) bool {
 		w.mark.Store(m)
 		return true
 	}
-	if w.settled.Store(pos); w.e.ctl.Load()&ctlKeyed != 0 {
-		w.settled.Store(inCash)
-	}
+	w.settled.Store(pos)
 	// With the mark, the lane tells others what was begun, so it comes first.
 	w.lane.Put(pos, n)
 	w.mark.Store(m)
@@ -452,14 +452,8 @@ func (w *worker[T]) flow(err error) {
 func (w *worker[T]) batch() {
 	e := w.e
 	switch {
-	case w.turn != nil:
-		w.runTurn()
-		return
 	case w.item:
 		w.runItem()
-		return
-	case w.strand != nil && w.follow(): // its job panicked, or ended the goroutine
-		w.from = nil // what is left stays in w's queue
 		return
 	case w.from != nil:
 		w.runItems()
@@ -474,13 +468,8 @@ func (w *worker[T]) batch() {
 			return
 		}
 		w.single = false
-		if v, ok := w.take(w.pos); ok {
-			w.given = v
-			w.runGiven()
-			if w.strand != nil {
-				w.follow()
-			}
-		}
+		w.given = w.take(w.pos)
+		w.runGiven()
 		return
 	}
 	if w.lane == nil {
@@ -492,11 +481,7 @@ func (w *worker[T]) batch() {
 			return
 		}
 		w.end = pos + 1
-		v, ok := w.take(pos)
-		if !ok {
-			w.retag(pos, pos+1, w.tag)
-			continue
-		}
+		v := w.take(pos)
 		if c := e.ctl.Load(); c&(ctlRoom|ctlCounted) != 0 {
 			w.startsInLane(pos)
 		}
@@ -506,47 +491,32 @@ func (w *worker[T]) batch() {
 		if w.sit.Load() != nil {
 			w.outlived()
 		}
-		if w.strand != nil && w.follow() {
-			return
-		}
 	}
 }
 
-// take takes the claimed job at pos out of the ring. It reports false if pos is a
-// gap: its job was deferred.
-func (w *worker[T]) take(pos uint64) (v T, ok bool) {
-	r := w.e.ring()
-	special, ok := r.Look(pos)
-	if !ok {
-		return v, false
-	}
-	if special {
-		w.strand = r.Record(pos).strand
-	}
-	v, tag, _ := r.Take(pos)
+// take takes the claimed job at pos out of the ring.
+func (w *worker[T]) take(pos uint64) T {
+	v, tag, _ := w.e.ring().Take(pos)
 	if tag != w.tag {
-		w.retag(pos, pos, tag)
+		w.retag(pos, tag)
 	}
-	return v, true
+	return v
 }
 
-// runGiven runs the job in hand. It reports false, and hands it back, if the pool
-// has stopped.
-func (w *worker[T]) runGiven() bool {
+// runGiven runs the job in hand, or hands it back if the pool has stopped.
+func (w *worker[T]) runGiven() {
 	var zero T
 	v := w.given
 	w.given = zero
 	switch c := w.e.ctl.Load(); {
 	case c&ctlStop != 0:
-		w.strand = nil
 		w.e.giveBack(w.pos, v)
-		return false
+		return
 	case c&(ctlRoom|ctlCounted) != 0:
 		w.starts(w.pos)
 	}
 	w.end = w.pos + 1
 	w.exec(v)
-	return true
 }
 
 // putBack puts the job in hand where others can take it, if w has to end.
@@ -592,12 +562,11 @@ func (w *worker[T]) report(err error) {
 	}
 }
 
-// retag accounts for the jobs before end: from pos on they have another tag, or
-// there was a gap.
-func (w *worker[T]) retag(end, pos, tag uint64) {
+// retag accounts for the jobs before pos: from there on they have another tag.
+func (w *worker[T]) retag(pos, tag uint64) {
 	old := w.mark.Swap(markOf(pos, tag, false))
 	w.tag = tag
-	w.tally(old, end)
+	w.tally(old, pos)
 }
 
 // flush accounts for the batch.
@@ -612,9 +581,7 @@ func (w *worker[T]) flush() {
 		}
 	}
 	w.tally(m, w.end)
-	if w.turn == nil { // else what follows is measured with it
-		w.measure()
-	}
+	w.measure()
 }
 
 func (w *worker[T]) tally(m, end uint64) {

@@ -29,7 +29,8 @@ type workerQueue[T any] struct {
 	mu      sync.Mutex
 	settled int
 	credit  int64
-	batch   *[batchSize]item[T] // nil if there was none, or the worker has changed
+	batch   []item[T]   // nil if there was none, or the worker has changed
+	wanted  atomic.Bool // somebody waits for a key that its worker has, see keyed.go
 }
 
 // batchSize is how many tasks a worker takes out of its queue at most at a time.
@@ -41,13 +42,17 @@ const itemPos = 1 << 57
 
 // item is a task in a worker's queue.
 type item[T any] struct {
-	job    T
-	mark   uint64     // its position or, of a child, its age; and its tag
-	strand *strand[T] // nil without a key
+	job  T
+	mark uint64 // markOf its position or, of a child, its age; itemKeyed: it has a key
+	key  uint64
 }
 
-func (it item[T]) deferred() deferred[T] {
-	return deferred[T]{it.job, markPos(it.mark), markTag(it.mark)}
+const itemKeyed = markOne
+
+func (it *item[T]) keyed() bool { return it.mark&itemKeyed != 0 }
+
+func (it item[T]) removed() removed[T] {
+	return removed[T]{it.job, markPos(it.mark), markTag(it.mark)}
 }
 
 // age returns the age of the task, see ageOf. It reads nothing but mark.
@@ -110,7 +115,7 @@ func (q *workerQueue[T]) reset(n int) {
 // room makes room for a batch. q.mu is held.
 func (q *workerQueue[T]) room() {
 	if q.batch == nil {
-		q.batch = new([batchSize]item[T])
+		q.batch = make([]item[T], batchSize)
 	}
 }
 
@@ -123,6 +128,7 @@ func (w *worker[T]) begin(q *workerQueue[T]) {
 	if q.credit >= payment {
 		w.e.gatherFrom(q)
 	}
+	w.has.Store(q)
 	w.mark.Store(markOf(w.pos, w.tag, false) | markItems)
 }
 
@@ -130,7 +136,7 @@ func (w *worker[T]) begin(q *workerQueue[T]) {
 func (w *worker[T]) beginOne(it item[T]) {
 	w.batches++
 	w.pos, w.tag = itemPos|w.batches<<8, markTag(it.mark)
-	w.end, w.given, w.itemStrand, w.item = w.pos, it.job, it.strand, true
+	w.end, w.given, w.item = w.pos, it.job, true
 	w.age.Store(it.age())
 	w.mark.Store(markOf(w.pos, w.tag, true) | markItems)
 }
@@ -138,10 +144,7 @@ func (w *worker[T]) beginOne(it item[T]) {
 // runItem runs the task in hand.
 func (w *worker[T]) runItem() {
 	w.item = false
-	w.strand = w.itemStrand
-	if w.runGiven() && w.strand != nil {
-		w.follow()
-	}
+	w.runGiven()
 }
 
 // runItems runs the batch in hand, until it is done, taken by others, or the pool
@@ -151,7 +154,7 @@ func (w *worker[T]) runItems() {
 	for e.ctl.Load()&(ctlStop|ctlShed) == 0 {
 		c := q.cursor.Load()
 		next := c >> 8 & 255
-		if next == c&255 || w.queue() != q {
+		if next == c&255 || w.has.Load() != q {
 			break
 		}
 		if !q.cursor.CompareAndSwap(c, c+1<<8) {
@@ -163,16 +166,18 @@ func (w *worker[T]) runItems() {
 			q.mu.Unlock()
 			e.roomMade()
 		}
+		if q.wanted.Load() {
+			w.wantedKeys(q)
+		}
 		w.end++
 		it := &w.items[next]
+		if it.keyed() && e.seated() {
+			w.done = append(w.done, it.key)
+		}
 		v := it.job
 		var zero T
 		it.job = zero
-		w.strand = it.strand
 		w.exec(v)
-		if w.strand != nil && w.follow() {
-			break
-		}
 	}
 	w.from, w.items = nil, nil
 }
@@ -191,7 +196,7 @@ func (w *worker[T]) queue() *workerQueue[T] {
 // itemAge returns the age of the task of a worker's queue that w runs, whose mark is
 // m.
 func (w *worker[T]) itemAge(m uint64) uint64 {
-	q := w.queue()
+	q := w.has.Load()
 	if q == nil || markSingle(m) {
 		return w.age.Load()
 	}

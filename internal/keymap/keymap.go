@@ -1,118 +1,128 @@
-// Package keymap is a hash table from 64-bit keys to pointers for tables that are
-// written as often as they are read, and whose size goes up and down all the time:
-// a Go map costs twice as much for an insertion with its deletion, and never
-// shrinks.
+// Package keymap is a hash table from 64-bit keys to small values for tables whose
+// keys come and go all the time.
 //
-// It is open addressing with linear probing, at most half full. Deletion moves
-// later entries of the run back (D. E. Knuth, The Art of Computer Programming
-// vol. 3, section 6.4, algorithm R), so there are no tombstones, and a table that
-// has become empty is given to the collector when it was large.
+// It is open addressing with linear probing, at most half full, with the values in the
+// table. Nothing is deleted: a key whose value is idle is forgotten when the table is
+// full, and then it is rebuilt, in the size that the others need. So a key that
+// comes back soon costs one look, one that is used once costs its share of a
+// rebuild, and the table is as large as the keys that are in use at a time. A Go map
+// costs twice as much for an insertion with its deletion, and never shrinks.
 package keymap
 
-// Map is the table. The zero value is empty. It is not safe for concurrent use.
+// Map is the table. Use New. It is not safe for concurrent use.
 type Map[V any] struct {
+	idle  func(*V) bool
 	slots []slot[V]
-	len   int
+	used  []int32   // which slots, in the order of their use
+	keep  []slot[V] // for rebuild
 }
 
 type slot[V any] struct {
-	key uint64
-	val *V // nil: the slot is free
+	key  uint64
+	used bool
+	val  V
 }
 
-const (
-	minSize  = 16
-	keepSize = 1024 // slots of an empty table
-)
+const minSize = 256
 
-// mix spreads keys over the table: the finaliser of splitmix64 (G. L. Steele, D.
-// Lea, C. H. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014).
+// New returns an empty table. Keys are forgotten whose values are idle.
+func New[V any](idle func(*V) bool) Map[V] { return Map[V]{idle: idle} }
+
+// mix spreads keys over the table: multiplication by 2^64 divided by the golden ratio
+// (D. E. Knuth, The Art of Computer Programming vol. 3, section 6.4), and the upper
+// half of the product, which depends on all bits, added to the lower one.
 func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	x *= 0x9e3779b97f4a7c15
+	return x ^ x>>32
 }
 
-func (m *Map[V]) home(key uint64) int { return int(mix(key) & uint64(len(m.slots)-1)) }
+func home(key uint64, slots int) int { return int(mix(key) & uint64(slots-1)) }
 
-// Get returns the value of key, or nil.
+// Get returns the value of key, or nil. It is valid until the next call of At.
 func (m *Map[V]) Get(key uint64) *V {
-	if m.len == 0 {
+	if len(m.used) == 0 {
 		return nil
 	}
-	for i := m.home(key); ; i = (i + 1) & (len(m.slots) - 1) {
-		switch s := &m.slots[i]; {
-		case s.val == nil:
-			return nil
-		case s.key == key:
-			return s.val
+	slots := m.slots
+	for i := home(key, len(slots)); slots[i].used; i = (i + 1) & (len(slots) - 1) {
+		if slots[i].key == key {
+			return &slots[i].val
 		}
 	}
+	return nil
 }
 
-// Put adds key, which must not be in the table. val is not nil.
-func (m *Map[V]) Put(key uint64, val *V) {
-	if 2*(m.len+1) > len(m.slots) {
-		m.grow()
+// At returns the value of key, a zero one if there was none. It is valid until the
+// next call of At.
+func (m *Map[V]) At(key uint64) *V {
+	if 2*(len(m.used)+1) > len(m.slots) {
+		if v := m.Get(key); v != nil {
+			return v
+		}
+		m.rebuild()
 	}
-	m.len++
-	m.put(key, val)
-}
-
-func (m *Map[V]) put(key uint64, val *V) {
-	i := m.home(key)
-	for m.slots[i].val != nil {
-		i = (i + 1) & (len(m.slots) - 1)
-	}
-	m.slots[i] = slot[V]{key, val}
-}
-
-func (m *Map[V]) grow() {
-	old := m.slots
-	m.slots = make([]slot[V], max(minSize, 2*len(old)))
-	for _, s := range old {
-		if s.val != nil {
-			m.put(s.key, s.val)
+	slots := m.slots
+	i := home(key, len(slots))
+	for ; slots[i].used; i = (i + 1) & (len(slots) - 1) {
+		if slots[i].key == key {
+			return &slots[i].val
 		}
 	}
+	m.used = append(m.used, int32(i))
+	slots[i].key, slots[i].used = key, true
+	return &slots[i].val
 }
 
-// Delete removes key, which must be in the table.
-func (m *Map[V]) Delete(key uint64) {
-	if m.len--; m.len == 0 && len(m.slots) > keepSize {
-		m.slots = nil
-		return
-	}
-	last := len(m.slots) - 1
-	i := m.home(key)
-	for m.slots[i].key != key || m.slots[i].val == nil {
-		i = (i + 1) & last
-	}
-	for j := i; ; {
-		m.slots[i] = slot[V]{}
-		for {
-			j = (j + 1) & last
-			if m.slots[j].val == nil {
-				return
-			}
-			// The entry at j may move to i unless its home lies between them.
-			if (j-m.home(m.slots[j].key))&last >= (j-i)&last {
-				break
-			}
+// rebuild forgets the keys that are idle.
+func (m *Map[V]) rebuild() {
+	for _, i := range m.used {
+		s := &m.slots[i]
+		if !m.idle(&s.val) {
+			m.keep = append(m.keep, *s)
 		}
-		m.slots[i] = m.slots[j]
-		i = j
+		*s = slot[V]{}
+	}
+	size := minSize
+	for size < 4*len(m.keep) {
+		size *= 2
+	}
+	if size != len(m.slots) {
+		m.slots, m.used = make([]slot[V], size), make([]int32, 0, size/2)
+	}
+	m.used = m.used[:0]
+	for _, s := range m.keep {
+		i := home(s.key, size)
+		for m.slots[i].used {
+			i = (i + 1) & (size - 1)
+		}
+		m.slots[i] = s
+		m.used = append(m.used, int32(i))
+	}
+	clear(m.keep)
+	if m.keep = m.keep[:0]; cap(m.keep) > size {
+		m.keep = nil
 	}
 }
 
-// Len returns how many keys there are.
-func (m *Map[V]) Len() int { return m.len }
+// Len returns how many keys there are that are not idle. It looks at all.
+func (m *Map[V]) Len() (n int) {
+	m.All(func(*V) { n++ })
+	return n
+}
 
-// All calls f for each value, in no order. f must not change the table.
+// All calls f for the value of each key that is not idle, in no order. f must not
+// use the table.
 func (m *Map[V]) All(f func(*V)) {
-	for i := range m.slots {
-		if v := m.slots[i].val; v != nil {
-			f(v)
+	for _, i := range m.used {
+		if s := &m.slots[i]; !m.idle(&s.val) {
+			f(&s.val)
 		}
+	}
+}
+
+// Trim gives the memory of a table back in which all keys are idle.
+func (m *Map[V]) Trim() {
+	if m.Len() == 0 {
+		m.slots, m.used, m.keep = nil, nil, nil
 	}
 }

@@ -2,95 +2,102 @@ package keymap
 
 import "testing"
 
+type val struct{ n int }
+
+func idle(v *val) bool { return v.n == 0 }
+
 // FuzzModel compares the table with a Go map. Few distinct keys make long runs, and
-// keys with equal hashes.
+// keys with equal hashes; a value of 0 is idle and may be forgotten.
 func FuzzModel(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 128, 129, 1, 130, 2})
 	f.Add([]byte{127, 63, 31, 15, 255, 127, 191, 63})
-	all := make([]byte, 0, 512)
-	for i := range 256 {
+	all := make([]byte, 0, 2048)
+	for i := range 1024 {
 		all = append(all, byte(i%128), byte(i))
 	}
 	f.Add(all)
 	f.Fuzz(func(t *testing.T, ops []byte) {
-		var m Map[int]
-		model := map[uint64]*int{}
-		for _, op := range ops {
-			key := uint64(op & 127)
-			if got := m.Get(key); got != model[key] {
-				t.Fatalf("Get(%d): got %v, want %v", key, got, model[key])
+		m := New(idle)
+		model := map[uint64]int{}
+		for i, op := range ops {
+			// Keys of which many share a home, and more than the smallest table holds.
+			key := uint64(op&127) + uint64(i/64)<<32
+			if op >= 128 {
+				key = uint64(op&127) + uint64(i/256)<<32
 			}
-			switch _, there := model[key]; {
-			case there && op >= 128:
-				m.Delete(key)
+			if v := m.Get(key); v == nil && model[key] != 0 || v != nil && v.n != model[key] {
+				t.Fatalf("Get(%d): got %v, want %d", key, v, model[key])
+			}
+			if op >= 128 {
+				m.At(key).n = 0
 				delete(model, key)
-			case !there && op < 128:
-				v := new(int)
-				m.Put(key, v)
-				model[key] = v
+			} else {
+				v := m.At(key)
+				if v.n != model[key] {
+					t.Fatalf("At(%d): got %d, want %d", key, v.n, model[key])
+				}
+				v.n++
+				model[key]++
 			}
-			if m.Len() != len(model) {
+			if i%64 == 0 && m.Len() != len(model) {
 				t.Fatalf("Len: got %d, want %d", m.Len(), len(model))
 			}
 		}
 		n := 0
-		m.All(func(*int) { n++ })
-		if n != len(model) {
-			t.Fatalf("All: got %d values, want %d", n, len(model))
-		}
-		for key, v := range model {
-			if m.Get(key) != v {
-				t.Fatalf("Get(%d) is wrong at the end", key)
+		m.All(func(v *val) { n += v.n })
+		want := 0
+		for key, k := range model {
+			want += k
+			if v := m.Get(key); v == nil || v.n != k {
+				t.Fatalf("Get(%d) at the end: got %v, want %d", key, v, k)
 			}
-			m.Delete(key)
 		}
-		if m.Len() != 0 {
-			t.Fatalf("Len: got %d, want 0", m.Len())
+		if n != want {
+			t.Fatalf("All: the values add up to %d, want %d", n, want)
 		}
 	})
 }
 
-// TestShrinks: a table that was large and is empty holds no memory.
+// TestShrinks: a table is as large as the keys that are in use, however many were.
 func TestShrinks(t *testing.T) {
-	var m Map[int]
+	m := New(idle)
 	for k := range uint64(10_000) {
-		m.Put(k, new(int))
+		m.At(k).n = 1
 	}
 	for k := range uint64(10_000) {
-		m.Delete(k)
+		m.Get(k).n = 0
 	}
-	if m.slots != nil {
-		t.Fatalf("%d slots are left", len(m.slots))
+	for k := range uint64(100_000) {
+		m.At(k + 20_000).n = 1
+		m.Get(k + 20_000).n = 0
+	}
+	if len(m.slots) > minSize {
+		t.Errorf("%d slots for no key in use", len(m.slots))
+	}
+	if n := testing.AllocsPerRun(10, func() {
+		for k := range uint64(1000) {
+			m.At(k)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for 1000 keys that are used once", n)
+	}
+	if m.Trim(); m.slots != nil || m.Get(1) != nil {
+		t.Error("Trim keeps the table")
 	}
 }
 
-// BenchmarkChurn is a key's way through the table, with 64 others in it.
-func BenchmarkChurn(b *testing.B) {
-	v := new(int)
-	b.Run("table=keymap", func(b *testing.B) {
-		var m Map[int]
-		var k uint64
-		for b.Loop() {
-			k++
-			if m.Get(k) == nil {
-				m.Put(k, v)
+func BenchmarkMap(b *testing.B) {
+	for _, keys := range []uint64{64, 1 << 40} {
+		name := map[bool]string{true: "keys=64", false: "keys=new"}[keys == 64]
+		b.Run(name, func(b *testing.B) {
+			m := New(idle)
+			k := uint64(0)
+			for b.Loop() {
+				k++
+				v := m.At(k % keys)
+				v.n++
+				v.n--
 			}
-			if k > 64 {
-				m.Delete(k - 64)
-			}
-		}
-	})
-	b.Run("table=map", func(b *testing.B) {
-		m := map[uint64]*int{}
-		var k uint64
-		for b.Loop() {
-			k++
-			if m[k] == nil {
-				m[k] = v
-			}
-			if k > 64 {
-				delete(m, k-64)
-			}
-		}
-	})
+		})
+	}
 }

@@ -41,6 +41,9 @@ type Set struct {
 // NewSet returns a set of n free lanes.
 func NewSet(n int) *Set { return &Set{lanes: make([]Lane, n)} }
 
+// Size returns the number of lanes.
+func (s *Set) Size() int { return len(s.lanes) }
+
 // Acquire returns a free lane, now owned by the caller and empty, or nil.
 func (s *Set) Acquire() *Lane {
 	for i := range s.lanes {
