@@ -28,7 +28,7 @@ import (
 type engine[T any] struct {
 	config
 	handle func(context.Context, T) error
-	queue  atomic.Pointer[ring.Ring[T, note]]
+	queue  atomic.Pointer[ring.Ring[T]]
 	lanes  *span.Set
 	locals []local[T] // see steal.go
 	start  time.Time  // of the monotonic clock that batches are measured with
@@ -127,7 +127,7 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 		return fmt.Errorf("pool: WithContext: context is already done: %w", context.Cause(c.ctx))
 	}
 	e.config, e.handle = c, handle
-	e.queue.Store(ring.NewRetired[T, note](c.buffer))
+	e.queue.Store(ring.NewRetired[T](c.buffer))
 	if !e.expires() {
 		e.renewLocked()
 	}
@@ -180,7 +180,7 @@ func (e *engine[T]) renewLocked() {
 }
 
 // ring is the queue. It is replaced, under e.mu, only while it is at rest.
-func (e *engine[T]) ring() *ring.Ring[T, note] { return e.queue.Load() }
+func (e *engine[T]) ring() *ring.Ring[T] { return e.queue.Load() }
 
 // direct reports whether jobs are handed to a free worker, without a queue.
 func (e *engine[T]) direct() bool { return e.buffer == 0 }
@@ -227,7 +227,7 @@ func (e *engine[T]) trySubmit(v T) error {
 // push puts v into the queue, or into the hands of a free worker, and sees to it
 // that somebody will take it. n is nil for a job without key and weight. first
 // says that the caller waits for room and is the first to get it.
-func (e *engine[T]) push(v T, n *note, first bool) ring.Status {
+func (e *engine[T]) push(v T, n *ring.Record, first bool) ring.Status {
 	if e.direct() {
 		return e.handOver(v, n, first)
 	}
@@ -278,7 +278,7 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 
 // submitSlow submits a job for which there was no room, or which has to be handed
 // over, or which has a key or a weight.
-func (e *engine[T]) submitSlow(ctx context.Context, v T, n *note) error {
+func (e *engine[T]) submitSlow(ctx context.Context, v T, n *ring.Record) error {
 	switch e.push(v, n, false) {
 	case ring.OK:
 		return nil
@@ -305,7 +305,7 @@ func (e *engine[T]) submitSlow(ctx context.Context, v T, n *note) error {
 
 // dropUntil pushes v and drops the oldest jobs until there is room for it. It
 // reports whether v was accepted.
-func (e *engine[T]) dropUntil(v T, n *note) bool {
+func (e *engine[T]) dropUntil(v T, n *ring.Record) bool {
 	for {
 		switch e.push(v, n, false) {
 		case ring.OK:

@@ -7,7 +7,7 @@ import "github.com/headrace-go/pool/internal/ring"
 // slots then; it counts, and orders acceptance with closing.
 
 // handOver gives v to a free worker (WithBuffer(0)). first is as for push.
-func (e *engine[T]) handOver(v T, n *note, first bool) ring.Status {
+func (e *engine[T]) handOver(v T, n *ring.Record, first bool) ring.Status {
 	if e.ring().IsClosed() {
 		return ring.Closed
 	}
@@ -16,7 +16,7 @@ func (e *engine[T]) handOver(v T, n *note, first bool) ring.Status {
 	}
 	weight := int64(1)
 	if n != nil {
-		weight = n.weight
+		weight = int64(n.Bits)
 	}
 	if !first && e.somebodyWaits() || !e.admitDirect(weight) {
 		return ring.Full

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
+
+	"github.com/headrace-go/pool/internal/ring"
 )
 
 // Jobs that do not run on a worker's own: under CallerRuns on their submitter's
@@ -18,7 +20,7 @@ import (
 //
 // A job with a key or a weight is refused instead: its turn may come only after
 // this very task.
-func (e *engine[T]) runInside(w *worker[T], v T, n *note) error {
+func (e *engine[T]) runInside(w *worker[T], v T, n *ring.Record) error {
 	if n != nil {
 		return e.reject(ErrFull)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -27,11 +28,21 @@ import (
 //	into the hand   if nobody owns its key, or the claimer itself does, from this batch
 //	behind its key  else: into the key's strand, a queue of its own
 //
-// and a key costs a look into a table, when its task is claimed, and another one when
-// the worker comes back for the next batch and gives the keys up of the last one. Of
-// a key that is given up the strand, if there is one, is made ready. Ready strands
-// are claimed in turn with the ring, by any worker. A key without an owner and without
-// a strand is idle: the table forgets it when it needs the room.
+// and a key costs one look into a table. Ownership ends by itself: a claim has the number
+// of the filling of its hand, and the place in it, and is over when the owner's cursor
+// is past that. A key that is not owned and has no strand is idle: the table
+// forgets it when it needs the room.
+//
+// A key with a strand is given up when its task in hand is over: then the strand is made
+// ready. Ready strands are claimed in turn with the ring, by any worker. Who puts a task
+// into the strand of an owned key tells the owner to do so, in a word with a bit
+// for each task of the batch:
+//
+//	claimer: set the bit in awaited;    then look how far the owner's cursor is
+//	owner:   begin the next task;       then look for bits of what is over
+//
+// One of the two sees the other. The owner also looks when it has closed its hand: that
+// is before each claim, and before it goes on with anything else.
 //
 // A hot or slow key takes nobody's turn, only room in the buffer. What is behind a slow
 // task in a hand, with other keys, others take over: half of what was not begun goes
@@ -39,30 +50,12 @@ import (
 // none left are ready. Who is about to park sees to that, and who claims looks now
 // and then for a hand in which nothing has moved.
 //
-// A key is given up late, at the end of its batch. If somebody waits for it that is
-// too late: the batch may go on with a slow task. So who puts a task into the strand of
-// a key with an owner sets wanted, and gives the keys up itself that the owner has
-// done with; and the owner looks at wanted whenever it has begun a task.
-//
-//	claimer: set wanted;                then look how far the owner is
-//	owner:   begin the next task;       then look at wanted
-//
-// One of the two sees the other.
-//
 // Rejected: an object for each key at work, with a count that the claimer and the
 // runner change (half of the cost of a task was in it); tasks of a key that its own
 // claimer puts behind each other, since a batch is in order anyway; a table that
 // submissions look into (its lines would travel between producers and workers with
 // every task), and buckets of keys instead of keys (a slow key would delay those that
 // share its bucket).
-
-// note is the record of a task with a key or a weight.
-type note struct {
-	key    uint64
-	weight int64 // 0: the task has a key
-}
-
-func (n *note) keyed() bool { return n.weight == 0 }
 
 // strand is the queue of a key whose earlier tasks are in a hand, or of a task without a
 // key that was taken out of one.
@@ -74,14 +67,20 @@ type strand[T any] struct {
 
 // keyState is what the sorter knows of a key.
 type keyState[T any] struct {
-	owner  *hand[T]   // has the tasks that were claimed; nil under PerWorker
-	strand *strand[T] // later ones, or nil. Without an owner it is ready
-	seat   *seat[T]   // see perworker.go
-	last   int32      // where in the owner's batch the last one is
-	count  int32      // see perworker.go
+	owner  *hand[T]   // who claimed the last one of its tasks, or nil
+	claim  uint64     // see over
+	strand *strand[T] // those behind it, or nil. Without an owner it is ready
+	seat   *seat[T]   // see perworker.go, as for
+	count  int32
 }
 
-func idleKey[T any](k *keyState[T]) bool { return k.owner == nil && k.strand == nil && k.count == 0 }
+func idleKey[T any](k *keyState[T]) bool {
+	return k.strand == nil && k.count == 0 && (k.owner == nil || over(k.owner.cursor.Load(), k.claim))
+}
+
+// over reports whether the task has ended that was claimed as the one with that index in a
+// filling of a hand, filling<<8|index, when the hand's cursor is at c.
+func over(c, claim uint64) bool { return c>>16 != claim>>8 || claim&255+1 < c>>8&255 }
 
 // hand is a batch of tasks that were claimed with their keys.
 //
@@ -90,15 +89,14 @@ func idleKey[T any](k *keyState[T]) bool { return k.owner == nil && k.strand == 
 // whose tasks are long, or which finds none free, takes one task at a time into a small
 // one of its own.
 type hand[T any] struct {
-	owner    atomic.Pointer[worker[T]] // of a large one
-	seen     atomic.Uint64             // cursor, when somebody last looked whether it moves
-	released int                       // of the tasks before it the keys were given up; guarded by sorter.mu
-	_        [64]byte
+	owner atomic.Pointer[worker[T]] // of a large one
+	seen  atomic.Uint64             // cursor, when somebody last looked whether it moves
+	_     [64]byte
 	workerQueue[T]
 	_ [64]byte
 }
 
-// handSize is how many tasks a hand holds.
+// handSize is how many tasks a hand holds: as many as awaited has bits.
 const handSize = 64
 
 // sorter is what claims share when tasks have keys or weights. Its mutex may be
@@ -132,7 +130,7 @@ func (e *engine[T]) submitKeyed(ctx context.Context, key uint64, v T) error {
 			return e.reject(err)
 		}
 	}
-	n := note{key: key}
+	n := ring.Record{Kind: ring.Keyed, Bits: key}
 	if e.ring().Push(v, &n, false) == ring.OK {
 		if e.needsLook(e.gate.Load()) {
 			e.pushed()
@@ -166,10 +164,14 @@ func (e *engine[T]) useKeys() error {
 	return nil
 }
 
-// draft is a batch that is being claimed. sorter.mu and the hand's mutex are held.
+// draft is a batch that is being claimed, by the owner of the hand, under sorter.mu.
+// Until it is done the hand is empty for all others.
 type draft[T any] struct {
 	h        *hand[T]
 	limit, n int
+	filling  uint64
+	other    *hand[T] // the last one whose cursor was looked at, which was
+	cursor   uint64
 }
 
 // fits reports whether there is room for a task with the tag.
@@ -177,28 +179,38 @@ func (f *draft[T]) fits(tag uint64) bool {
 	return f.n < f.limit && (f.n == 0 || markTag(f.h.batch[0].mark) == tag)
 }
 
-func (f *draft[T]) add(it item[T]) {
-	f.h.batch[f.n] = it
-	f.n++
+// ownLocked makes the hand the owner of a key for the next task in it, if the task need
+// not wait.
+func (f *draft[T]) ownLocked(k *keyState[T]) bool {
+	h := k.owner
+	if k.strand != nil || h != nil && !(h == f.h && k.claim>>8 == f.filling) && !f.overLocked(k) {
+		return false
+	}
+	k.owner, k.claim = f.h, f.filling<<8|uint64(f.n)
+	return true
 }
 
-// enterLocked takes the keyed task at pos of the ring into the hand, or puts it behind
-// its key.
-func (d *sorter[T]) enterLocked(f *draft[T], r *ring.Ring[T, note], pos uint64) {
-	key := r.Record(pos).key
-	k := d.keys.At(key)
-	if h := k.owner; h != nil && h != f.h && !h.wanted.Load() {
-		h.wanted.Store(true)
-		d.releaseKeysLocked(h, h.begun()-1)
+// overLocked reports whether a claim of another hand is over. If it is not, the owner
+// will give the key up.
+func (f *draft[T]) overLocked(k *keyState[T]) bool {
+	h := k.owner
+	if f.other != h {
+		f.other, f.cursor = h, h.cursor.Load()
 	}
-	v, tag, _ := r.Take(pos)
-	it := item[T]{v, markOf(pos, tag, true), key}
-	if k.strand == nil && (k.owner == nil || k.owner == f.h) {
-		k.owner, k.last = f.h, int32(f.n)
-		f.add(it)
-		return
+	if over(f.cursor, k.claim) {
+		return true
 	}
-	d.strandLocked(k, key).jobs.PushBack(it)
+	bit := uint64(1) << (k.claim & 255)
+	if h.awaited.Load()&bit == 0 {
+		h.awaited.Or(bit)
+		f.cursor = h.cursor.Load()
+	}
+	return over(f.cursor, k.claim)
+}
+
+// behindLocked puts a task behind its key.
+func (d *sorter[T]) behindLocked(k *keyState[T], it item[T]) {
+	d.strandLocked(k, it.key).jobs.PushBack(it)
 }
 
 // strandLocked returns the strand of a key.
@@ -226,41 +238,47 @@ func (d *sorter[T]) dropStrandLocked(s *strand[T]) {
 	}
 }
 
-// giveUpLocked makes a key one without an owner.
-func (d *sorter[T]) giveUpLocked(k *keyState[T]) {
-	if k.owner = nil; k.strand != nil {
-		d.readyLocked(k.strand)
-	}
-}
-
 func (d *sorter[T]) readyLocked(s *strand[T]) {
 	d.ready.PushBack(s)
 	d.turns.Add(1)
 }
 
-// releaseKeysLocked gives the keys up of the tasks before end in the batch of h, which
-// have ended.
-func (d *sorter[T]) releaseKeysLocked(h *hand[T], end int) {
-	for ; h.released < end; h.released++ {
-		it := &h.batch[h.released]
-		if !it.keyed() {
-			continue
-		}
-		if k := d.keys.Get(it.key); k != nil && k.owner == h && int(k.last) < end {
-			d.giveUpLocked(k)
+// releaseLocked gives the keys up of the tasks in the mask of h's batch that are over, if
+// somebody waits for them.
+func (d *sorter[T]) releaseLocked(h *hand[T], mask uint64) {
+	if h.awaited.Load()&mask == 0 {
+		return
+	}
+	mask &= h.awaited.And(^mask)
+	c := h.cursor.Load()
+	for ; mask != 0; mask &= mask - 1 {
+		key := h.batch[bits.TrailingZeros64(mask)].key
+		if k := d.keys.Get(key); k != nil && k.owner == h && k.strand != nil && over(c, k.claim) {
+			k.owner = nil
+			d.readyLocked(k.strand)
 		}
 	}
 }
 
-// doneLocked gives up the keys of what w has run.
+// close ends the filling of h, of which nothing is left.
+func (h *hand[T]) close(e *engine[T]) {
+	if h.cursor.Load()&(1<<16-1) == 0 {
+		return
+	}
+	h.mu.Lock()
+	e.gatherFrom(&h.workerQueue)
+	h.reset(0)
+	h.mu.Unlock()
+}
+
+// doneLocked closes w's hands, and gives up the keys of what it has run.
 func (w *worker[T]) doneLocked() {
-	d := &w.e.sorter
 	for _, h := range w.hands() {
 		if h != nil {
-			d.releaseKeysLocked(h, h.begun())
+			h.close(w.e)
+			w.e.sorter.releaseLocked(h, ^uint64(0))
 		}
 	}
-	w.doneSeatLocked()
 	w.keysHeld = false
 }
 
@@ -278,15 +296,14 @@ func (w *worker[T]) giveUpKeys() {
 	w.e.wakeMore()
 }
 
-// wantedKeys is called by w, which has begun a task of its batch in q and has seen that
-// somebody waits for one of its keys.
-func (w *worker[T]) wantedKeys(q *workerQueue[T]) {
+// awaitedKeys is called by w, which has begun the task with that index of its batch in q and
+// has seen that somebody waits for the key of an earlier one.
+func (w *worker[T]) awaitedKeys(q *workerQueue[T], index uint64) {
 	d := &w.e.sorter
 	d.mu.Lock()
-	q.wanted.Store(false)
 	for _, h := range w.hands() {
 		if h != nil && &h.workerQueue == q {
-			d.releaseKeysLocked(h, h.begun()-1)
+			d.releaseLocked(h, 1<<index-1)
 		}
 	}
 	w.doneSeatLocked()
@@ -318,11 +335,9 @@ func (w *worker[T]) claimSorted(limit int) bool {
 	n := 0
 	blocked := d.blocked.Swap(false)
 	if d.hands != nil {
-		f = draft[T]{w.handFor(limit), min(limit, handSize), 0}
-		if f.h == w.small.Load() {
-			f.limit = 1
-		}
-		f.h.mu.Lock()
+		f.h = w.handFor(limit)
+		f.limit = min(limit, len(f.h.batch))
+		f.filling = f.h.cursor.Load() >> 16
 	}
 	if w.strandFirst = !w.strandFirst; w.strandFirst {
 		d.claimStrandsLocked(w, &f)
@@ -332,17 +347,12 @@ func (w *worker[T]) claimSorted(limit int) bool {
 		d.claimStrandsLocked(w, &f)
 	}
 	if f.n == 0 && n == 0 {
-		d.releaseLocked(w)
+		d.freeWeightLocked(w)
 	}
-	if f.h != nil {
-		if f.n > 0 {
-			f.h.released = 0
-			f.h.wanted.Store(false)
-			f.h.reset(f.n)
-			w.begin(&f.h.workerQueue)
-			w.keysHeld = true
-		}
-		f.h.mu.Unlock()
+	if f.n > 0 {
+		f.h.cursor.Store(f.filling<<16 | uint64(f.n))
+		w.takeBatch(&f.h.workerQueue)
+		w.keysHeld = true
 	}
 	d.mu.Unlock()
 	e.deferred()
@@ -388,7 +398,7 @@ func (w *worker[T]) takeUp(h *hand[T]) bool {
 	if h.left() == 0 || w.e.ctl.Load()&ctlStop != 0 {
 		return false
 	}
-	w.begin(&h.workerQueue)
+	w.takeBatch(&h.workerQueue)
 	return true
 }
 
@@ -426,18 +436,19 @@ func (d *sorter[T]) claimStrandsLocked(w *worker[T], f *draft[T]) {
 		d.turns.Add(-1)
 		for s.jobs.Len() > 0 && f.fits(markTag(s.jobs.At(0).mark)) {
 			it, _ := s.jobs.PopFront()
-			if s.keyed {
-				k := d.keys.Get(s.key)
-				k.owner, k.last = f.h, int32(f.n)
-			}
-			f.add(it)
+			f.h.batch[f.n] = it
+			f.n++
 		}
-		if s.jobs.Len() == 0 {
-			if s.keyed {
-				d.keys.Get(s.key).strand = nil
+		if s.keyed {
+			k := d.keys.Get(s.key)
+			k.owner, k.claim = f.h, f.filling<<8|uint64(f.n-1)
+			if s.jobs.Len() > 0 {
+				f.h.awaited.Or(1 << (f.n - 1))
+				continue
 			}
-			d.dropStrandLocked(s)
+			k.strand = nil
 		}
+		d.dropStrandLocked(s)
 	}
 }
 
@@ -456,21 +467,24 @@ func (w *worker[T]) claimRingLocked(f *draft[T], limit int) (pos uint64, n int) 
 		limit = 1
 	}
 	for {
-		front, special, ok := r.Front()
-		if !ok {
+		front, kind, ok := r.Front()
+		if !ok || f.n > 0 && (kind != ring.Keyed || !f.fits(r.Tag(front))) {
 			return 0, 0
 		}
-		keyed := special && r.Record(front).keyed()
-		if f.n > 0 && (!keyed || !f.fits(r.Tag(front))) || !d.admitLocked(w, w.weightAt(r, front, special)) {
+		weight := int64(1)
+		if kind == ring.Weighted {
+			weight = int64(r.Record(front))
+		}
+		if !d.admitLocked(w, weight) {
 			return 0, 0
 		}
 		switch {
-		case !special:
+		case kind == ring.Plain:
 			// Workers that do not know yet that tasks have records may be claiming too.
 			if pos, n = r.Claim(limit); n > 0 {
 				return pos, n
 			}
-		case !keyed:
+		case kind == ring.Weighted:
 			r.Skip(front, 1)
 			return front, 1
 		case w.e.seated():
@@ -484,33 +498,34 @@ func (w *worker[T]) claimRingLocked(f *draft[T], limit int) (pos uint64, n int) 
 	}
 }
 
-// weightAt returns the weight of the task at front.
-func (w *worker[T]) weightAt(r *ring.Ring[T, note], front uint64, special bool) int64 {
-	if special {
-		return max(1, r.Record(front).weight)
-	}
-	return 1
-}
-
 // claimRangeLocked takes keyed and plain tasks in hand, and puts those behind their keys
-// that have to wait.
-func (d *sorter[T]) claimRangeLocked(f *draft[T], r *ring.Ring[T, note], front uint64) {
-	seen := 0
-	for seen < maxSeen {
-		p := front + uint64(seen)
-		special, ok := r.Look(p)
-		if !ok || special && !r.Record(p).keyed() || !f.fits(r.Tag(p)) {
-			break
-		}
-		seen++
-		if special {
-			d.enterLocked(f, r, p)
-			continue
-		}
-		v, tag, _ := r.Take(p)
-		f.add(item[T]{v, markOf(p, tag, false), 0})
+// that have to wait. The one at front is keyed, and fits.
+func (d *sorter[T]) claimRangeLocked(f *draft[T], r *ring.Ring[T], front uint64) {
+	tag := r.Tag(front)
+	n := r.Run(front, f.limit-f.n)
+	r.Skip(front, n)
+	first := f.n
+	its := f.h.batch[first : first+n]
+	for i := range its {
+		pos := front + uint64(i)
+		v, key, keyed := r.Move(pos)
+		its[i] = item[T]{v, markOf(pos, tag, keyed), key}
 	}
-	r.Skip(front, seen)
+	r.Free(front, n)
+	for i := range its {
+		it := &its[i]
+		if it.keyed() {
+			if k := d.keys.At(it.key); !f.ownLocked(k) {
+				d.behindLocked(k, *it)
+				continue
+			}
+		}
+		if to := &f.h.batch[f.n]; to != it {
+			*to = *it
+		}
+		f.n++
+	}
+	clear(f.h.batch[f.n : first+n]) // what was put behind its key
 }
 
 // handsLeft reports whether there is something in a large hand that was not begun.
@@ -567,33 +582,36 @@ func (d *sorter[T]) spillLocked(h *hand[T], n int) {
 		}
 		cut[k] = it
 	}
-	end := int(h.cursor.Load() & 255)
-	begun := max(0, h.begun()-1)
-	for i := begun; i < end; i++ {
+	c := h.cursor.Load()
+	filling, end := c>>16, int(c&255)
+	for i := max(0, h.begun()-1); i < end; i++ {
 		if it := &h.batch[i]; it.keyed() {
-			d.keys.Get(it.key).last = int32(i)
+			d.keys.Get(it.key).claim = filling<<8 | uint64(i)
 		}
 	}
 	for _, it := range cut[:k] { // from the last to the first
-		s := (*strand[T])(nil)
-		if it.keyed() {
-			s = d.strandLocked(d.keys.Get(it.key), it.key)
-		} else {
-			s = d.newStrandLocked()
-		}
-		if s.jobs.PushFront(it); !s.keyed {
-			d.readyLocked(s)
-		}
-	}
-	h.wanted.Store(true)
-	d.releaseKeysLocked(h, h.begun()-1)
-	for _, it := range cut[:k] {
 		if !it.keyed() {
+			s := d.newStrandLocked()
+			s.jobs.PushFront(it)
+			d.readyLocked(s)
 			continue
 		}
-		if k := d.keys.Get(it.key); k.owner == h && int(k.last) >= end {
-			d.giveUpLocked(k)
+		key := d.keys.Get(it.key)
+		d.strandLocked(key, it.key).jobs.PushFront(it)
+		if i := key.claim & 255; int(i) < end {
+			h.awaited.Or(1 << i) // the owner has more of it
 		}
+	}
+	for _, it := range cut[:k] {
+		if it.keyed() {
+			if key := d.keys.Get(it.key); key.owner == h && int(key.claim&255) >= end {
+				key.owner = nil
+				d.readyLocked(key.strand)
+			}
+		}
+	}
+	if begun := h.begun(); begun > 0 {
+		d.releaseLocked(h, 1<<(begun-1)-1) // what was over before its bit was set
 	}
 	clear(cut[:k])
 }
@@ -615,12 +633,11 @@ func (w *worker[T]) emptyHandsLocked(running bool) {
 			d.spillLocked(h, handSize)
 		}
 		e.gatherFrom(&h.workerQueue)
-		end := h.begun()
-		if running && w.has.Load() == &h.workerQueue {
-			end--
-		}
-		d.releaseKeysLocked(h, end)
 		h.mu.Unlock()
+		if !running || w.has.Load() != &h.workerQueue {
+			h.close(e)
+			d.releaseLocked(h, ^uint64(0))
+		}
 	}
 }
 
@@ -646,8 +663,8 @@ func (w *worker[T]) leaveSorter() {
 	d := &w.e.sorter
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w.doneLocked()
-	d.releaseLocked(w)
+	w.doneSeatLocked()
+	d.freeWeightLocked(w)
 }
 
 // discardStrandsLocked hands back what waits behind keys and in hands. e.mu is held.
@@ -707,8 +724,8 @@ func (w *worker[T]) behind(m uint64) func(*[ring.Tags]int64) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := max(1, q.begun()) - 1
-	if i >= len(q.batch) || !q.batch[i].keyed() {
+	i := q.begun() - 1
+	if i < 0 || i >= len(q.batch) || !q.batch[i].keyed() {
 		return nil
 	}
 	key := q.batch[i].key

@@ -295,11 +295,11 @@ func (d *sorter[T]) redistributeLocked() {
 func (e *engine[T]) distributeLocked() {
 	d, r := &e.sorter, e.ring()
 	for e.ctl.Load()&ctlStop == 0 {
-		pos, special, ok := r.Front()
+		pos, kind, ok := r.Front()
 		switch {
 		case !ok:
 			return
-		case special && r.Record(pos).keyed():
+		case kind == ring.Keyed:
 			r.Skip(pos, 1)
 			d.giveKeyedLocked(r, pos)
 		case d.weighs:
@@ -331,8 +331,8 @@ func (e *engine[T]) distributeLocked() {
 }
 
 // giveKeyedLocked takes the keyed task at pos to its key's seat, or puts it behind its key.
-func (d *sorter[T]) giveKeyedLocked(r *ring.Ring[T, note], pos uint64) {
-	key := r.Record(pos).key
+func (d *sorter[T]) giveKeyedLocked(r *ring.Ring[T], pos uint64) {
+	key := r.Record(pos)
 	v, tag, _ := r.Take(pos)
 	it := item[T]{v, markOf(pos, tag, true), key}
 	k := d.keys.At(key)
@@ -345,9 +345,9 @@ func (d *sorter[T]) giveKeyedLocked(r *ring.Ring[T, note], pos uint64) {
 		d.giveLocked(s, it)
 		return
 	}
-	d.strandLocked(k, key).jobs.PushBack(it)
+	d.behindLocked(k, it)
 	if s != nil {
-		s.wanted.Store(true)
+		s.awaited.Store(^uint64(0))
 	}
 }
 
@@ -608,7 +608,7 @@ func (w *worker[T]) claimSeat() bool {
 	w.lockSorter()
 	w.doneSeatLocked()
 	if w.seatWanted() {
-		w.seat.Load().wanted.Store(false)
+		w.seat.Load().awaited.Store(0)
 	}
 	if e.ctl.Load()&ctlStop != 0 { // nothing may be distributed any more
 		d.mu.Unlock()
@@ -626,7 +626,7 @@ func (w *worker[T]) claimSeat() bool {
 		pos, n = w.claimRingLocked(&draft[T]{}, 1)
 	}
 	if !found && n == 0 {
-		d.releaseLocked(w)
+		d.freeWeightLocked(w)
 	}
 	awake := d.takeAwakeLocked()
 	d.mu.Unlock()
@@ -672,7 +672,7 @@ func (w *worker[T]) aside(f func() bool) bool {
 // seatWanted reports whether a task waits for a key that w's seat has.
 func (w *worker[T]) seatWanted() bool {
 	s := w.seat.Load()
-	return s != nil && s.wanted.Load()
+	return s != nil && s.awaited.Load() != 0
 }
 
 // changeSeat gives w a seat that is open.

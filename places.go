@@ -208,7 +208,7 @@ func (e *engine[T]) lendLocked(w *worker[T], sit *sitting) {
 	d := &e.sorter
 	d.mu.Lock()
 	sit.held = w.held
-	d.releaseLocked(w)
+	d.freeWeightLocked(w)
 	d.mu.Unlock()
 }
 

@@ -148,7 +148,7 @@ func (e *engine[T]) roomMade() {
 }
 
 // await waits for room for v.
-func (e *engine[T]) await(ctx context.Context, v T, n *note) error {
+func (e *engine[T]) await(ctx context.Context, v T, n *ring.Record) error {
 	r := &e.room
 	r.mu.Lock()
 	b := r.get()

@@ -3,6 +3,8 @@ package pool
 import (
 	"context"
 	"fmt"
+
+	"github.com/headrace-go/pool/internal/ring"
 )
 
 // Weighted admission: the weights of the tasks that run never add up to more than
@@ -92,9 +94,9 @@ func (d *sorter[T]) fitsLocked(weight int64) bool {
 	return weight <= d.capacity-d.used || d.used == 0
 }
 
-// releaseLocked takes from w what it holds. It reports whether others may be
+// freeWeightLocked takes from w what it holds. It reports whether others may be
 // admitted now.
-func (d *sorter[T]) releaseLocked(w *worker[T]) bool {
+func (d *sorter[T]) freeWeightLocked(w *worker[T]) bool {
 	if w.held == 0 {
 		return false
 	}
@@ -104,12 +106,12 @@ func (d *sorter[T]) releaseLocked(w *worker[T]) bool {
 	return d.blocked.Swap(false)
 }
 
-// release is releaseLocked for a worker that ends or waits.
+// release is freeWeightLocked for a worker that ends or waits.
 func (w *worker[T]) release() bool {
 	d := &w.e.sorter
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.releaseLocked(w)
+	return d.freeWeightLocked(w)
 }
 
 func (d *sorter[T]) grantBackLocked() {
@@ -170,7 +172,7 @@ func (e *engine[T]) submitWeighted(ctx context.Context, weight int64, v T) error
 	if err := e.useWeight(weight); err != nil {
 		return e.reject(err)
 	}
-	n := note{weight: weight}
+	n := ring.Record{Kind: ring.Weighted, Bits: uint64(weight)}
 	return e.submitSlow(ctx, v, &n)
 }
 

@@ -29,8 +29,8 @@ type workerQueue[T any] struct {
 	mu      sync.Mutex
 	settled int
 	credit  int64
-	batch   []item[T]   // nil if there was none, or the worker has changed
-	wanted  atomic.Bool // somebody waits for a key that its worker has, see keyed.go
+	batch   []item[T]     // nil if there was none, or the worker has changed
+	awaited atomic.Uint64 // bits of tasks whose keys somebody waits for, see keyed.go
 }
 
 // batchSize is how many tasks a worker takes out of its queue at most at a time.
@@ -121,13 +121,17 @@ func (q *workerQueue[T]) room() {
 
 // begin takes the batch of q, of which something is left, in hand. q.mu is held.
 func (w *worker[T]) begin(q *workerQueue[T]) {
+	if q.credit >= payment {
+		w.e.gatherFrom(q)
+	}
+	w.takeBatch(q)
+}
+
+func (w *worker[T]) takeBatch(q *workerQueue[T]) {
 	w.batches++
 	next := q.begun()
 	w.pos, w.tag = itemPos|w.batches<<8|uint64(next), markTag(q.batch[next].mark)
 	w.end, w.from, w.items = w.pos, q, q.batch
-	if q.credit >= payment {
-		w.e.gatherFrom(q)
-	}
 	w.has.Store(q)
 	w.mark.Store(markOf(w.pos, w.tag, false) | markItems)
 }
@@ -166,8 +170,8 @@ func (w *worker[T]) runItems() {
 			q.mu.Unlock()
 			e.roomMade()
 		}
-		if q.wanted.Load() {
-			w.wantedKeys(q)
+		if q.awaited.Load()&(1<<next-1) != 0 {
+			w.awaitedKeys(q, next)
 		}
 		w.end++
 		it := &w.items[next]
@@ -207,10 +211,11 @@ func (w *worker[T]) itemAge(m uint64) uint64 {
 
 // ageLocked returns the age of the task of the batch that runs. q.mu is held.
 func (q *workerQueue[T]) ageLocked() uint64 {
-	if q.batch == nil {
+	n := q.begun()
+	if q.batch == nil || n == 0 {
 		return 0
 	}
-	return q.batch[max(1, q.begun())-1].age()
+	return q.batch[n-1].age()
 }
 
 // alone makes the task that w runs, whose mark is m, one that is not part of a

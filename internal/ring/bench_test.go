@@ -4,7 +4,7 @@ import "testing"
 
 // BenchmarkPass is the cost of a push, a claim and a take without contention.
 func BenchmarkPass(b *testing.B) {
-	r := New[int, int](1024)
+	r := New[int](1024)
 	for i := 0; i < b.N; i += 64 {
 		for j := range 64 {
 			r.Push(j, nil, false)

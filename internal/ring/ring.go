@@ -21,17 +21,16 @@
 // wait elsewhere, and still be exact: credit is granted and revoked on the very
 // word that a push changes.
 //
-// An element may be special: it has a record of type M beside it, and only those
-// claim it who ask for such elements. The records are allocated with the first
-// one.
+// An element may be special: it has a record beside it, and only those claim it who
+// ask for such elements. The records are allocated with the first one.
 //
 // A ring at rest can be retired, which gives its slots back to the collector; the
 // next push finds that out and has it renewed. It goes on at the same position.
 //
 // Who owns a slot is told by its sequence word alone:
 //
-//	pos<<5                                 free, the producer that wins pos fills it
-//	pos<<5 | special<<4 | tag<<1 | 1       full, the consumer that claims pos empties it
+//	pos<<6                              free, the producer that wins pos fills it
+//	pos<<6 | kind<<4 | tag<<1 | 1       full, the consumer that claims pos empties it
 //
 // A producer owns the slot between its compare-and-swap of tail and its store of
 // the full word; a consumer owns it between its claim and its store of the free
@@ -59,8 +58,9 @@ const (
 	creditMask  = 63 << creditShift // all ones: nobody counts
 	posMask     = 1<<creditShift - 1
 
-	seqShift   = tagBits + 2
-	seqSpecial = 1 << (tagBits + 1)
+	kindShift = tagBits + 1
+	kindMask  = 3 << kindShift
+	seqShift  = kindShift + 2
 
 	// MaxCredit is how much credit a ring holds at most.
 	MaxCredit = 62
@@ -81,6 +81,22 @@ const (
 	Retired               // the ring has no slots: it has to be renewed
 )
 
+// Kind says which record an element has.
+type Kind uint8
+
+// The kinds of elements.
+const (
+	Plain Kind = iota // none
+	Keyed
+	Weighted
+)
+
+// Record is what stands beside a special element.
+type Record struct {
+	Kind Kind // not Plain
+	Bits uint64
+}
+
 type slot[T any] struct {
 	seq atomic.Uint64
 	val T
@@ -91,7 +107,7 @@ type slot[T any] struct {
 // tail and head stand 128 bytes apart from everything else: 64-byte lines are
 // fetched in pairs. The slots are not padded, because a batch reads them in
 // line order.
-type Ring[T, M any] struct {
+type Ring[T any] struct {
 	_       [128]byte
 	tail    atomic.Uint64 // flags | tag | credit | position of the next push
 	_       [120]byte
@@ -100,21 +116,21 @@ type Ring[T, M any] struct {
 	slots   []slot[T] // nil when size is 0, or the ring is retired
 	size    uint64
 	mask    uint64 // size-1 when size is a power of two, else 0
-	records atomic.Pointer[[]M]
+	records atomic.Pointer[[]uint64]
 }
 
 // New returns a ring of exactly size slots, 0 <= size <= MaxSize. A ring without
 // slots only counts: see Ticket.
-func New[T, M any](size int) *Ring[T, M] {
-	return NewRetired[T, M](size).Renew()
+func New[T any](size int) *Ring[T] {
+	return NewRetired[T](size).Renew()
 }
 
 // NewRetired returns a ring that allocates nothing until it is renewed.
-func NewRetired[T, M any](size int) *Ring[T, M] {
+func NewRetired[T any](size int) *Ring[T] {
 	if size < 0 || size > MaxSize {
 		panic(fmt.Sprintf("ring: size %d out of range", size))
 	}
-	r := &Ring[T, M]{size: uint64(size)}
+	r := &Ring[T]{size: uint64(size)}
 	if size > 0 && size&(size-1) == 0 {
 		r.mask = uint64(size - 1)
 	}
@@ -124,7 +140,7 @@ func NewRetired[T, M any](size int) *Ring[T, M] {
 
 // Renew returns a ring with slots that goes on where the retired ring r ended.
 // Nobody else may change r meanwhile.
-func (r *Ring[T, M]) Renew() *Ring[T, M] {
+func (r *Ring[T]) Renew() *Ring[T] {
 	n := r.copy()
 	if r.size > 0 {
 		n.slots = make([]slot[T], r.size)
@@ -136,7 +152,7 @@ func (r *Ring[T, M]) Renew() *Ring[T, M] {
 // Retire ends the use of a ring from which every element was taken. It returns a
 // ring without slots to put in its place, or nil if the ring is in use, reserved
 // or closed. Nobody may hold a claim.
-func (r *Ring[T, M]) Retire() *Ring[T, M] {
+func (r *Ring[T]) Retire() *Ring[T] {
 	t := r.tail.Load()
 	if t >= retired || t&posMask != r.head.Load() || !r.tail.CompareAndSwap(t, t|retired) {
 		return nil
@@ -147,10 +163,10 @@ func (r *Ring[T, M]) Retire() *Ring[T, M] {
 	return n
 }
 
-func (r *Ring[T, M]) copy() *Ring[T, M] { return &Ring[T, M]{size: r.size, mask: r.mask} }
+func (r *Ring[T]) copy() *Ring[T] { return &Ring[T]{size: r.size, mask: r.mask} }
 
 // preset makes tail the state of an empty ring.
-func (r *Ring[T, M]) preset(tail uint64) {
+func (r *Ring[T]) preset(tail uint64) {
 	pos := tail & posMask
 	r.tail.Store(tail)
 	r.head.Store(pos)
@@ -161,18 +177,18 @@ func (r *Ring[T, M]) preset(tail uint64) {
 
 func free(pos uint64) uint64 { return pos << seqShift }
 
-func (r *Ring[T, M]) index(pos uint64) uint64 {
+func (r *Ring[T]) index(pos uint64) uint64 {
 	if r.mask != 0 {
 		return pos & r.mask
 	}
 	return pos % r.size
 }
 
-func (r *Ring[T, M]) at(pos uint64) *slot[T] { return &r.slots[r.index(pos)] }
+func (r *Ring[T]) at(pos uint64) *slot[T] { return &r.slots[r.index(pos)] }
 
 // Push appends v. holder says that the caller is the one for whom the ring was
-// reserved. With a record m the element is special.
-func (r *Ring[T, M]) Push(v T, m *M, holder bool) Status {
+// reserved. With a record the element is special.
+func (r *Ring[T]) Push(v T, rec *Record, holder bool) Status {
 	for {
 		t := r.tail.Load()
 		if t >= retired {
@@ -192,9 +208,9 @@ func (r *Ring[T, M]) Push(v T, m *M, holder bool) Status {
 			if r.tail.CompareAndSwap(t, next) {
 				s.val = v
 				seq := free(pos) | tagOf(t)<<1 | 1
-				if m != nil {
-					*r.record(pos) = *m
-					seq |= seqSpecial
+				if rec != nil {
+					*r.record(pos) = rec.Bits
+					seq |= uint64(rec.Kind) << kindShift
 				}
 				s.seq.Store(seq)
 				return OK
@@ -221,7 +237,7 @@ func refused(t uint64, holder bool) Status {
 // PushAll appends a prefix of vs, as long as there is room for, with one
 // compare-and-swap, and returns its length. late says that vs was accepted elsewhere
 // before the ring was closed.
-func (r *Ring[T, M]) PushAll(vs []T, late bool) (int, Status) {
+func (r *Ring[T]) PushAll(vs []T, late bool) (int, Status) {
 	for {
 		t := r.tail.Load()
 		if t >= retired && (!late || t&(retired|reserved) != 0) {
@@ -264,7 +280,7 @@ func (r *Ring[T, M]) PushAll(vs []T, late bool) (int, Status) {
 
 // Ticket counts an element that takes no slot and returns its position and tag.
 // It is for rings of size 0, whose elements are handed over elsewhere.
-func (r *Ring[T, M]) Ticket() (pos, tag uint64, s Status) {
+func (r *Ring[T]) Ticket() (pos, tag uint64, s Status) {
 	for {
 		t := r.tail.Load()
 		if t >= closed {
@@ -280,12 +296,12 @@ func (r *Ring[T, M]) Ticket() (pos, tag uint64, s Status) {
 // Claim takes possession of up to limit published elements, the oldest ones, and
 // returns the first position and how many. The caller, or whoever it hands a
 // position to, must Take each. It stops at a special element.
-func (r *Ring[T, M]) Claim(limit int) (pos uint64, n int) { return r.claim(limit, seqSpecial) }
+func (r *Ring[T]) Claim(limit int) (pos uint64, n int) { return r.claim(limit, kindMask) }
 
 // ClaimAny is Claim for special elements too. No two calls may overlap.
-func (r *Ring[T, M]) ClaimAny(limit int) (pos uint64, n int) { return r.claim(limit, 0) }
+func (r *Ring[T]) ClaimAny(limit int) (pos uint64, n int) { return r.claim(limit, 0) }
 
-func (r *Ring[T, M]) claim(limit int, stop uint64) (pos uint64, n int) {
+func (r *Ring[T]) claim(limit int, stop uint64) (pos uint64, n int) {
 	if r.slots == nil {
 		return 0, 0
 	}
@@ -314,7 +330,7 @@ func (r *Ring[T, M]) claim(limit int, stop uint64) (pos uint64, n int) {
 func full(seq, pos uint64) bool { return seq>>seqShift == pos && seq&1 != 0 }
 
 // Ready reports whether a ClaimAny would find something.
-func (r *Ring[T, M]) Ready() bool {
+func (r *Ring[T]) Ready() bool {
 	if r.slots == nil {
 		return false
 	}
@@ -331,42 +347,75 @@ func (r *Ring[T, M]) Ready() bool {
 
 // Front looks at the oldest element that nobody has claimed. While it is special,
 // only callers of ClaimAny and Skip can take it away.
-func (r *Ring[T, M]) Front() (pos uint64, special, ok bool) {
+func (r *Ring[T]) Front() (pos uint64, kind Kind, ok bool) {
 	if r.slots == nil {
-		return 0, false, false
+		return 0, Plain, false
 	}
 	for {
 		pos = r.head.Load()
-		if special, ok = r.Look(pos); ok || r.head.Load() == pos {
-			return pos, special, ok
+		seq := r.at(pos).seq.Load()
+		if ok = full(seq, pos); ok || r.head.Load() == pos {
+			return pos, kindOf(seq), ok
 		}
 	}
 }
 
-// Look tells what the element at pos is; ok is false if it was not published yet,
-// or has been taken.
-func (r *Ring[T, M]) Look(pos uint64) (special, ok bool) {
-	seq := r.at(pos).seq.Load()
-	return seq&seqSpecial != 0, full(seq, pos)
+func kindOf(seq uint64) Kind { return Kind(seq & kindMask >> kindShift) }
+
+// Run returns how many elements, from the published one at pos on and up to limit, were
+// published, have the tag of the first, and are not Weighted.
+func (r *Ring[T]) Run(pos uint64, limit int) (n int) {
+	tag := r.Tag(pos)
+	for n < limit {
+		p := pos + uint64(n)
+		seq := r.at(p).seq.Load()
+		if !full(seq, p) || seq>>1&(Tags-1) != tag || kindOf(seq) == Weighted {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// Move takes the value of the claimed element at pos, and its record if it is Keyed. The slot is
+// empty then, but in use until Free.
+func (r *Ring[T]) Move(pos uint64) (v T, key uint64, keyed bool) {
+	s := r.at(pos)
+	v = s.val
+	var zero T
+	s.val = zero
+	if keyed = kindOf(s.seq.Load()) == Keyed; keyed {
+		key = *r.record(pos)
+	}
+	return v, key, keyed
+}
+
+// Free frees the slots of n elements from pos on, whose values were moved. To do so for many
+// at once is faster than to Take each: the stores of Move do not wait for each other's
+// cache lines, those of the sequence words do.
+func (r *Ring[T]) Free(pos uint64, n int) {
+	for i := range uint64(n) {
+		r.at(pos + i).seq.Store(free(pos + i + r.size))
+	}
 }
 
 // Skip claims the n published elements from pos on, where Front is at pos and
 // special. No two calls of Skip and ClaimAny may overlap.
-func (r *Ring[T, M]) Skip(pos uint64, n int) { r.head.Store(pos + uint64(n)) }
+func (r *Ring[T]) Skip(pos uint64, n int) { r.head.Store(pos + uint64(n)) }
 
 // Tag returns the tag of a claimed element.
-func (r *Ring[T, M]) Tag(pos uint64) uint64 {
+func (r *Ring[T]) Tag(pos uint64) uint64 {
 	return r.at(pos).seq.Load() >> 1 & (Tags - 1)
 }
 
 // Record returns the record of the special element at pos, which the caller has
-// claimed and not taken.
-func (r *Ring[T, M]) Record(pos uint64) *M { return r.record(pos) }
+// claimed, or may claim, and not taken.
+func (r *Ring[T]) Record(pos uint64) uint64 { return *r.record(pos) }
 
-func (r *Ring[T, M]) record(pos uint64) *M {
+func (r *Ring[T]) record(pos uint64) *uint64 {
 	rs := r.records.Load()
 	if rs == nil {
-		all := make([]M, r.size)
+		all := make([]uint64, r.size)
 		r.records.CompareAndSwap(nil, &all)
 		rs = r.records.Load()
 	}
@@ -375,7 +424,7 @@ func (r *Ring[T, M]) record(pos uint64) *M {
 
 // Take removes the claimed element at pos and frees its slot. It reports false if
 // the element was taken already.
-func (r *Ring[T, M]) Take(pos uint64) (v T, tag uint64, ok bool) {
+func (r *Ring[T]) Take(pos uint64) (v T, tag uint64, ok bool) {
 	s := r.at(pos)
 	seq := s.seq.Load()
 	if !full(seq, pos) {
@@ -389,7 +438,7 @@ func (r *Ring[T, M]) Take(pos uint64) (v T, tag uint64, ok bool) {
 }
 
 // Room reports whether a push by the holder would find a slot, given credit.
-func (r *Ring[T, M]) Room() bool {
+func (r *Ring[T]) Room() bool {
 	for {
 		t := r.tail.Load()
 		if t&retired != 0 {
@@ -406,26 +455,26 @@ func (r *Ring[T, M]) Room() bool {
 }
 
 // Reserve keeps every push but the holder's out until Release.
-func (r *Ring[T, M]) Reserve() { r.tail.Or(reserved) }
+func (r *Ring[T]) Reserve() { r.tail.Or(reserved) }
 
 // Release ends Reserve.
-func (r *Ring[T, M]) Release() { r.tail.And(^uint64(reserved)) }
+func (r *Ring[T]) Release() { r.tail.And(^uint64(reserved)) }
 
 // Close makes every later push fail. It reports whether this call did it.
-func (r *Ring[T, M]) Close() bool { return r.tail.Or(closed)&closed == 0 }
+func (r *Ring[T]) Close() bool { return r.tail.Or(closed)&closed == 0 }
 
 // IsClosed reports whether Close was called.
-func (r *Ring[T, M]) IsClosed() bool { return r.tail.Load()&closed != 0 }
+func (r *Ring[T]) IsClosed() bool { return r.tail.Load()&closed != 0 }
 
 // IsRetired reports whether the ring has to be renewed before a push.
-func (r *Ring[T, M]) IsRetired() bool { return r.tail.Load()&retired != 0 }
+func (r *Ring[T]) IsRetired() bool { return r.tail.Load()&retired != 0 }
 
 // Count makes pushes cost credit from now on, of which there is none yet. It
 // returns how many elements were accepted before.
-func (r *Ring[T, M]) Count() (accepted uint64) { return r.tail.And(^uint64(creditMask)) & posMask }
+func (r *Ring[T]) Count() (accepted uint64) { return r.tail.And(^uint64(creditMask)) & posMask }
 
 // Grant adds up to n units of credit, none to a retired ring, and returns how many.
-func (r *Ring[T, M]) Grant(n int) int {
+func (r *Ring[T]) Grant(n int) int {
 	for {
 		t := r.tail.Load()
 		k := min(uint64(n), MaxCredit-min(MaxCredit, t&creditMask>>creditShift))
@@ -439,7 +488,7 @@ func (r *Ring[T, M]) Grant(n int) int {
 }
 
 // Revoke takes the unused credit away and returns it.
-func (r *Ring[T, M]) Revoke() int {
+func (r *Ring[T]) Revoke() int {
 	for {
 		t := r.tail.Load()
 		c := t & creditMask
@@ -453,7 +502,7 @@ func (r *Ring[T, M]) Revoke() int {
 }
 
 // Credit returns the unused credit.
-func (r *Ring[T, M]) Credit() int {
+func (r *Ring[T]) Credit() int {
 	if c := r.tail.Load() & creditMask; c != creditMask {
 		return int(c >> creditShift)
 	}
@@ -461,7 +510,7 @@ func (r *Ring[T, M]) Credit() int {
 }
 
 // Waiting returns how many elements accepted before position end were not taken.
-func (r *Ring[T, M]) Waiting(end uint64) int {
+func (r *Ring[T]) Waiting(end uint64) int {
 	n := 0
 	for pos := end - min(end, uint64(len(r.slots))); pos < end; pos++ {
 		if r.at(pos).seq.Load() < free(pos+r.size) {
@@ -473,7 +522,7 @@ func (r *Ring[T, M]) Waiting(end uint64) int {
 
 // Advance gives later elements the tag next, which must be below Tags, and
 // returns how many elements had been accepted by then.
-func (r *Ring[T, M]) Advance(next uint64) (accepted uint64) {
+func (r *Ring[T]) Advance(next uint64) (accepted uint64) {
 	for {
 		t := r.tail.Load()
 		if r.tail.CompareAndSwap(t, t&^((Tags-1)<<tagShift)|next<<tagShift) {
@@ -484,24 +533,24 @@ func (r *Ring[T, M]) Advance(next uint64) (accepted uint64) {
 
 // Current returns how many elements were accepted and the tag that the next one
 // gets. It reports whether a push would not be refused because of a flag.
-func (r *Ring[T, M]) Current() (accepted, tag uint64, open bool) {
+func (r *Ring[T]) Current() (accepted, tag uint64, open bool) {
 	t := r.tail.Load()
 	return t & posMask, tagOf(t), t < retired
 }
 
 // CurrentTag returns the tag that the next element gets.
-func (r *Ring[T, M]) CurrentTag() uint64 { return tagOf(r.tail.Load()) }
+func (r *Ring[T]) CurrentTag() uint64 { return tagOf(r.tail.Load()) }
 
 func tagOf(tail uint64) uint64 { return tail >> tagShift & (Tags - 1) }
 
 // Accepted returns how many elements were ever pushed or ticketed.
-func (r *Ring[T, M]) Accepted() uint64 { return r.tail.Load() & posMask }
+func (r *Ring[T]) Accepted() uint64 { return r.tail.Load() & posMask }
 
 // Claimed returns how many elements were ever claimed or ticketed.
-func (r *Ring[T, M]) Claimed() uint64 { return r.head.Load() }
+func (r *Ring[T]) Claimed() uint64 { return r.head.Load() }
 
 // Drained reports whether every element that was accepted has been claimed.
-func (r *Ring[T, M]) Drained() bool { return r.head.Load() == r.Accepted() }
+func (r *Ring[T]) Drained() bool { return r.head.Load() == r.Accepted() }
 
 // Size returns the number of slots.
-func (r *Ring[T, M]) Size() int { return int(r.size) }
+func (r *Ring[T]) Size() int { return int(r.size) }

@@ -9,7 +9,7 @@ import (
 )
 
 // take removes one element in order.
-func take(r *Ring[int, int]) (int, bool) {
+func take(r *Ring[int]) (int, bool) {
 	pos, n := r.Claim(1)
 	if n == 0 {
 		return 0, false
@@ -29,7 +29,7 @@ func FuzzModel(f *testing.F) {
 			return
 		}
 		start &= posMask >> 1
-		r := New[int, int](int(size))
+		r := New[int](int(size))
 		r.preset(start | creditMask)
 		type element struct {
 			val int
@@ -128,7 +128,7 @@ func TestStress(t *testing.T) {
 		if testing.Short() {
 			each = 2000
 		}
-		r := New[int, int](size)
+		r := New[int](size)
 		var sum, count atomic.Int64
 		var wg, in sync.WaitGroup
 		for p := range producers {
@@ -181,7 +181,7 @@ func TestStress(t *testing.T) {
 // A look that races with pushes and claims of others must not miss what was there
 // all the time: a free slot, or a published element.
 func TestLooksDoNotMiss(t *testing.T) {
-	r := New[int, int](8)
+	r := New[int](8)
 	for range 3 {
 		r.Push(0, nil, false)
 	}
@@ -211,7 +211,7 @@ func TestLooksDoNotMiss(t *testing.T) {
 }
 
 func TestOrder(t *testing.T) {
-	r := New[int, int](4)
+	r := New[int](4)
 	for lap := range 100 {
 		for i := range 4 {
 			if r.Push(lap*4+i, nil, false) != OK {
@@ -228,7 +228,7 @@ func TestOrder(t *testing.T) {
 
 // TestTakeClears: a slot that was emptied keeps nothing alive (G2).
 func TestTakeClears(t *testing.T) {
-	r := New[*int, int](2)
+	r := New[*int](2)
 	r.Push(new(int), nil, false)
 	pos, _ := r.Claim(1)
 	r.Take(pos)
@@ -239,7 +239,7 @@ func TestTakeClears(t *testing.T) {
 
 // TestPadding: the words that different goroutines write stand apart.
 func TestPadding(t *testing.T) {
-	var r Ring[int, int]
+	var r Ring[int]
 	tail, head, slots := unsafe.Offsetof(r.tail), unsafe.Offsetof(r.head), unsafe.Offsetof(r.slots)
 	if tail < 128 || head-tail < 128 || slots-head < 128 {
 		t.Fatalf("offsets %d, %d, %d", tail, head, slots)
