@@ -67,15 +67,19 @@ type strand[T any] struct {
 
 // keyState is what the sorter knows of a key.
 type keyState[T any] struct {
-	owner  *hand[T]   // who claimed the last one of its tasks, or nil
-	claim  uint64     // see over
-	strand *strand[T] // those behind it, or nil. Without an owner it is ready
-	seat   *seat[T]   // see perworker.go, as for
-	count  int32
+	owner  *workerQueue[T] // the hand, or seat, that has the key's tasks; nil: nobody
+	claim  uint64          // in a hand: of the last one, see over; in a seat: how many, see perworker.go
+	strand *strand[T]      // those behind it, or nil. Without an owner it is ready
 }
 
 func idleKey[T any](k *keyState[T]) bool {
-	return k.strand == nil && k.count == 0 && (k.owner == nil || over(k.owner.cursor.Load(), k.claim))
+	switch {
+	case k.strand != nil:
+		return false
+	case k.owner == nil || k.owner.seat != nil:
+		return k.claim == 0
+	}
+	return over(k.owner.cursor.Load(), k.claim)
 }
 
 // over reports whether the task has ended that was claimed as the one with that index in a
@@ -170,7 +174,7 @@ type draft[T any] struct {
 	h        *hand[T]
 	limit, n int
 	filling  uint64
-	other    *hand[T] // the last one whose cursor was looked at, which was
+	other    *workerQueue[T] // the last one whose cursor was looked at, which was
 	cursor   uint64
 }
 
@@ -182,11 +186,11 @@ func (f *draft[T]) fits(tag uint64) bool {
 // ownLocked makes the hand the owner of a key for the next task in it, if the task need
 // not wait.
 func (f *draft[T]) ownLocked(k *keyState[T]) bool {
-	h := k.owner
-	if k.strand != nil || h != nil && !(h == f.h && k.claim>>8 == f.filling) && !f.overLocked(k) {
+	q := &f.h.workerQueue
+	if k.strand != nil || k.owner != nil && !(k.owner == q && k.claim>>8 == f.filling) && !f.overLocked(k) {
 		return false
 	}
-	k.owner, k.claim = f.h, f.filling<<8|uint64(f.n)
+	k.owner, k.claim = q, f.filling<<8|uint64(f.n)
 	return true
 }
 
@@ -253,8 +257,8 @@ func (d *sorter[T]) releaseLocked(h *hand[T], mask uint64) {
 	c := h.cursor.Load()
 	for ; mask != 0; mask &= mask - 1 {
 		key := h.batch[bits.TrailingZeros64(mask)].key
-		if k := d.keys.Get(key); k != nil && k.owner == h && k.strand != nil && over(c, k.claim) {
-			k.owner = nil
+		if k := d.keys.Get(key); k != nil && k.owner == &h.workerQueue && k.strand != nil && over(c, k.claim) {
+			k.owner, k.claim = nil, 0
 			d.readyLocked(k.strand)
 		}
 	}
@@ -316,11 +320,6 @@ func (w *worker[T]) awaitedKeys(q *workerQueue[T], index uint64) {
 // claimSorted is claim for a pool with keys or weights.
 func (w *worker[T]) claimSorted(limit int) bool {
 	e, d := w.e, &w.e.sorter
-	for _, h := range w.hands() {
-		if h != nil && h.left() > 0 && w.takeUp(h) { // it was interrupted
-			return true
-		}
-	}
 	w.lockSorter()
 	w.doneLocked()
 	if e.ctl.Load()&ctlStop != 0 { // nothing may be put behind its key any more
@@ -391,15 +390,23 @@ func (w *worker[T]) handFor(limit int) *hand[T] {
 	return h
 }
 
-// takeUp goes on with what is left in h.
-func (w *worker[T]) takeUp(h *hand[T]) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.left() == 0 || w.e.ctl.Load()&ctlStop != 0 {
-		return false
+// takeUp goes on with a batch that was interrupted.
+func (w *worker[T]) takeUp() bool {
+	for _, h := range w.hands() {
+		if h == nil || h.left() == 0 {
+			continue
+		}
+		h.mu.Lock()
+		left := h.left() > 0 && w.e.ctl.Load()&ctlStop == 0
+		if left {
+			w.takeBatch(&h.workerQueue)
+		}
+		h.mu.Unlock()
+		if left {
+			return true
+		}
 	}
-	w.takeBatch(&h.workerQueue)
-	return true
+	return false
 }
 
 // lockSorter locks sorter.mu. While tasks are tiny it is not held for long, and to
@@ -441,7 +448,7 @@ func (d *sorter[T]) claimStrandsLocked(w *worker[T], f *draft[T]) {
 		}
 		if s.keyed {
 			k := d.keys.Get(s.key)
-			k.owner, k.claim = f.h, f.filling<<8|uint64(f.n-1)
+			k.owner, k.claim = &f.h.workerQueue, f.filling<<8|uint64(f.n-1)
 			if s.jobs.Len() > 0 {
 				f.h.awaited.Or(1 << (f.n - 1))
 				continue
@@ -604,8 +611,8 @@ func (d *sorter[T]) spillLocked(h *hand[T], n int) {
 	}
 	for _, it := range cut[:k] {
 		if it.keyed() {
-			if key := d.keys.Get(it.key); key.owner == h && int(key.claim&255) >= end {
-				key.owner = nil
+			if key := d.keys.Get(it.key); key.owner == &h.workerQueue && int(key.claim&255) >= end {
+				key.owner, key.claim = nil, 0
 				d.readyLocked(key.strand)
 			}
 		}

@@ -173,6 +173,7 @@ func (ss *seats[T]) atLocked(i int) *seat[T] {
 		for k := range *c {
 			s := &(*c)[k]
 			s.index = i - i%seatChunk + k
+			s.workerQueue.seat = s
 			s.resting.Store(true)
 		}
 	}
@@ -336,18 +337,18 @@ func (d *sorter[T]) giveKeyedLocked(r *ring.Ring[T], pos uint64) {
 	v, tag, _ := r.Take(pos)
 	it := item[T]{v, markOf(pos, tag, true), key}
 	k := d.keys.At(key)
-	if k.count == 0 {
-		k.seat = d.keySeatLocked(key)
+	if k.claim == 0 {
+		k.owner = &d.keySeatLocked(key).workerQueue
 	}
-	s := k.seat
-	if s != nil && k.strand == nil && s.index < int(d.seats.open.Load()) {
-		k.count++
-		d.giveLocked(s, it)
+	q := k.owner
+	if q != nil && k.strand == nil && q.seat.index < int(d.seats.open.Load()) {
+		k.claim++
+		d.giveLocked(q.seat, it)
 		return
 	}
 	d.behindLocked(k, it)
-	if s != nil {
-		s.awaited.Store(^uint64(0))
+	if q != nil {
+		q.awaited.Store(^uint64(0))
 	}
 }
 
@@ -355,27 +356,26 @@ func (d *sorter[T]) giveKeyedLocked(r *ring.Ring[T], pos uint64) {
 func (w *worker[T]) doneSeatLocked() {
 	d := &w.e.sorter
 	for _, key := range w.done {
-		if k := d.keys.Get(key); k.count > 1 {
-			k.count--
-		} else {
-			k.count, k.seat = 0, nil
-			d.reseatLocked(k)
+		k := d.keys.Get(key)
+		if k.claim--; k.claim == 0 {
+			d.reseatLocked(k, key)
 		}
 	}
 	w.done = w.done[:0]
 }
 
-// reseatLocked gives what waits behind a key, of which no task is in a seat, to its
-// seat.
-func (d *sorter[T]) reseatLocked(k *keyState[T]) {
+// reseatLocked makes a key, of which no task is in a seat or runs, one of the seat that its
+// hash selects, which gets what waits behind it.
+func (d *sorter[T]) reseatLocked(k *keyState[T], key uint64) {
+	k.owner = &d.keySeatLocked(key).workerQueue
 	s := k.strand
 	if s == nil {
 		return
 	}
-	k.strand, k.seat = nil, d.keySeatLocked(s.key)
+	k.strand = nil
 	for it, ok := s.jobs.PopFront(); ok; it, ok = s.jobs.PopFront() {
-		k.count++
-		d.giveLocked(k.seat, it)
+		k.claim++
+		d.giveLocked(k.owner.seat, it)
 	}
 	d.dropStrandLocked(s)
 }
@@ -399,7 +399,7 @@ func (w *worker[T]) leaveKeyLocked() {
 	}
 	key := s.batch[i].key
 	k := d.keys.Get(key)
-	k.seat = nil
+	k.owner = nil
 	var behind []item[T]
 	for range s.items.Len() {
 		it, _ := s.items.PopFront()
@@ -409,7 +409,7 @@ func (w *worker[T]) leaveKeyLocked() {
 			s.items.PushBack(it)
 		}
 	}
-	k.count -= int32(len(behind))
+	k.claim -= uint64(len(behind))
 	s.count.Add(-int64(len(behind)))
 	for _, it := range slices.Backward(behind) {
 		d.strandLocked(k, key).jobs.PushFront(it)
@@ -591,7 +591,7 @@ func (d *sorter[T]) rehomeLocked(it item[T]) {
 	s, _ := d.anySeatLocked()
 	if it.keyed() {
 		s = d.keySeatLocked(it.key)
-		d.keys.Get(it.key).seat = s
+		d.keys.Get(it.key).owner = &s.workerQueue
 	}
 	d.giveLocked(s, it)
 }

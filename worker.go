@@ -276,6 +276,8 @@ func (w *worker[T]) claim() bool {
 		return false
 	}
 	switch {
+	case w.keysHeld && w.takeUp():
+		return true
 	case e.seated():
 		return w.claimSeat()
 	case e.locals != nil:

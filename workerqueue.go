@@ -24,7 +24,8 @@ import (
 // in cursor, and settled says how much of that has been taken into account.
 type workerQueue[T any] struct {
 	cursor atomic.Uint64 // filling<<16 | next<<8 | end, both indexes of batch
-	_      [56]byte
+	seat   *seat[T]      // it belongs to, or nil
+	_      [48]byte
 
 	mu      sync.Mutex
 	settled int

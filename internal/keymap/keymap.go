@@ -1,32 +1,42 @@
 // Package keymap is a hash table from 64-bit keys to small values for tables whose
 // keys come and go all the time.
 //
-// It is open addressing with linear probing, at most half full, with the values in the
-// table. Nothing is deleted: a key whose value is idle is forgotten when the table is
-// full, and then it is rebuilt, in the size that the others need. So a key that
-// comes back soon costs one look, one that is used once costs its share of a
+// It is open addressing with linear probing, with the values in the table. It is at most
+// a quarter full: then the first look mostly finds what it looks for, or nothing, and
+// is predicted. Nothing is deleted: a key whose value is idle is forgotten when the
+// table is full, and then it is rebuilt, in the size that the others need. So a key
+// that comes back soon costs one look, one that is used once costs its share of a
 // rebuild, and the table is as large as the keys that are in use at a time. A Go map
 // costs twice as much for an insertion with its deletion, and never shrinks.
 package keymap
 
-// Map is the table. Use New. It is not safe for concurrent use.
-type Map[V any] struct {
+// Map is the table. Use New. It is not safe for concurrent use. A value that is zero
+// marks a free slot: who adds a key gives it another value, and it never becomes
+// zero again.
+type Map[V comparable] struct {
 	idle  func(*V) bool
 	slots []slot[V]
 	used  []int32   // which slots, in the order of their use
 	keep  []slot[V] // for rebuild
 }
 
-type slot[V any] struct {
-	key  uint64
-	used bool
-	val  V
+type slot[V comparable] struct {
+	key uint64
+	val V
 }
 
-const minSize = 256
+const (
+	minSize = 512
+	spread  = 4 // slots for each key
+)
+
+func (s *slot[V]) used() bool {
+	var zero V
+	return s.val != zero
+}
 
 // New returns an empty table. Keys are forgotten whose values are idle.
-func New[V any](idle func(*V) bool) Map[V] { return Map[V]{idle: idle} }
+func New[V comparable](idle func(*V) bool) Map[V] { return Map[V]{idle: idle} }
 
 // mix spreads keys over the table: multiplication by 2^64 divided by the golden ratio
 // (D. E. Knuth, The Art of Computer Programming vol. 3, section 6.4), and the upper
@@ -44,7 +54,7 @@ func (m *Map[V]) Get(key uint64) *V {
 		return nil
 	}
 	slots := m.slots
-	for i := home(key, len(slots)); slots[i].used; i = (i + 1) & (len(slots) - 1) {
+	for i := home(key, len(slots)); slots[i].used(); i = (i + 1) & (len(slots) - 1) {
 		if slots[i].key == key {
 			return &slots[i].val
 		}
@@ -52,10 +62,10 @@ func (m *Map[V]) Get(key uint64) *V {
 	return nil
 }
 
-// At returns the value of key, a zero one if there was none. It is valid until the
-// next call of At.
+// At returns the value of key, a zero one, to be changed at once, if there was none. It
+// is valid until the next call of At.
 func (m *Map[V]) At(key uint64) *V {
-	if 2*(len(m.used)+1) > len(m.slots) {
+	if spread*(len(m.used)+1) > len(m.slots) {
 		if v := m.Get(key); v != nil {
 			return v
 		}
@@ -63,13 +73,13 @@ func (m *Map[V]) At(key uint64) *V {
 	}
 	slots := m.slots
 	i := home(key, len(slots))
-	for ; slots[i].used; i = (i + 1) & (len(slots) - 1) {
+	for ; slots[i].used(); i = (i + 1) & (len(slots) - 1) {
 		if slots[i].key == key {
 			return &slots[i].val
 		}
 	}
 	m.used = append(m.used, int32(i))
-	slots[i].key, slots[i].used = key, true
+	slots[i].key = key
 	return &slots[i].val
 }
 
@@ -83,16 +93,16 @@ func (m *Map[V]) rebuild() {
 		*s = slot[V]{}
 	}
 	size := minSize
-	for size < 4*len(m.keep) {
+	for size < 2*spread*len(m.keep) {
 		size *= 2
 	}
 	if size != len(m.slots) {
-		m.slots, m.used = make([]slot[V], size), make([]int32, 0, size/2)
+		m.slots, m.used = make([]slot[V], size), make([]int32, 0, size/spread)
 	}
 	m.used = m.used[:0]
 	for _, s := range m.keep {
 		i := home(s.key, size)
-		for m.slots[i].used {
+		for m.slots[i].used() {
 			i = (i + 1) & (size - 1)
 		}
 		m.slots[i] = s
