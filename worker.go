@@ -365,6 +365,7 @@ func (w *worker[T]) hold(pos uint64, n int) bool {
 	}
 	w.pos, w.end, w.single, w.stolen = pos, pos, n == 1, 0
 	w.tag = w.e.ring().Tag(pos)
+	w.hasNone()
 	m := markOf(pos, w.tag, n == 1)
 	if n == 1 {
 		w.mark.Store(m)

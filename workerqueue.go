@@ -143,7 +143,15 @@ func (w *worker[T]) beginOne(it item[T]) {
 	w.pos, w.tag = itemPos|w.batches<<8, markTag(it.mark)
 	w.end, w.given, w.item = w.pos, it.job, true
 	w.age.Store(it.age())
+	w.hasNone()
 	w.mark.Store(markOf(w.pos, w.tag, true) | markItems)
+}
+
+// hasNone says that w has no batch of a queue in hand.
+func (w *worker[T]) hasNone() {
+	if w.has.Load() != nil {
+		w.has.Store(nil)
+	}
 }
 
 // runItem runs the task in hand.
@@ -159,7 +167,7 @@ func (w *worker[T]) runItems() {
 	for e.ctl.Load()&(ctlStop|ctlShed) == 0 {
 		c := q.cursor.Load()
 		next := c >> 8 & 255
-		if next == c&255 || w.has.Load() != q {
+		if next == c&255 || w.has.Load() != q { // or it was taken away
 			break
 		}
 		if !q.cursor.CompareAndSwap(c, c+1<<8) {
