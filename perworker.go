@@ -67,6 +67,9 @@ type seats[T any] struct {
 	rnd    uint64
 	run    int        // how many tasks without a key go to a seat at a time
 	awake  []*seat[T] // seats that rest and got something, until they are woken
+	its    []item[T]  // that are being distributed, and
+	to     []*seat[T] // where to
+	group  []item[T]
 }
 
 // seated reports whether workers have seats.
@@ -159,6 +162,9 @@ func (e *engine[T]) openSeatsLocked(n int) {
 	}
 	d.seats.open.Store(int64(n))
 }
+
+// distributed is how many keyed tasks are distributed at a time.
+const distributed = 64
 
 const (
 	seatChunk = 64
@@ -301,7 +307,6 @@ func (e *engine[T]) distributeLocked() {
 		case !ok:
 			return
 		case kind == ring.Keyed:
-			r.Skip(pos, 1)
 			d.giveKeyedLocked(r, pos)
 		case d.weighs:
 			return
@@ -331,25 +336,67 @@ func (e *engine[T]) distributeLocked() {
 	}
 }
 
-// giveKeyedLocked takes the keyed task at pos to its key's seat, or puts it behind its key.
+// giveKeyedLocked takes keyed tasks from pos on to their keys' seats, or puts them behind
+// their keys.
 func (d *sorter[T]) giveKeyedLocked(r *ring.Ring[T], pos uint64) {
-	key := r.Record(pos)
-	v, tag, _ := r.Take(pos)
-	it := item[T]{v, markOf(pos, tag, true), key}
-	k := d.keys.At(key)
+	ss := &d.seats
+	if ss.its == nil {
+		ss.its, ss.to = make([]item[T], distributed), make([]*seat[T], distributed)
+	}
+	tag := r.Tag(pos)
+	n := r.Run(pos, distributed)
+	r.Skip(pos, n)
+	its, to := ss.its[:n], ss.to[:n]
+	for i := range its {
+		p := pos + uint64(i)
+		v, key, keyed := r.Move(p)
+		its[i] = item[T]{v, markOf(p, tag, keyed), key}
+	}
+	r.Free(pos, n)
+	for i := range its {
+		if its[i].keyed() {
+			to[i] = d.keyedSeatLocked(its[i])
+		} else {
+			s, _ := d.anySeatLocked()
+			d.giveLocked(s, its[i])
+			to[i] = nil
+		}
+	}
+	for i, s := range to {
+		if s == nil {
+			continue
+		}
+		group := ss.group[:0]
+		for j := i; j < n; j++ {
+			if to[j] == s {
+				group = append(group, its[j])
+				to[j] = nil
+			}
+		}
+		d.giveLocked(s, group...)
+		clear(group)
+		ss.group = group
+	}
+	clear(its)
+}
+
+// keyedSeatLocked returns the seat that a keyed task goes to, or puts the task behind its
+// key and returns nil.
+func (d *sorter[T]) keyedSeatLocked(it item[T]) *seat[T] {
+	k := d.keys.At(it.key)
 	if k.claim == 0 {
-		k.owner = &d.keySeatLocked(key).workerQueue
+		k.owner = &d.keySeatLocked(it.key).workerQueue
 	}
 	q := k.owner
 	if q != nil && k.strand == nil && q.seat.index < int(d.seats.open.Load()) {
 		k.claim++
-		d.giveLocked(q.seat, it)
-		return
+		return q.seat
 	}
 	d.behindLocked(k, it)
 	if q != nil {
 		q.awaited.Store(^uint64(0))
 	}
+	return nil
 }
 
 // doneSeatLocked takes into account what w has run with keys.

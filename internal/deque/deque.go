@@ -1,5 +1,7 @@
 // Package deque is a growing double-ended queue in a circular buffer. It keeps
-// nothing of an element that was taken, and no large buffer when it is empty.
+// nothing of an element that was taken. When it becomes empty it keeps a buffer of up to
+// keepMost elements, if as many were in it at a time since it was last empty, else one
+// of keepSize.
 package deque
 
 // Deque is the queue. The zero value is empty. It is not safe for concurrent use.
@@ -7,11 +9,13 @@ type Deque[E any] struct {
 	buf  []E // a power of two, or nil
 	head int
 	len  int
+	peak int // of len, since it was empty
 }
 
 const (
 	minSize  = 8
-	keepSize = 64 // elements that an empty queue has room for
+	keepSize = 64
+	keepMost = 512
 )
 
 // Len returns the number of elements.
@@ -24,6 +28,7 @@ func (d *Deque[E]) PushBack(e E) {
 	}
 	d.buf[(d.head+d.len)&(len(d.buf)-1)] = e
 	d.len++
+	d.peak = max(d.peak, d.len)
 }
 
 // PushFront adds an element at the front.
@@ -34,6 +39,7 @@ func (d *Deque[E]) PushFront(e E) {
 	d.head = (d.head - 1) & (len(d.buf) - 1)
 	d.buf[d.head] = e
 	d.len++
+	d.peak = max(d.peak, d.len)
 }
 
 func (d *Deque[E]) grow() {
@@ -74,9 +80,10 @@ func (d *Deque[E]) take(i int) E {
 func (d *Deque[E]) shrink() {
 	if d.len--; d.len == 0 {
 		d.head = 0
-		if len(d.buf) > keepSize {
+		if size := len(d.buf); size > keepMost || size > keepSize && d.peak < size/4 {
 			d.buf = nil
 		}
+		d.peak = 0
 	}
 }
 
