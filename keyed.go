@@ -242,9 +242,12 @@ func (d *sorter[T]) dropStrandLocked(s *strand[T]) {
 	}
 }
 
+// readyLocked makes a strand ready, unless a stop has emptied it.
 func (d *sorter[T]) readyLocked(s *strand[T]) {
-	d.ready.PushBack(s)
-	d.turns.Add(1)
+	if s.jobs.Len() > 0 {
+		d.ready.PushBack(s)
+		d.turns.Add(1)
+	}
 }
 
 // releaseLocked gives the keys up of the tasks in the mask of h's batch that are over, if
@@ -310,7 +313,9 @@ func (w *worker[T]) awaitedKeys(q *workerQueue[T], index uint64) {
 			d.releaseLocked(h, 1<<index-1)
 		}
 	}
-	w.doneSeatLocked()
+	if s := w.seat.Load(); s != nil {
+		d.doneSeatLocked(s, 1)
+	}
 	awake := d.takeAwakeLocked()
 	d.mu.Unlock()
 	w.e.wakeSeats(awake)
@@ -670,7 +675,10 @@ func (w *worker[T]) leaveSorter() {
 	d := &w.e.sorter
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w.doneSeatLocked()
+	if s := w.seat.Load(); s != nil {
+		d.doneSeatLocked(s, 0)
+	}
+	w.payLocked()
 	d.freeWeightLocked(w)
 }
 
@@ -722,20 +730,23 @@ func (e *engine[T]) eachHandLocked(f func(*hand[T])) {
 }
 
 // behind returns a function that adds how many tasks of each tag wait behind the one with a
-// key that w runs. It returns nil if that has no key. e.mu is held.
+// key that w runs, whose mark was m when it called Wait, or nil if that has no key. e.mu is
+// held.
 func (w *worker[T]) behind(m uint64) func(*[ring.Tags]int64) {
 	d := &w.e.sorter
-	q := w.has.Load()
-	if m&markItems == 0 || q == nil {
+	key, keyed := w.waitKey, m == w.waitMark
+	if q := w.has.Load(); !keyed && m&markItems != 0 && q != nil {
+		q.mu.Lock()
+		if i := q.begun() - 1; i >= 0 && i < len(q.batch) {
+			key, keyed = q.batch[i].key, q.batch[i].keyed()
+		}
+		q.mu.Unlock()
+	}
+	if !keyed {
 		return nil
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	i := q.begun() - 1
-	if i < 0 || i >= len(q.batch) || !q.batch[i].keyed() {
-		return nil
-	}
-	key := q.batch[i].key
+	// It may lose its seat now, and call Wait again.
+	w.waitKey, w.waitMark = key, w.mark.Load()
 	return func(n *[ring.Tags]int64) {
 		d.mu.Lock()
 		defer d.mu.Unlock()

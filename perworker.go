@@ -56,7 +56,9 @@ type seat[T any] struct {
 	count   atomic.Int64 // len(items), or more
 
 	workerQueue[T]
-	items deque.Deque[item[T]]
+	items   deque.Deque[item[T]]
+	counted int      // of the batch: those before it are noted in done, if they have keys
+	done    []uint64 // keys of tasks that have ended, to be taken into account
 }
 
 // seats is what the sorter has for PerWorker.
@@ -118,11 +120,13 @@ func (s *seat[T]) fill(limit int) (n int) {
 	if n := s.left(); n > 0 {
 		return n
 	}
+	s.collect(s.begun())
 	s.room()
 	for n < limit && s.items.Len() > 0 && (n == 0 || markTag(s.items.At(0).mark) == markTag(s.batch[0].mark)) {
 		s.batch[n], _ = s.items.PopFront()
 		n++
 	}
+	s.counted = 0
 	s.reset(n) // first: a task on its way from items to batch counts twice, not never
 	s.count.Add(-int64(n))
 	return n
@@ -399,16 +403,50 @@ func (d *sorter[T]) keyedSeatLocked(it item[T]) *seat[T] {
 	return nil
 }
 
-// doneSeatLocked takes into account what w has run with keys.
-func (w *worker[T]) doneSeatLocked() {
-	d := &w.e.sorter
-	for _, key := range w.done {
-		k := d.keys.Get(key)
-		if k.claim--; k.claim == 0 {
-			d.reseatLocked(k, key)
+// collect notes the keys of the tasks of the batch before end, which have ended. s.mu is
+// held.
+func (s *seat[T]) collect(end int) {
+	for ; s.counted < end; s.counted++ {
+		if it := &s.batch[s.counted]; it.keyed() {
+			s.done = append(s.done, it.key)
 		}
 	}
-	w.done = w.done[:0]
+}
+
+// doneSeatLocked takes into account what has ended of the keyed tasks of s, which has begun
+// so many more.
+func (d *sorter[T]) doneSeatLocked(s *seat[T], running int) {
+	s.mu.Lock()
+	s.awaited.Store(0)
+	s.collect(s.begun() - running)
+	done := s.done
+	s.done = nil
+	s.mu.Unlock()
+	for _, key := range done {
+		d.doneKeyLocked(key)
+	}
+	s.mu.Lock()
+	if s.done == nil {
+		s.done = done[:0]
+	}
+	s.mu.Unlock()
+}
+
+// doneKeyLocked takes into account that a task with a key has ended.
+func (d *sorter[T]) doneKeyLocked(key uint64) {
+	k := d.keys.Get(key)
+	if k.claim--; k.claim == 0 {
+		d.reseatLocked(k, key)
+	}
+}
+
+// payLocked is doneKeyLocked for the key of the task for which w left its seat. e.mu is held
+// too.
+func (w *worker[T]) payLocked() {
+	if w.owes {
+		w.owes = false
+		w.e.sorter.doneKeyLocked(w.owed)
+	}
 }
 
 // reseatLocked makes a key, of which no task is in a seat or runs, one of the seat that its
@@ -441,10 +479,13 @@ func (w *worker[T]) leaveKeyLocked() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.begun() - 1
+	s.collect(i)
+	s.counted = i + 1
 	if i < 0 || !s.batch[i].keyed() {
 		return
 	}
 	key := s.batch[i].key
+	w.owes, w.owed = true, key
 	k := d.keys.Get(key)
 	k.owner = nil
 	var behind []item[T]
@@ -575,6 +616,10 @@ func (w *worker[T]) sitDownLocked(s *seat[T]) {
 func (w *worker[T]) vacateLocked() {
 	if s := w.seat.Load(); s != nil {
 		s.emptyBatch(w.e)
+		d := &w.e.sorter
+		d.mu.Lock()
+		d.doneSeatLocked(s, 0)
+		d.mu.Unlock()
 		s.mu.Lock()
 		s.batch = nil // w may still read what it has begun
 		w.has.CompareAndSwap(&s.workerQueue, nil)
@@ -649,13 +694,12 @@ func (w *worker[T]) claimSeat() bool {
 	if s := w.seat.Load(); s == nil || s.index >= int(d.seats.open.Load()) {
 		w.changeSeat()
 	}
-	if e.ctl.Load()&ctlWeighs == 0 && len(w.done) < maxSeen && !w.seatWanted() && (w.takeItems() || e.ctl.Load()&ctlKeyed == 0 && w.takeTiny()) {
+	if e.ctl.Load()&ctlWeighs == 0 && (e.ctl.Load()&ctlKeyed == 0 || !w.seatWanted()) && (w.takeItems() || e.ctl.Load()&ctlKeyed == 0 && w.takeTiny()) {
 		return true
 	}
 	w.lockSorter()
-	w.doneSeatLocked()
-	if w.seatWanted() {
-		w.seat.Load().awaited.Store(0)
+	if s := w.seat.Load(); s != nil && e.ctl.Load()&ctlKeyed != 0 {
+		d.doneSeatLocked(s, 0)
 	}
 	if e.ctl.Load()&ctlStop != 0 { // nothing may be distributed any more
 		d.mu.Unlock()
@@ -716,15 +760,24 @@ func (w *worker[T]) aside(f func() bool) bool {
 	return false
 }
 
-// seatWanted reports whether a task waits for a key that w's seat has.
+// seatWanted reports whether a task waits for a key that w's seat has, or there are many to
+// be taken into account.
 func (w *worker[T]) seatWanted() bool {
 	s := w.seat.Load()
-	return s != nil && s.awaited.Load() != 0
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.awaited.Load() != 0 || len(s.done) >= maxSeen
 }
 
 // changeSeat gives w a seat that is open.
 func (w *worker[T]) changeSeat() {
 	w.e.mu.Lock()
+	w.e.sorter.mu.Lock()
+	w.payLocked()
+	w.e.sorter.mu.Unlock()
 	w.vacateLocked()
 	w.takeSeatLocked()
 	w.e.mu.Unlock()

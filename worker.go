@@ -48,7 +48,6 @@ type worker[T any] struct {
 	large, small atomic.Pointer[hand[T]] // see keyed.go; changed by w's goroutine
 	keysHeld     bool                    // there may be keys to be given up
 	strandFirst  bool                    // ready strands and the ring take turns
-	done         []uint64                // keys of tasks that have begun, under PerWorker
 
 	seat       atomic.Pointer[seat[T]]        // see perworker.go; changed under e.mu
 	items      []item[T]                      // its tasks
@@ -66,6 +65,10 @@ type worker[T any] struct {
 	ending     bool          // only its state is still to be closed
 	restsSince time.Duration // guarded by e.mu, as what follows
 
+	waitKey   uint64 // of the task with the mark waitMark, guarded by e.mu, as what follows
+	waitMark  uint64
+	owes      bool // owed is the key of a task of a seat that it has left
+	owed      uint64
 	index     int  // in e.workers, guarded by e.mu
 	seed      int  // where to look first for something to steal
 	dismissed bool // to end instead of being woken, set under e.mu

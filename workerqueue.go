@@ -184,9 +184,6 @@ func (w *worker[T]) runItems() {
 		}
 		w.end++
 		it := &w.items[next]
-		if it.keyed() && e.seated() {
-			w.done = append(w.done, it.key)
-		}
 		v := it.job
 		var zero T
 		it.job = zero
