@@ -401,7 +401,12 @@ func (e *engine[T]) giveBackUnsent(vs []T) int {
 // late says that vs was accepted before the ring was closed.
 func (e *engine[T]) pushAll(vs []T, late bool) (n int) {
 	for n < len(vs) && !e.direct() {
-		k, s := e.ring().PushAll(vs[n:], late)
+		k, s := 0, ring.Full
+		if len(vs)-n >= minChunk && e.chunks() {
+			k, s = e.pushChunk(vs[n:], late)
+		} else {
+			k, s = e.ring().PushAll(vs[n:], late)
+		}
 		n += k
 		if k > 0 && e.needsLook(e.gate.Load()) {
 			e.pushed()

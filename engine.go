@@ -56,6 +56,7 @@ type engine[T any] struct {
 
 	sorter      sorter[T]   // see keyed.go and weight.go
 	batching    batching[T] // see batch.go
+	chunking    chunking[T] // see chunk.go
 	legacy      int         // tasks without credit that wait, guarded by mu
 	rejected    atomic.Uint64
 	inlines     atomic.Uint64    // see runInline
@@ -109,6 +110,7 @@ const (
 	ctlCounted             // what waits is counted, see credit.go
 	ctlSorted              // claims go through the sorter
 	ctlKeyed               // there may be keyed tasks
+	ctlChunked             // there may be chunks, see chunk.go
 	ctlWeighs              // tasks are weighed
 	ctlClosed              // the intake has ended
 )

@@ -57,8 +57,8 @@ import (
 // every task), and buckets of keys instead of keys (a slow key would delay those that
 // share its bucket).
 
-// strand is the queue of a key whose earlier tasks are in a hand, or of a task without a
-// key that was taken out of one.
+// strand is the queue of a key whose earlier tasks are in a hand, or of tasks without a
+// key that were taken out of one.
 type strand[T any] struct {
 	keyed bool
 	key   uint64
@@ -159,13 +159,18 @@ func (e *engine[T]) useKeys() error {
 	d.mu.Lock()
 	if e.ctl.Load()&ctlKeyed == 0 {
 		d.keys = keymap.New(idleKey[T])
-		if !e.seated() {
-			d.hands = make([]hand[T], e.lanes.Size())
-		}
+		e.openHandsLocked()
 	}
 	d.mu.Unlock()
 	e.ctl.Or(ctlSorted | ctlKeyed)
 	return nil
+}
+
+// openHandsLocked makes the large hands. e.mu is held too.
+func (e *engine[T]) openHandsLocked() {
+	if d := &e.sorter; d.hands == nil && !e.seated() {
+		d.hands = make([]hand[T], e.lanes.Size())
+	}
 }
 
 // draft is a batch that is being claimed, by the owner of the hand, under sorter.mu.
@@ -244,10 +249,15 @@ func (d *sorter[T]) dropStrandLocked(s *strand[T]) {
 
 // readyLocked makes a strand ready, unless a stop has emptied it.
 func (d *sorter[T]) readyLocked(s *strand[T]) {
-	if s.jobs.Len() > 0 {
+	switch {
+	case s.jobs.Len() == 0:
+		return
+	case s.keyed:
 		d.ready.PushBack(s)
-		d.turns.Add(1)
+	default:
+		d.ready.PushFront(s)
 	}
+	d.turns.Add(1)
 }
 
 // releaseLocked gives the keys up of the tasks in the mask of h's batch that are over, if
@@ -269,13 +279,18 @@ func (d *sorter[T]) releaseLocked(h *hand[T], mask uint64) {
 
 // close ends the filling of h, of which nothing is left.
 func (h *hand[T]) close(e *engine[T]) {
-	if h.cursor.Load()&(1<<16-1) == 0 {
+	if h.cursor.Load()&(1<<16-1) == 0 && h.jobs == nil {
 		return
 	}
 	h.mu.Lock()
 	e.gatherFrom(&h.workerQueue)
 	h.reset(0)
+	jobs := h.jobs
+	h.jobs = nil
 	h.mu.Unlock()
+	if jobs != nil {
+		e.chunking.putBack(jobs)
+	}
 }
 
 // doneLocked closes w's hands, and gives up the keys of what it has run.
@@ -343,7 +358,8 @@ func (w *worker[T]) claimSorted(limit int) bool {
 		f.limit = min(limit, len(f.h.batch))
 		f.filling = f.h.cursor.Load() >> 16
 	}
-	if w.strandFirst = !w.strandFirst; w.strandFirst {
+	// Tasks without a key that wait there were taken out of the ring before.
+	if w.strandFirst = !w.strandFirst; w.strandFirst || d.ready.Len() > 0 && !(*d.ready.At(0)).keyed {
 		d.claimStrandsLocked(w, &f)
 	}
 	pos, n = w.claimRingLocked(&f, limit)
@@ -356,7 +372,7 @@ func (w *worker[T]) claimSorted(limit int) bool {
 	if f.n > 0 {
 		f.h.cursor.Store(f.filling<<16 | uint64(f.n))
 		w.takeBatch(&f.h.workerQueue)
-		w.keysHeld = true
+		w.keysHeld = f.h.jobs == nil
 	}
 	d.mu.Unlock()
 	e.deferred()
@@ -372,18 +388,11 @@ func (w *worker[T]) claimSorted(limit int) bool {
 // handFor returns a hand for up to limit tasks.
 func (w *worker[T]) handFor(limit int) *hand[T] {
 	if limit > 1 {
-		if h := w.large.Load(); h != nil {
-			return h
-		}
-		hs := w.e.sorter.hands
-		for i := range hs {
-			if h := &hs[(w.seed+i)%len(hs)]; h.owner.Load() == nil && h.owner.CompareAndSwap(nil, w) {
-				if h.batch == nil {
-					h.batch = make([]item[T], handSize)
-				}
-				w.large.Store(h)
-				return h
+		if h := w.largeHand(); h != nil {
+			if h.batch == nil {
+				h.batch = make([]item[T], handSize)
 			}
+			return h
 		}
 	}
 	h := w.small.Load()
@@ -393,6 +402,21 @@ func (w *worker[T]) handFor(limit int) *hand[T] {
 		w.small.Store(h)
 	}
 	return h
+}
+
+// largeHand returns w's large hand, or nil if it has none and none is free.
+func (w *worker[T]) largeHand() *hand[T] {
+	if h := w.large.Load(); h != nil {
+		return h
+	}
+	hs := w.e.sorter.hands
+	for i := range hs {
+		if h := &hs[(w.seed+i)%len(hs)]; h.owner.Load() == nil && h.owner.CompareAndSwap(nil, w) {
+			w.large.Store(h)
+			return h
+		}
+	}
+	return nil
 }
 
 // takeUp goes on with a batch that was interrupted.
@@ -444,13 +468,15 @@ func (d *sorter[T]) claimStrandsLocked(w *worker[T], f *draft[T]) {
 		if !f.fits(markTag(s.jobs.At(0).mark)) || !d.admitLocked(w, 1) {
 			return
 		}
-		d.ready.PopFront()
-		d.turns.Add(-1)
 		for s.jobs.Len() > 0 && f.fits(markTag(s.jobs.At(0).mark)) {
-			it, _ := s.jobs.PopFront()
-			f.h.batch[f.n] = it
+			f.h.batch[f.n], _ = s.jobs.PopFront()
 			f.n++
 		}
+		if !s.keyed && s.jobs.Len() > 0 {
+			continue // it stays ready
+		}
+		d.ready.PopFront()
+		d.turns.Add(-1)
 		if s.keyed {
 			k := d.keys.Get(s.key)
 			k.owner, k.claim = &f.h.workerQueue, f.filling<<8|uint64(f.n-1)
@@ -499,6 +525,12 @@ func (w *worker[T]) claimRingLocked(f *draft[T], limit int) (pos uint64, n int) 
 		case kind == ring.Weighted:
 			r.Skip(front, 1)
 			return front, 1
+		case kind == ring.Chunk:
+			if w.claimChunkLocked(f); f.n > 0 {
+				return 0, 0
+			}
+			d.claimStrandsLocked(w, f)
+			return 0, 0
 		case w.e.seated():
 			return 0, 0 // it has just come, and is to be distributed
 		default:
@@ -542,7 +574,7 @@ func (d *sorter[T]) claimRangeLocked(f *draft[T], r *ring.Ring[T], front uint64)
 
 // handsLeft reports whether there is something in a large hand that was not begun.
 func (e *engine[T]) handsLeft() bool {
-	if e.ctl.Load()&ctlKeyed == 0 {
+	if e.ctl.Load()&(ctlKeyed|ctlChunked) == 0 {
 		return false
 	}
 	hs := e.sorter.hands
@@ -558,7 +590,7 @@ func (e *engine[T]) handsLeft() bool {
 // only of hands in which nothing has moved since somebody last looked.
 func (w *worker[T]) stealHand(stuck bool) bool {
 	e, d := w.e, &w.e.sorter
-	if e.ctl.Load()&ctlKeyed == 0 {
+	if e.ctl.Load()&(ctlKeyed|ctlChunked) == 0 {
 		return false
 	}
 	for i := range d.hands {
@@ -596,16 +628,18 @@ func (d *sorter[T]) spillLocked(h *hand[T], n int) {
 	}
 	c := h.cursor.Load()
 	filling, end := c>>16, int(c&255)
-	for i := max(0, h.begun()-1); i < end; i++ {
+	for i := max(0, h.begun()-1); h.jobs == nil && i < end; i++ {
 		if it := &h.batch[i]; it.keyed() {
 			d.keys.Get(it.key).claim = filling<<8 | uint64(i)
 		}
 	}
+	var plain *strand[T]
 	for _, it := range cut[:k] { // from the last to the first
 		if !it.keyed() {
-			s := d.newStrandLocked()
-			s.jobs.PushFront(it)
-			d.readyLocked(s)
+			if plain == nil {
+				plain = d.newStrandLocked()
+			}
+			plain.jobs.PushFront(it)
 			continue
 		}
 		key := d.keys.Get(it.key)
@@ -613,6 +647,9 @@ func (d *sorter[T]) spillLocked(h *hand[T], n int) {
 		if i := key.claim & 255; int(i) < end {
 			h.awaited.Or(1 << i) // the owner has more of it
 		}
+	}
+	if plain != nil {
+		d.readyLocked(plain)
 	}
 	for _, it := range cut[:k] {
 		if it.keyed() {
@@ -737,7 +774,7 @@ func (w *worker[T]) behind(m uint64) func(*[ring.Tags]int64) {
 	key, keyed := w.waitKey, m == w.waitMark
 	if q := w.has.Load(); !keyed && m&markItems != 0 && q != nil {
 		q.mu.Lock()
-		if i := q.begun() - 1; i >= 0 && i < len(q.batch) {
+		if i := q.begun() - 1; q.jobs == nil && i >= 0 && i < len(q.batch) {
 			key, keyed = q.batch[i].key, q.batch[i].keyed()
 		}
 		q.mu.Unlock()

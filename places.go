@@ -197,9 +197,11 @@ func (e *engine[T]) placesFree() {
 
 // lendLocked gives w's place and weight away while its task waits.
 func (e *engine[T]) lendLocked(w *worker[T], sit *sitting) {
-	if e.ctl.Load()&ctlKeyed != 0 {
+	if c := e.ctl.Load(); c&(ctlKeyed|ctlChunked) != 0 {
 		w.emptyHandsLocked(true)
-		w.leaveKeyLocked()
+		if c&ctlKeyed != 0 {
+			w.leaveKeyLocked()
+		}
 	}
 	w.vacateLocked()
 	before := e.unborn()

@@ -21,7 +21,7 @@ func (e *engine[T]) closeIntakeLocked(err error) {
 		e.closeErr = err
 		e.ctl.Or(ctlClosed)
 		e.ring().Close()
-		e.fenceLocals()
+		e.fence()
 		e.refuseSubmitters()
 	}
 }
@@ -81,7 +81,9 @@ func (e *engine[T]) discard() {
 			}
 		}
 		for i := range n {
-			if v, _, ok := e.ring().Take(pos + uint64(i)); ok {
+			if vs := e.ring().TakeChunk(pos + uint64(i)); vs != nil {
+				e.giveBackAllLocked(vs)
+			} else if v, _, ok := e.ring().Take(pos + uint64(i)); ok {
 				e.giveBackLocked(pos+uint64(i), v)
 			}
 		}

@@ -81,7 +81,7 @@ func (e *engine[T]) Stats() Stats {
 	}
 	accepted := e.ring().Accepted()
 	inlines, inlineNow = e.inlineCounts()
-	s.Accepted = accepted + e.childrenAccepted() + inlines + inlineNow + e.batching.outside
+	s.Accepted = accepted + e.uncountedAccepted() + inlines + inlineNow + e.batching.outside
 	s.Batch = e.batchStatsLocked()
 	s.Queued = e.queuedLocked(accepted)
 	s.Completed = max(s.Completed, e.last.Completed)

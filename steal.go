@@ -443,27 +443,6 @@ func (e *engine[T]) eachQueue(f func(*workerQueue[T])) {
 	}
 }
 
-// fenceLocals returns when every child that was accepted before is in a queue.
-func (e *engine[T]) fenceLocals() { e.eachLocal(func(*local[T]) {}) }
-
-// collectChildren returns how many children were accepted with the tag, and
-// forgets that if told to.
-func (e *engine[T]) collectChildren(tag uint64, forget bool) (n uint64) {
-	e.eachLocal(func(l *local[T]) {
-		n += l.epoch[tag]
-		if forget {
-			l.epoch[tag] = 0
-		}
-	})
-	return n
-}
-
-// childrenAccepted returns how many children were ever accepted.
-func (e *engine[T]) childrenAccepted() (n uint64) {
-	e.eachLocal(func(l *local[T]) { n += l.accepted })
-	return n
-}
-
 // oldestChild removes the oldest child, unless the ring has an older task.
 func (e *engine[T]) oldestChild() (old removed[T], ok bool) {
 	var from *local[T]

@@ -298,7 +298,7 @@ func (e *engine[T]) endEpochLocked() uint64 {
 	if next, ok := e.freeTagLocked(); ok {
 		accepted := e.ring().Advance(next)
 		cur.ended = true
-		e.left[cur.tag].left.Add(int64(accepted - e.boundary + e.collectChildren(cur.tag, true)))
+		e.left[cur.tag].left.Add(int64(accepted - e.boundary + e.collectUncounted(cur.tag, true)))
 		e.boundary = accepted
 		tag := cur.tag
 		e.epochs = append(e.epochs, epoch{serial: serial + 1, tag: next})
@@ -370,7 +370,7 @@ func (e *engine[T]) evaluate() {
 func (e *engine[T]) unfinishedLocked(ep epoch) int64 {
 	n := e.left[ep.tag].left.Load() + int64(e.callers[ep.tag])
 	if !ep.ended {
-		n += int64(e.ring().Accepted() - e.boundary + e.collectChildren(ep.tag, false))
+		n += int64(e.ring().Accepted() - e.boundary + e.collectUncounted(ep.tag, false))
 	}
 	return n
 }

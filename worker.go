@@ -49,7 +49,8 @@ type worker[T any] struct {
 	keysHeld     bool                    // there may be keys to be given up
 	strandFirst  bool                    // ready strands and the ring take turns
 
-	seat       atomic.Pointer[seat[T]]        // see perworker.go; changed under e.mu
+	seat       atomic.Pointer[seat[T]] // see perworker.go; changed under e.mu
+	jobs       []T
 	items      []item[T]                      // its tasks
 	from       *workerQueue[T]                // whose batch is in hand
 	has        atomic.Pointer[workerQueue[T]] // the same, for others; nil: it was taken away
@@ -279,7 +280,7 @@ func (w *worker[T]) claim() bool {
 		return false
 	}
 	switch {
-	case w.keysHeld && w.takeUp():
+	case w.takeUp():
 		return true
 	case e.seated():
 		return w.claimSeat()
@@ -312,10 +313,13 @@ func (w *worker[T]) claimShared() bool {
 			return true
 		}
 	}
-	if c&ctlSorted != 0 {
+	if c&ctlSorted != 0 || c&ctlChunked != 0 && e.sorter.turns.Load() > 0 {
 		return w.claimSorted(limit)
 	}
 	pos, n := e.ring().Claim(limit)
+	if n == 0 && c&ctlChunked != 0 {
+		return w.claimChunk()
+	}
 	return w.hold(pos, n)
 }
 

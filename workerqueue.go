@@ -32,6 +32,9 @@ type workerQueue[T any] struct {
 	credit  int64
 	batch   []item[T]     // nil if there was none, or the worker has changed
 	awaited atomic.Uint64 // bits of tasks whose keys somebody waits for, see keyed.go
+
+	jobs             []T // what the batch consists of if it is a chunk, see chunk.go
+	jobsPos, jobsTag uint64
 }
 
 // batchSize is how many tasks a worker takes out of its queue at most at a time.
@@ -99,6 +102,12 @@ func (q *workerQueue[T]) cut() (it item[T], ok bool) {
 			return it, false
 		}
 		if q.cursor.CompareAndSwap(c, c-1) {
+			if q.jobs != nil {
+				it.mark = markOf(chunkAge(q.jobsPos, end-1), q.jobsTag, false) | markItems
+				var zero T
+				it.job, q.jobs[end-1] = q.jobs[end-1], zero
+				return it, true
+			}
 			it, q.batch[end-1] = q.batch[end-1], it
 			return it, true
 		}
@@ -131,8 +140,11 @@ func (w *worker[T]) begin(q *workerQueue[T]) {
 func (w *worker[T]) takeBatch(q *workerQueue[T]) {
 	w.batches++
 	next := q.begun()
-	w.pos, w.tag = itemPos|w.batches<<8|uint64(next), markTag(q.batch[next].mark)
-	w.end, w.from, w.items = w.pos, q, q.batch
+	w.pos, w.tag = itemPos|w.batches<<8|uint64(next), q.jobsTag
+	if q.jobs == nil {
+		w.tag = markTag(q.batch[next].mark)
+	}
+	w.end, w.from, w.items, w.jobs = w.pos, q, q.batch, q.jobs
 	w.has.Store(q)
 	w.mark.Store(markOf(w.pos, w.tag, false) | markItems)
 }
@@ -164,32 +176,43 @@ func (w *worker[T]) runItem() {
 // stops. What is left stays there.
 func (w *worker[T]) runItems() {
 	e, q := w.e, w.from
-	for e.ctl.Load()&(ctlStop|ctlShed) == 0 {
+	var zero T
+	for {
+		ctl := e.ctl.Load()
 		c := q.cursor.Load()
 		next := c >> 8 & 255
-		if next == c&255 || w.has.Load() != q { // or it was taken away
+		if ctl&(ctlStop|ctlShed) != 0 || next == c&255 || w.has.Load() != q { // or it was taken away
 			break
 		}
 		if !q.cursor.CompareAndSwap(c, c+1<<8) {
 			continue
 		}
-		if e.ctl.Load()&ctlRoom != 0 {
+		if ctl&ctlRoom != 0 {
 			q.mu.Lock()
 			e.gatherFrom(q)
 			q.mu.Unlock()
 			e.roomMade()
 		}
-		if q.awaited.Load()&(1<<next-1) != 0 {
-			w.awaitedKeys(q, next)
+		var p *T
+		if w.jobs != nil {
+			p = &w.jobs[next]
+		} else {
+			if q.awaited.Load()&(1<<next-1) != 0 {
+				w.awaitedKeys(q, next)
+			}
+			p = &w.items[next].job
 		}
 		w.end++
-		it := &w.items[next]
-		v := it.job
-		var zero T
-		it.job = zero
-		w.exec(v)
+		v := *p
+		*p = zero
+		if err := e.handle(w.ctx, v); err != nil {
+			w.fail(err)
+		}
+		if w.sit.Load() != nil {
+			w.outlived()
+		}
 	}
-	w.from, w.items = nil, nil
+	w.from, w.items, w.jobs = nil, nil, nil
 }
 
 // queue returns w's own queue, nil if it has none.
@@ -218,7 +241,10 @@ func (w *worker[T]) itemAge(m uint64) uint64 {
 // ageLocked returns the age of the task of the batch that runs. q.mu is held.
 func (q *workerQueue[T]) ageLocked() uint64 {
 	n := q.begun()
-	if q.batch == nil || n == 0 {
+	switch {
+	case n > 0 && q.jobs != nil:
+		return chunkAge(q.jobsPos, uint64(n-1))
+	case n == 0 || q.batch == nil:
 		return 0
 	}
 	return q.batch[n-1].age()

@@ -22,7 +22,8 @@
 // word that a push changes.
 //
 // An element may be special: it has a record beside it, and only those claim it who
-// ask for such elements. The records are allocated with the first one.
+// ask for such elements. The records are allocated with the first one. One kind of
+// them, a Chunk, stands for many values, in a slice that changes hands with it.
 //
 // A ring at rest can be retired, which gives its slots back to the collector; the
 // next push finds that out and has it renewed. It goes on at the same position.
@@ -89,11 +90,12 @@ const (
 	Plain Kind = iota // none
 	Keyed
 	Weighted
+	Chunk // a slice of values
 )
 
 // Record is what stands beside a special element.
 type Record struct {
-	Kind Kind // not Plain
+	Kind Kind // Keyed or Weighted
 	Bits uint64
 }
 
@@ -117,6 +119,7 @@ type Ring[T any] struct {
 	size    uint64
 	mask    uint64 // size-1 when size is a power of two, else 0
 	records atomic.Pointer[[]uint64]
+	chunks  atomic.Pointer[[][]T]
 }
 
 // New returns a ring of exactly size slots, 0 <= size <= MaxSize. A ring without
@@ -278,6 +281,74 @@ func (r *Ring[T]) PushAll(vs []T, late bool) (int, Status) {
 	}
 }
 
+// PushChunk appends vs, which is the ring's until it is claimed, as one element that costs no
+// credit, and returns the position and the tag. late is as for PushAll.
+func (r *Ring[T]) PushChunk(vs []T, late bool) (pos, tag uint64, s Status) {
+	for {
+		t := r.tail.Load()
+		if t >= retired && (!late || t&(retired|reserved) != 0) {
+			if late {
+				t &^= closed
+			}
+			return 0, 0, refused(t, false)
+		}
+		pos = t & posMask
+		s := r.at(pos)
+		if s.seq.Load() == free(pos) {
+			if r.tail.CompareAndSwap(t, t+1) {
+				*aside(r, &r.chunks, pos) = vs
+				s.seq.Store(free(pos) | uint64(Chunk)<<kindShift | tagOf(t)<<1 | 1)
+				return pos, tagOf(t), OK
+			}
+		} else if r.tail.Load() == t {
+			return 0, 0, Full
+		}
+	}
+}
+
+// ClaimChunk claims and takes the oldest element, if it is a Chunk.
+func (r *Ring[T]) ClaimChunk() (vs []T, pos, tag uint64) {
+	if r.slots == nil {
+		return nil, 0, 0
+	}
+	for {
+		h := r.head.Load()
+		seq := r.at(h).seq.Load()
+		switch {
+		case full(seq, h) && kindOf(seq) == Chunk:
+			if r.head.CompareAndSwap(h, h+1) {
+				return r.TakeChunk(h), h, seq >> 1 & (Tags - 1)
+			}
+		case r.head.Load() == h:
+			return nil, 0, 0
+		}
+	}
+}
+
+// TakeChunk takes the claimed element at pos, if it is a Chunk, else it returns nil.
+func (r *Ring[T]) TakeChunk(pos uint64) []T {
+	s := r.at(pos)
+	if kindOf(s.seq.Load()) != Chunk {
+		return nil
+	}
+	c := aside(r, &r.chunks, pos)
+	vs := *c
+	*c = nil
+	s.seq.Store(free(pos + r.size))
+	return vs
+}
+
+// aside returns what stands beside the slot of pos.
+func aside[T, V any](r *Ring[T], all *atomic.Pointer[[]V], pos uint64) *V {
+	vs := all.Load()
+	if vs == nil {
+		made := make([]V, r.size)
+		all.CompareAndSwap(nil, &made)
+		vs = all.Load()
+	}
+	return &(*vs)[r.index(pos)]
+}
+
 // Ticket counts an element that takes no slot and returns its position and tag.
 // It is for rings of size 0, whose elements are handed over elsewhere.
 func (r *Ring[T]) Ticket() (pos, tag uint64, s Status) {
@@ -363,13 +434,13 @@ func (r *Ring[T]) Front() (pos uint64, kind Kind, ok bool) {
 func kindOf(seq uint64) Kind { return Kind(seq & kindMask >> kindShift) }
 
 // Run returns how many elements, from the published one at pos on and up to limit, were
-// published, have the tag of the first, and are not Weighted.
+// published, have the tag of the first, and are Plain or Keyed.
 func (r *Ring[T]) Run(pos uint64, limit int) (n int) {
 	tag := r.Tag(pos)
 	for n < limit {
 		p := pos + uint64(n)
 		seq := r.at(p).seq.Load()
-		if !full(seq, p) || seq>>1&(Tags-1) != tag || kindOf(seq) == Weighted {
+		if !full(seq, p) || seq>>1&(Tags-1) != tag || kindOf(seq) > Keyed {
 			break
 		}
 		n++
@@ -412,15 +483,7 @@ func (r *Ring[T]) Tag(pos uint64) uint64 {
 // claimed, or may claim, and not taken.
 func (r *Ring[T]) Record(pos uint64) uint64 { return *r.record(pos) }
 
-func (r *Ring[T]) record(pos uint64) *uint64 {
-	rs := r.records.Load()
-	if rs == nil {
-		all := make([]uint64, r.size)
-		r.records.CompareAndSwap(nil, &all)
-		rs = r.records.Load()
-	}
-	return &(*rs)[r.index(pos)]
-}
+func (r *Ring[T]) record(pos uint64) *uint64 { return aside(r, &r.records, pos) }
 
 // Take removes the claimed element at pos and frees its slot. It reports false if
 // the element was taken already.
