@@ -63,7 +63,7 @@ func (e *engine[T]) chunks() bool {
 		return false
 	case c&ctlChunked != 0:
 		return true
-	case e.batch < minChunk || e.overflow == DropOldest || e.strategy == PerWorker:
+	case e.handleAll != nil || e.batch < minChunk || e.overflow == DropOldest || e.strategy == PerWorker:
 		return false
 	}
 	e.mu.Lock()

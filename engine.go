@@ -27,13 +27,14 @@ import (
 // submitters block, on a shrink, and on a stop.
 type engine[T any] struct {
 	config
-	handle func(context.Context, T) error
-	queue  atomic.Pointer[ring.Ring[T]]
-	lanes  *span.Set
-	locals []local[T] // see steal.go
-	start  time.Time  // of the monotonic clock that batches are measured with
-	base   context.Context
-	cancel context.CancelCauseFunc
+	handle    func(context.Context, T) error
+	handleAll func(context.Context, []T) error // nil, or see collect.go
+	queue     atomic.Pointer[ring.Ring[T]]
+	lanes     *span.Set
+	locals    []local[T] // see steal.go
+	start     time.Time  // of the monotonic clock that batches are measured with
+	base      context.Context
+	cancel    context.CancelCauseFunc
 
 	_        [128]byte
 	gate     atomic.Uint64 // see park.go
@@ -56,6 +57,7 @@ type engine[T any] struct {
 
 	sorter      sorter[T]   // see keyed.go and weight.go
 	batching    batching[T] // see batch.go
+	collecting  collecting  // see collect.go
 	chunking    chunking[T] // see chunk.go
 	legacy      int         // tasks without credit that wait, guarded by mu
 	rejected    atomic.Uint64
@@ -135,6 +137,7 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	}
 	e.lanes = span.NewSet(max(8, 4*runtime.GOMAXPROCS(0)))
 	e.openLocals()
+	e.openCollecting()
 	e.start = time.Now()
 	e.stopped = make(chan struct{})
 	e.done = make(chan struct{})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -82,8 +83,11 @@ func idleKey[T any](k *keyState[T]) bool {
 	return over(k.owner.cursor.Load(), k.claim)
 }
 
+const wholeBatch = 128
+
 // over reports whether the task has ended that was claimed as the one with that index in a
-// filling of a hand, filling<<8|index, when the hand's cursor is at c.
+// filling of a hand, filling<<8|index, when the hand's cursor is at c. With wholeBatch the tasks
+// of the filling end together.
 func over(c, claim uint64) bool { return c>>16 != claim>>8 || claim&255+1 < c>>8&255 }
 
 // hand is a batch of tasks that were claimed with their keys.
@@ -179,9 +183,13 @@ type draft[T any] struct {
 	h        *hand[T]
 	limit, n int
 	filling  uint64
+	whole    uint64          // wholeBatch, or 0
 	other    *workerQueue[T] // the last one whose cursor was looked at, which was
 	cursor   uint64
 }
+
+// claim is the claim of the task with that index, see over.
+func (f *draft[T]) claim(index int) uint64 { return f.filling<<8 | f.whole | uint64(index) }
 
 // fits reports whether there is room for a task with the tag.
 func (f *draft[T]) fits(tag uint64) bool {
@@ -195,7 +203,7 @@ func (f *draft[T]) ownLocked(k *keyState[T]) bool {
 	if k.strand != nil || k.owner != nil && !(k.owner == q && k.claim>>8 == f.filling) && !f.overLocked(k) {
 		return false
 	}
-	k.owner, k.claim = q, f.filling<<8|uint64(f.n)
+	k.owner, k.claim = q, f.claim(f.n)
 	return true
 }
 
@@ -209,7 +217,7 @@ func (f *draft[T]) overLocked(k *keyState[T]) bool {
 	if over(f.cursor, k.claim) {
 		return true
 	}
-	bit := uint64(1) << (k.claim & 255)
+	bit := uint64(1) << (k.claim & (handSize - 1))
 	if h.awaited.Load()&bit == 0 {
 		h.awaited.Or(bit)
 		f.cursor = h.cursor.Load()
@@ -357,6 +365,9 @@ func (w *worker[T]) claimSorted(limit int) bool {
 		f.h = w.handFor(limit)
 		f.limit = min(limit, len(f.h.batch))
 		f.filling = f.h.cursor.Load() >> 16
+		if e.handleAll != nil {
+			f.whole = wholeBatch
+		}
 	}
 	// Tasks without a key that wait there were taken out of the ring before.
 	if w.strandFirst = !w.strandFirst; w.strandFirst || d.ready.Len() > 0 && !(*d.ready.At(0)).keyed {
@@ -479,7 +490,7 @@ func (d *sorter[T]) claimStrandsLocked(w *worker[T], f *draft[T]) {
 		d.turns.Add(-1)
 		if s.keyed {
 			k := d.keys.Get(s.key)
-			k.owner, k.claim = &f.h.workerQueue, f.filling<<8|uint64(f.n-1)
+			k.owner, k.claim = &f.h.workerQueue, f.claim(f.n-1)
 			if s.jobs.Len() > 0 {
 				f.h.awaited.Or(1 << (f.n - 1))
 				continue
@@ -590,7 +601,7 @@ func (e *engine[T]) handsLeft() bool {
 // only of hands in which nothing has moved since somebody last looked.
 func (w *worker[T]) stealHand(stuck bool) bool {
 	e, d := w.e, &w.e.sorter
-	if e.ctl.Load()&(ctlKeyed|ctlChunked) == 0 {
+	if e.ctl.Load()&(ctlKeyed|ctlChunked) == 0 || e.handleAll != nil {
 		return false
 	}
 	for i := range d.hands {
@@ -771,28 +782,40 @@ func (e *engine[T]) eachHandLocked(f func(*hand[T])) {
 // held.
 func (w *worker[T]) behind(m uint64) func(*[ring.Tags]int64) {
 	d := &w.e.sorter
-	key, keyed := w.waitKey, m == w.waitMark
-	if q := w.has.Load(); !keyed && m&markItems != 0 && q != nil {
+	var keys []uint64
+	if m == w.waitMark {
+		keys = w.waitKeys
+	} else if q := w.has.Load(); m&markItems != 0 && q != nil {
 		q.mu.Lock()
-		if i := q.begun() - 1; q.jobs == nil && i >= 0 && i < len(q.batch) {
-			key, keyed = q.batch[i].key, q.batch[i].keyed()
+		if last := q.begun(); q.jobs == nil && last <= len(q.batch) {
+			first := max(0, last-1)
+			if w.e.handleAll != nil {
+				first = 0
+			}
+			for _, it := range q.batch[first:last] {
+				if it.keyed() && !slices.Contains(keys, it.key) {
+					keys = append(keys, it.key)
+				}
+			}
 		}
 		q.mu.Unlock()
 	}
-	if !keyed {
+	if len(keys) == 0 {
 		return nil
 	}
 	// It may lose its seat now, and call Wait again.
-	w.waitKey, w.waitMark = key, w.mark.Load()
+	w.waitKeys, w.waitMark = keys, w.mark.Load()
 	return func(n *[ring.Tags]int64) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		k := d.keys.Get(key)
-		if k == nil || k.strand == nil {
-			return
-		}
-		for i := range k.strand.jobs.Len() {
-			n[markTag(k.strand.jobs.At(i).mark)]++
+		for _, key := range keys {
+			k := d.keys.Get(key)
+			if k == nil || k.strand == nil {
+				continue
+			}
+			for i := range k.strand.jobs.Len() {
+				n[markTag(k.strand.jobs.At(i).mark)]++
+			}
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (e *engine[T]) pushed() {
 	case g >= gateStop:
 		e.discard()
 	case g&gateIdleMask != 0:
-		if !e.sorter.blocked.Load() { // else who gives weight back wakes
+		if !e.sorter.blocked.Load() && !e.lingers() { // else who gives weight back wakes, or the timer
 			e.wakeFor()
 		}
 	case g&gateLook != 0:
@@ -153,7 +153,7 @@ func (e *engine[T]) wakeMore() {
 }
 
 func (e *engine[T]) hasWork() bool {
-	return (e.ring().Ready() || !e.lanes.Empty() || e.listed.Load() > 0 || e.sorter.turns.Load() > 0 || e.handsLeft()) && !e.sorter.blocked.Load()
+	return (e.ring().Ready() && e.ripe() || !e.lanes.Empty() || e.listed.Load() > 0 || e.sorter.turns.Load() > 0 || e.handsLeft()) && !e.sorter.blocked.Load()
 }
 
 // employ turns a token into a worker, which gets the job in hand, if any. It
@@ -353,6 +353,7 @@ func (w *worker[T]) park() bool {
 		}
 		return true
 	}
+	e.lingers()
 	rests := w.restLocked()
 	e.settle() // unlocks
 	if freed {

@@ -115,14 +115,17 @@ func (s *seat[T]) takeBack(it item[T]) bool {
 func (s *seat[T]) waiting() int { return int(s.count.Load()) + s.left() }
 
 // fill takes up to limit tasks of one tag into the batch, if nothing is left of it,
-// and returns how many there are. s.mu is held, by its worker.
-func (s *seat[T]) fill(limit int) (n int) {
+// and returns how many there are. one: a task with a key is a batch of its own. s.mu is held, by its worker.
+func (s *seat[T]) fill(limit int, one bool) (n int) {
 	if n := s.left(); n > 0 {
 		return n
 	}
 	s.collect(s.begun())
-	s.room()
+	s.room(limit)
 	for n < limit && s.items.Len() > 0 && (n == 0 || markTag(s.items.At(0).mark) == markTag(s.batch[0].mark)) {
+		if one && n > 0 && (s.items.At(0).keyed() || s.batch[0].keyed()) {
+			break
+		}
 		s.batch[n], _ = s.items.PopFront()
 		n++
 	}
@@ -171,6 +174,7 @@ func (e *engine[T]) openSeatsLocked(n int) {
 const distributed = 64
 
 const (
+	seatBatch = 255 // of a typed batch: as many as workerQueue.cursor can count
 	seatChunk = 64
 	seatBits  = 32 // of an index in seats.idle
 )
@@ -791,11 +795,14 @@ func (w *worker[T]) takeItems() bool {
 		return false
 	}
 	limit := min(w.limit, batchSize)
-	if w.e.ctl.Load()&ctlWeighs != 0 {
+	switch {
+	case w.e.ctl.Load()&ctlWeighs != 0:
 		limit = 1
+	case w.e.handleAll != nil:
+		limit = min(w.limit, seatBatch)
 	}
 	s.mu.Lock()
-	n := s.fill(limit)
+	n := s.fill(limit, w.e.handleAll != nil)
 	if n > 0 {
 		w.begin(&s.workerQueue)
 	}

@@ -32,6 +32,7 @@ func (e *engine[T]) drain() {
 	e.closeIntakeLocked(ErrClosed)
 	e.settle()
 	e.pull(flushEnd)
+	e.wakeMore() // for what did not linger long enough
 }
 
 // stop makes cause the reason why nothing more starts, unless there is one. It
@@ -125,7 +126,7 @@ func (e *engine[T]) settle() {
 		woken = e.takeAllLocked()
 		if _, inline := e.inlineCounts(); inline == 0 && e.live == 0 && e.leaving == 0 && e.dropping == 0 && !e.finished {
 			e.finished, last = true, true
-			for _, t := range []*time.Timer{e.watchTimer, e.expiry} {
+			for _, t := range []*time.Timer{e.watchTimer, e.expiry, e.collecting.timer} {
 				if t != nil {
 					t.Stop()
 				}

@@ -124,6 +124,9 @@ func (w *worker[T]) progress() (n, running uint64) {
 			continue
 		}
 		begun := w.begunOf(m)
+		if w.mark.Load() == m && w.e.handleAll != nil {
+			return n, uint64(max(0, begun)) // they run together
+		}
 		if w.mark.Load() == m {
 			return n + uint64(max(0, begun-1)), uint64(min(1, begun))
 		}

@@ -58,7 +58,8 @@ type waiter struct {
 // the last has left, or the task has ended, whatever comes first.
 type sitting struct {
 	tag   uint64
-	age   uint64 // of the task, see ageOf
+	age   uint64 // of the task, see ageOf; of the youngest of a typed batch
+	ages  []uint64
 	waits int
 	lent  bool // its worker's place
 	at    *atomic.Pointer[sitting]
@@ -143,13 +144,16 @@ func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool) {
 		if m == 0 {
 			return false // its task has ended
 		}
-		sit.tag, sit.age, sit.lent, sit.at = markTag(m), s.flushBegun(m), true, &s.sit
+		sit.tag, sit.lent, sit.at = markTag(m), true, &s.sit
+		sit.age = s.flushBegun(m)
+		sit.ages = s.agesOf(m, sit.age)
 		sit.behind = s.behind(m)
 	case *callerRun:
 		if s.ended {
 			return false
 		}
 		sit.tag, sit.age, sit.at = s.tag, s.age, &s.sit
+		sit.ages = []uint64{s.age}
 	default:
 		return false
 	}
@@ -162,9 +166,11 @@ func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool) {
 	wt.sit = sit
 	sit.at.Store(sit)
 	in := &e.left[sit.tag].inside
-	i, _ := slices.BinarySearch(*in, sit.age)
-	*in = slices.Insert(*in, i, sit.age)
-	e.insideWait.Add(1)
+	for _, age := range sit.ages {
+		i, _ := slices.BinarySearch(*in, age)
+		*in = slices.Insert(*in, i, age)
+	}
+	e.insideWait.Add(int64(len(sit.ages)))
 	if sit.behind != nil {
 		e.insideWait.Add(keyedWait)
 		e.keyedWaits = append(e.keyedWaits, sit)
@@ -227,9 +233,11 @@ func (e *engine[T]) standUp(ctx context.Context, seat any, sit *sitting) {
 
 func (e *engine[T]) standUpLocked(sit *sitting) {
 	in := &e.left[sit.tag].inside
-	i, _ := slices.BinarySearch(*in, sit.age)
-	*in = slices.Delete(*in, i, i+1)
-	e.insideWait.Add(-1)
+	for _, age := range sit.ages {
+		i, _ := slices.BinarySearch(*in, age)
+		*in = slices.Delete(*in, i, i+1)
+	}
+	e.insideWait.Add(-int64(len(sit.ages)))
 	if sit.behind != nil {
 		e.insideWait.Add(-keyedWait)
 		i := slices.Index(e.keyedWaits, sit)
@@ -268,7 +276,7 @@ func (w *worker[T]) flushBegun(m uint64) uint64 {
 	if m&markItems != 0 {
 		age = w.itemAge(m)
 	}
-	if n <= 0 || markSingle(m) {
+	if n <= 0 || markSingle(m) || w.e.handleAll != nil {
 		w.alone(m, age)
 		return age
 	}

@@ -61,12 +61,15 @@ type worker[T any] struct {
 	taken      int                            // children since the last look at the ring
 	looks      int                            // at the ring
 	stolen     int                            // from another queue, the last time
+	slice      []T                            // the batch that the handler of a typed batch gets
+	size       uint64                         // how many tasks the running call is for
 	state      state
 	warm       chan<- error  // the warm-up's results, until w has run it
 	ending     bool          // only its state is still to be closed
 	restsSince time.Duration // guarded by e.mu, as what follows
 
-	waitKey   uint64 // of the task with the mark waitMark, guarded by e.mu, as what follows
+	waitKeys  []uint64 // of what has the mark waitMark, guarded by e.mu, as what follows
+	waitAges  []uint64
 	waitMark  uint64
 	owes      bool // owed is the key of a task of a seat that it has left
 	owed      uint64
@@ -114,7 +117,10 @@ func markSingle(m uint64) bool { return m&markOne != 0 }
 
 // newWorkerLocked makes a worker, for the seat s if it is not nil.
 func (e *engine[T]) newWorkerLocked(s *seat[T]) *worker[T] {
-	w := &worker[T]{e: e, wake: make(chan struct{}, 1), limit: 1, searching: true, index: len(e.workers), seed: len(e.workers)}
+	w := &worker[T]{e: e, wake: make(chan struct{}, 1), limit: 1, searching: true, index: len(e.workers), seed: len(e.workers), size: 1}
+	if e.handleAll != nil {
+		w.limit = e.batch
+	}
 	w.ctx = &taskContext[T]{e.base, e, w, w}
 	w.settled.Store(inCash)
 	for tag := range w.finished {
@@ -205,7 +211,7 @@ func (w *worker[T]) goexit() {
 	case w.inHook:
 		w.inHook = false
 	default:
-		w.goexited.Add(1)
+		w.goexited.Add(w.size)
 		w.carry = ErrGoexit
 	}
 	w.move()
@@ -282,6 +288,8 @@ func (w *worker[T]) claim() bool {
 	switch {
 	case w.takeUp():
 		return true
+	case e.collecting.full != 0 && !w.claimRipe():
+		return false
 	case e.seated():
 		return w.claimSeat()
 	case e.locals != nil:
@@ -306,8 +314,10 @@ func (w *worker[T]) claimShared() bool {
 		if w.keysHeld && !(e.lanes.Empty() && e.listed.Load() == 0 && !e.handsLeft()) {
 			w.giveUpKeys()
 		}
-		if pos, n := e.lanes.StealStuck(limit, e.ring().Claimed()); n > 0 {
-			return w.hold(pos, n)
+		if e.handleAll == nil {
+			if pos, n := e.lanes.StealStuck(limit, e.ring().Claimed()); n > 0 {
+				return w.hold(pos, n)
+			}
 		}
 		if w.stealLocal(true) || w.stealHand(true) {
 			return true
@@ -345,7 +355,11 @@ func (w *worker[T]) stealAny() bool {
 	if c&ctlWeighs != 0 && !w.admitted() {
 		return false
 	}
-	pos, n := e.lanes.Steal(w.seed, limit, e.ring().Claimed())
+	var pos uint64
+	n := 0
+	if e.handleAll == nil { // else the owner is about to run all of it
+		pos, n = e.lanes.Steal(w.seed, limit, e.ring().Claimed())
+	}
 	if n == 0 && w.stealLocal(false) {
 		return true
 	}
@@ -440,7 +454,7 @@ func (w *worker[T]) panic(p *PanicError) {
 	if w.sit.Load() != nil {
 		w.outlived()
 	}
-	w.panicked.Add(1)
+	w.panicked.Add(w.size)
 	w.inHook, w.carry = true, p // in case the handler calls Goexit
 	w.e.onPanic(p)
 	w.inHook, w.carry = false, nil
@@ -464,6 +478,9 @@ func (w *worker[T]) batch() {
 	switch {
 	case w.item:
 		w.runItem()
+		return
+	case e.handleAll != nil && !w.handed && !w.single:
+		w.collect()
 		return
 	case w.from != nil:
 		w.runItems()
@@ -549,6 +566,11 @@ func (w *worker[T]) putBack() bool {
 }
 
 func (w *worker[T]) exec(v T) {
+	if w.e.handleAll != nil {
+		w.slice = append(w.slice[:0], v)
+		w.call()
+		return
+	}
 	if err := w.e.handle(w.ctx, v); err != nil {
 		w.fail(err)
 	}
@@ -558,7 +580,7 @@ func (w *worker[T]) exec(v T) {
 }
 
 func (w *worker[T]) fail(err error) {
-	w.failed.Add(1)
+	w.failed.Add(w.size)
 	w.report(err)
 }
 
@@ -591,6 +613,10 @@ func (w *worker[T]) flush() {
 		}
 	}
 	w.tally(m, w.end)
+	if w.e.handleAll != nil {
+		w.called()
+		return // the user has chosen the size
+	}
 	w.measure()
 }
 
