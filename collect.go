@@ -42,9 +42,9 @@ type collecting struct {
 //
 // A worker that is free takes what waits, so batches are small while there is little to do, and
 // nothing waits for others to come. With [WithLinger] jobs wait until there are [WithBatch] of
-// them, or the oldest has waited that long, or the pool is closed. A slice has up to 64 jobs if
-// some have keys or the strategy is [Elastic] or [Shared] with keys, up to 255 under [PerWorker],
-// up to 16 that tasks have submitted under [WorkStealing], and one if there are weights.
+// them, or the oldest has waited that long, or the pool is closed. Jobs with keys come up to 64 at
+// a time, and one by one under [PerWorker]; jobs that tasks have submitted under [WorkStealing] up
+// to 16; and one by one if there are weights.
 //
 // The slice and its jobs belong to the handler until it returns, and to the pool then, which
 // uses it again: copy what is to be kept. An error counts for each job of the slice, and is

@@ -101,7 +101,7 @@ func (e *engine[T]) pushed() {
 // wakeFor wakes somebody for a job that is in the ring.
 func (e *engine[T]) wakeFor() {
 	if e.seated() {
-		if e.distribute(); e.ctl.Load()&ctlWeighs == 0 && e.lanes.Empty() {
+		if e.distribute(); e.ctl.Load()&ctlWeighs == 0 && e.lanes.Empty() && e.handleAll == nil {
 			return
 		}
 	}

@@ -115,17 +115,14 @@ func (s *seat[T]) takeBack(it item[T]) bool {
 func (s *seat[T]) waiting() int { return int(s.count.Load()) + s.left() }
 
 // fill takes up to limit tasks of one tag into the batch, if nothing is left of it,
-// and returns how many there are. one: a task with a key is a batch of its own. s.mu is held, by its worker.
-func (s *seat[T]) fill(limit int, one bool) (n int) {
+// and returns how many there are. s.mu is held, by its worker.
+func (s *seat[T]) fill(limit int) (n int) {
 	if n := s.left(); n > 0 {
 		return n
 	}
 	s.collect(s.begun())
-	s.room(limit)
+	s.room()
 	for n < limit && s.items.Len() > 0 && (n == 0 || markTag(s.items.At(0).mark) == markTag(s.batch[0].mark)) {
-		if one && n > 0 && (s.items.At(0).keyed() || s.batch[0].keyed()) {
-			break
-		}
 		s.batch[n], _ = s.items.PopFront()
 		n++
 	}
@@ -174,7 +171,6 @@ func (e *engine[T]) openSeatsLocked(n int) {
 const distributed = 64
 
 const (
-	seatBatch = 255 // of a typed batch: as many as workerQueue.cursor can count
 	seatChunk = 64
 	seatBits  = 32 // of an index in seats.idle
 )
@@ -316,7 +312,7 @@ func (e *engine[T]) distributeLocked() {
 			return
 		case kind == ring.Keyed:
 			d.giveKeyedLocked(r, pos)
-		case d.weighs:
+		case d.weighs || e.handleAll != nil: // a typed batch is claimed by whoever is free
 			return
 		default:
 			var its [batchSize]item[T]
@@ -728,7 +724,7 @@ func (w *worker[T]) claimSeat() bool {
 	e.wakeSeats(awake)
 	e.deferred()
 	if !found {
-		found = w.hold(pos, n)
+		found = w.hold(pos, n) || e.handleAll != nil && w.takeTiny()
 	}
 	if blocked {
 		e.wakeMore() // what w held before may be enough for another one
@@ -740,7 +736,7 @@ func (w *worker[T]) claimSeat() bool {
 // seat is empty: for them the way through a seat costs more than they do, and whose
 // seat is empty is the least loaded of all.
 func (w *worker[T]) takeTiny() bool {
-	if w.limit < tinyTake {
+	if w.limit < tinyTake && w.e.handleAll == nil {
 		return false
 	}
 	return w.aside(w.claimShared)
@@ -795,14 +791,11 @@ func (w *worker[T]) takeItems() bool {
 		return false
 	}
 	limit := min(w.limit, batchSize)
-	switch {
-	case w.e.ctl.Load()&ctlWeighs != 0:
+	if w.e.ctl.Load()&ctlWeighs != 0 || w.e.handleAll != nil {
 		limit = 1
-	case w.e.handleAll != nil:
-		limit = min(w.limit, seatBatch)
 	}
 	s.mu.Lock()
-	n := s.fill(limit, w.e.handleAll != nil)
+	n := s.fill(limit)
 	if n > 0 {
 		w.begin(&s.workerQueue)
 	}

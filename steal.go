@@ -317,7 +317,7 @@ func (l *local[T]) fill(limit int, oldest bool) (n int) {
 	if n := l.left(); n > 0 {
 		return n
 	}
-	l.room(limit)
+	l.room()
 	for n < limit && l.jobs.Len() > 0 {
 		if n > 0 && markTag(l.jobs.Back().mark) != markTag(l.batch[0].mark) {
 			break

@@ -122,10 +122,10 @@ func (q *workerQueue[T]) reset(n int) {
 	q.cursor.Store((q.cursor.Load()>>16+1)<<16 | uint64(n))
 }
 
-// room makes room for a batch of n. q.mu is held.
-func (q *workerQueue[T]) room(n int) {
-	if n = max(n, batchSize); len(q.batch) < n {
-		q.batch = make([]item[T], n)
+// room makes room for a batch. q.mu is held.
+func (q *workerQueue[T]) room() {
+	if q.batch == nil {
+		q.batch = make([]item[T], batchSize)
 	}
 }
 
