@@ -27,6 +27,18 @@ func (s *slicesRun) add(jobs []int) {
 	s.at = append(s.at, time.Now())
 }
 
+// take returns what there is and begins anew.
+func (s *slicesRun) take() (all [][]int, last time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all = s.all
+	if len(s.at) > 0 {
+		last = s.at[len(s.at)-1]
+	}
+	s.all, s.at = nil, nil
+	return all, last
+}
+
 func (s *slicesRun) handle(_ context.Context, jobs []int) error {
 	s.add(jobs)
 	return nil
@@ -113,14 +125,14 @@ func TestTypedBatchLingers(t *testing.T) {
 			t.Helper()
 			synctest.Wait()
 			var have []int
-			for _, s := range got.all {
+			all, last := got.take()
+			for _, s := range all {
 				have = append(have, len(s))
 			}
 			slices.Sort(have)
-			if !slices.Equal(have, sizes) || len(sizes) > 0 && got.at[len(got.at)-1].Sub(begin) != d {
-				t.Fatalf("%s: slices %v at %v, want lengths %v, the last at %v", what, got.all, got.at, sizes, d)
+			if !slices.Equal(have, sizes) || len(sizes) > 0 && last.Sub(begin) != d {
+				t.Fatalf("%s: slices %v at %v, want lengths %v, the last at %v", what, all, last.Sub(begin), sizes, d)
 			}
-			got.all, got.at = nil, nil
 		}
 		submit(3)
 		time.Sleep(time.Second - 1)
@@ -137,16 +149,16 @@ func TestTypedBatchLingers(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		n := 0
-		for _, s := range got.all {
+		all, _ := got.take()
+		for _, s := range all {
 			if len(s) == 0 {
 				t.Error("an empty slice")
 			}
 			n += len(s)
 		}
 		if n != 2 {
-			t.Errorf("slices %v", got.all)
+			t.Errorf("slices %v", all)
 		}
-		got.all, got.at = nil, nil
 		submit(2)
 		wantSlices("waiting", 0)
 		must(t, p.Close())
@@ -171,12 +183,15 @@ func TestTypedBatchLingersAtTheEnd(t *testing.T) {
 				p.Abort()
 				<-p.Done()
 				l := p.Leftover()
-				if slices.Sort(l); !slices.Equal(l, []int{0, 1, 2, 3, 4}) || len(got.all) != 0 {
-					t.Fatalf("left over %v, ran %v", l, got.all)
+				if slices.Sort(l); !slices.Equal(l, []int{0, 1, 2, 3, 4}) {
+					t.Fatalf("left over %v", l)
 				}
 			} else {
 				must(t, p.Close())
 				got.check(t, 5, 5)
+			}
+			if all, _ := got.take(); abort && len(all) != 0 {
+				t.Errorf("ran %v", all)
 			}
 			checkRest(t, p.Stats())
 		})
