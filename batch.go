@@ -75,8 +75,15 @@ const (
 	flushReasons
 )
 
-// BatchStats is about the tasks that went through a [Batcher].
+// BatchSizes is the number of counters of batches by size.
+const BatchSizes = 15
+
+// BatchStats is about batches: those that workers take from the queue, and those that go there
+// from a [Batcher].
 type BatchStats struct {
+	// Taken[i] is how many batches of 1<<i to 1<<(i+1)-1 tasks workers have run. What others
+	// took over of a batch is a batch of its own.
+	Taken [BatchSizes]uint64
 	// Flushes is how many times tasks went from a Batcher to the queue, because
 	// it was full, because a worker was free, because of WithLinger, because of Flush
 	// or Close of the Batcher, and because of the end of the pool.
@@ -384,6 +391,12 @@ func (e *engine[T]) batchStatsLocked() (s BatchStats) {
 		s.Flushes += *n
 	}
 	s.Flushed = e.batching.flushed.Load()
+	s.Taken = e.gone.taken
+	for _, w := range e.workers {
+		for i := range w.taken {
+			s.Taken[i] += w.taken[i].Load()
+		}
+	}
 	return s
 }
 

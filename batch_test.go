@@ -392,3 +392,25 @@ func TestBatchOptions(t *testing.T) {
 		}
 	}
 }
+
+// The sizes of batches add up to the tasks that were run.
+func TestBatchSizes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		only(t, Shared)
+		p := mustNew(t, WithWorkers(1))
+		task := Task(func(context.Context) error { return nil })
+		for range 1000 {
+			must(t, p.Submit(bg, task))
+		}
+		must(t, p.Close())
+		least, most, several := uint64(0), uint64(0), false
+		for i, n := range p.Stats().Batch.Taken {
+			least += n << i
+			most += n * (1<<(i+1) - 1)
+			several = several || i > 0 && n > 0
+		}
+		if least > 1000 || most < 1000 || !several {
+			t.Errorf("batches %v", p.Stats().Batch.Taken)
+		}
+	})
+}

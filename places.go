@@ -108,6 +108,9 @@ func (w *worker[T]) forgetLocked() {
 	e.gone.failed += w.failed.Load()
 	e.gone.panicked += w.panicked.Load()
 	e.gone.goexited += w.goexited.Load()
+	for i := range w.taken {
+		e.gone.taken[i] += w.taken[i].Load()
+	}
 }
 
 // shed ends the worker if there are too many.

@@ -270,10 +270,10 @@ func (w *worker[T]) claimStealing() bool {
 	if w.local.Load() == nil {
 		w.enterLocal()
 	}
-	if w.taken < min(ringAfter, w.limit) && w.claimChildren(false) {
+	if w.children < min(ringAfter, w.limit) && w.claimChildren(false) {
 		return true
 	}
-	w.taken = 0
+	w.children = 0
 	if w.looks++; w.looks%oldEvery == 0 && w.claimChildren(true) {
 		return true
 	}
@@ -304,7 +304,7 @@ func (w *worker[T]) claimChildren(oldest bool) bool {
 		w.begin(&l.workerQueue)
 	}
 	l.mu.Unlock()
-	w.taken += n
+	w.children += n
 	if n == 0 && weighs && w.release() {
 		e.wakeMore()
 	}

@@ -70,7 +70,11 @@ type sitting struct {
 }
 
 // totals are outcomes of jobs.
-type totals struct{ finished, failed, panicked, goexited uint64 }
+type totals struct {
+	finished, failed, panicked, goexited uint64
+
+	taken [BatchSizes]uint64 // batches by size
+}
 
 // Wait blocks until no task that was accepted before the call is unfinished, or
 // ctx is done, or the pool stops (Abort, FailFast). The pool stays open, and

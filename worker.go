@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"math/bits"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -58,7 +59,7 @@ type worker[T any] struct {
 	item       bool                           // given is a single item
 	age        atomic.Uint64                  // of it
 	local      atomic.Pointer[local[T]]       // see steal.go; changed by w's goroutine
-	taken      int                            // children since the last look at the ring
+	children   int                            // claimed since the last look at the ring
 	looks      int                            // at the ring
 	stolen     int                            // from another queue, the last time
 	slice      []T                            // the batch that the handler of a typed batch gets
@@ -91,6 +92,7 @@ type worker[T any] struct {
 	failed   atomic.Uint64
 	panicked atomic.Uint64
 	goexited atomic.Uint64
+	taken    [BatchSizes]atomic.Uint64 // batches by size
 }
 
 // markOf says what a worker is busy with: the position from which on its jobs
@@ -604,6 +606,9 @@ func (w *worker[T]) retag(pos, tag uint64) {
 // flush accounts for the batch.
 func (w *worker[T]) flush() {
 	m := w.mark.Swap(0)
+	if n := w.end - markPos(m); n > 0 {
+		w.taken[min(bits.Len64(n), BatchSizes)-1].Add(1)
+	}
 	if m&(markOne|markItems) == 0 {
 		if from := w.settled.Swap(inCash); from < w.end {
 			w.earn(from, w.end)
