@@ -16,9 +16,9 @@ import (
 // worker a compare-and-swap of the hand's cursor, which nobody else touches, unless others
 // have nothing to do: then they take over half of what was not begun.
 //
-// The bound is counted in credit (see credit.go) from the first chunk on. A chunk takes what
-// credit there is in the bank, up to its length; it waits in one slot, so a free slot is
-// there when credit is.
+// The bound is counted in credit (see credit.go) from the first chunk on. A chunk takes its credit
+// from the bank. When there is little, as when the queue is full and tasks are not tiny, small
+// chunks would cost more than tasks one by one, and so tasks go one by one then.
 //
 // Acceptance. The ring's tail counts a chunk as one. What it has beyond that is counted under
 // batching.mu, together with the push: who closes the ring, or begins an epoch of
@@ -39,6 +39,8 @@ const (
 	// minChunk is from how many tasks on that are submitted together they make a
 	// chunk.
 	minChunk = 4
+	// goodChunk is from how many on a chunk costs no more than tasks one by one.
+	goodChunk = 32
 	// maxBuffers is how many buffers of chunks are kept for reuse.
 	maxBuffers = 64
 )
@@ -104,19 +106,21 @@ func (e *engine[T]) pushChunk(vs []T, late bool) (int, ring.Status) {
 	return n, s
 }
 
-// takeCredit takes up to n units of credit.
+// worthChunk reports whether there is credit for a chunk that costs less than so many tasks one by
+// one.
+func (e *engine[T]) worthChunk(n int) bool {
+	want := int64(min(n, e.batch, goodChunk))
+	return e.bank.Load() >= want || e.patience.wait(e.parallel.Load(), &e.bank, want)
+}
+
+// takeCredit takes up to n units of credit out of the bank.
 func (e *engine[T]) takeCredit(n int) int {
 	for {
 		b := e.bank.Load()
-		if b <= 0 {
-			if c := e.ring().Revoke(); c > 0 {
-				e.bank.Add(int64(c))
-			} else if !e.patience.wait(e.parallel.Load(), &e.bank) && !e.gather() {
-				return 0
-			}
-			continue
-		}
 		k := min(b, int64(n))
+		if k <= 0 {
+			return 0
+		}
 		if e.bank.CompareAndSwap(b, b-k) {
 			return int(k)
 		}

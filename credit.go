@@ -52,7 +52,7 @@ func (e *engine[T]) refill() bool {
 	for {
 		b := e.bank.Load()
 		if b <= 0 {
-			if !e.patience.wait(e.parallel.Load(), &e.bank) && !e.gather() {
+			if !e.patience.wait(e.parallel.Load(), &e.bank, 1) && !e.gather() {
 				return false
 			}
 			continue
@@ -84,8 +84,8 @@ const (
 	patientPause = 500 // rounds, about 0.2 µs
 )
 
-// wait reports whether there is credit in the bank.
-func (p *patience) wait(parallel bool, bank *atomic.Int64) bool {
+// wait reports whether there is so much credit in the bank.
+func (p *patience) wait(parallel bool, bank *atomic.Int64, want int64) bool {
 	if !parallel {
 		return false
 	}
@@ -95,7 +95,7 @@ func (p *patience) wait(parallel bool, bank *atomic.Int64) bool {
 	}
 	for range patientPolls {
 		pause(patientPause)
-		if bank.Load() > 0 {
+		if bank.Load() >= want {
 			p.miss.Store(0)
 			return true
 		}

@@ -606,7 +606,8 @@ func (w *worker[T]) retag(pos, tag uint64) {
 // flush accounts for the batch.
 func (w *worker[T]) flush() {
 	m := w.mark.Swap(0)
-	if n := w.end - markPos(m); n > 0 {
+	n := w.end - markPos(m)
+	if n > 0 {
 		w.taken[min(bits.Len64(n), BatchSizes)-1].Add(1)
 	}
 	if m&(markOne|markItems) == 0 {
@@ -622,7 +623,7 @@ func (w *worker[T]) flush() {
 		w.called()
 		return // the user has chosen the size
 	}
-	w.measure()
+	w.measure(int(n))
 }
 
 func (w *worker[T]) tally(m, end uint64) {
@@ -644,12 +645,15 @@ const (
 
 // measure adapts the number of jobs to claim to how long they take: one while a
 // batch takes more than four times the budget, half when it takes more than the
-// budget, twice as many after two that took less.
-func (w *worker[T]) measure() {
+// budget, twice as many after two that took less. After a chunk, whose size it did not
+// choose, it is as many as take the budget.
+func (w *worker[T]) measure(n int) {
 	now := time.Since(w.e.start)
 	took := now - w.clock
 	w.clock = now
 	switch {
+	case n > w.limit && took > budget:
+		w.limit, w.streak = max(1, int(int64(n)*int64(budget)/int64(took))), 0
 	case took > 4*budget:
 		w.limit, w.streak = 1, 0
 	case took > budget:

@@ -177,17 +177,16 @@ func (w *worker[T]) runItem() {
 func (w *worker[T]) runItems() {
 	e, q := w.e, w.from
 	var zero T
-	for {
-		ctl := e.ctl.Load()
+	for e.ctl.Load()&(ctlStop|ctlShed) == 0 {
 		c := q.cursor.Load()
 		next := c >> 8 & 255
-		if ctl&(ctlStop|ctlShed) != 0 || next == c&255 || w.has.Load() != q { // or it was taken away
+		if next == c&255 || w.has.Load() != q { // or it was taken away
 			break
 		}
 		if !q.cursor.CompareAndSwap(c, c+1<<8) {
 			continue
 		}
-		if ctl&ctlRoom != 0 {
+		if e.ctl.Load()&ctlRoom != 0 { // after cursor was moved, which makes room
 			q.mu.Lock()
 			e.gatherFrom(q)
 			q.mu.Unlock()
