@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/headrace-go/pool"
@@ -155,13 +156,15 @@ type batchInstance struct {
 	batch []pool.Task
 }
 
-func openBatch(h *harness, workers int, l *load) instance {
-	x := batchInstance{poolInstance: newPool(h, workers, l)}
-	x.batch = make([]pool.Task, 64)
-	for i := range x.batch {
-		x.batch[i] = x.fns[0]
+func openBatch(h *harness, workers int, l *load) instance { return openBatches(64)(h, workers, l) }
+
+// openBatches opens a pool that gets slices of that length.
+func openBatches(size int) func(*harness, int, *load) instance {
+	return func(h *harness, workers int, l *load) instance {
+		x := batchInstance{poolInstance: newPool(h, workers, l)}
+		x.batch = slices.Repeat(x.fns[:1], size)
+		return x
 	}
-	return x
 }
 
 func (x batchInstance) submit(from, to int) {

@@ -47,6 +47,7 @@ var suites = []suite{
 	{"latency", "delay from arrival to start: Poisson load, CPU hogs, trickle, blocking tasks", latency},
 	{"startup", "time and bytes of a pool of 100,000 workers, and idle CPU", startup},
 	{"buffer", "throughput of the pool by WithBuffer, next to the bytes", buffer},
+	{"batch", "ns per task that is handed over with others, by producers and task size", batches},
 	{"nested", "ns per empty task that is submitted from inside a task", nested},
 	{"keyed", "ns per empty task with a key, by producers and number of keys", keyed},
 	{"skew", "makespan of tasks of which a few take 10 or 100 times as long", skew},
