@@ -50,7 +50,9 @@
 // [Pool.Submit] waits for room, and its context bounds that wait. A context that is
 // already done is never accepted, and after acceptance it has no influence: the
 // task gets the pool's context. [Pool.TrySubmit] never waits. [NewTyped] makes a
-// pool for one kind of job, without a closure for each.
+// pool for one kind of job, without a closure for each. [NewTypedBatch] makes one whose
+// handler gets many jobs at a time. [Pool.SubmitBatch] and [Pool.Batcher] hand over many at
+// a time.
 //
 // What happens before a submission synchronizes before the start of the task (in
 // the terms of the Go memory model), and the end of a task before the return of the

@@ -18,7 +18,9 @@ import (
 //	submit (here) -> room.go (if full) -> ring.Push -> park.go (wake one)
 //	-> worker.go (claim several, run) -> account (worker.flush) -> wait.go
 //
-// shutdown.go ends it, stats.go looks at it from outside.
+// Tasks with keys or weights take a longer way from the ring to a worker (keyed.go, weight.go), tasks
+// that are submitted together a shorter one (chunk.go), and the jobs of a typed batch run at
+// once (collect.go). shutdown.go ends it, stats.go looks at it from outside.
 //
 // Three words are shared by everybody and stand on lines of their own: the
 // ring's tail (producers), the ring's head (workers), and gate, which is read by

@@ -283,3 +283,27 @@ func ExamplePool_Batcher() {
 	fmt.Println(sum.Load())
 	// Output: 499500
 }
+
+// A handler that gets many jobs at a time: as many as wait when a worker is free, or, with
+// WithLinger, as many as come within that time.
+func ExampleNewTypedBatch() {
+	p, err := pool.NewTypedBatch(func(_ context.Context, rows []string) error {
+		fmt.Println("insert", len(rows), "rows:", rows)
+		return nil // rows belongs to the pool again
+	}, pool.WithWorkers(1), pool.WithBatch(3), pool.WithLinger(time.Hour))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, row := range []string{"a", "b", "c", "d"} {
+		if err := p.Submit(context.Background(), row); err != nil {
+			fmt.Println(err)
+		}
+	}
+	if err := p.Close(); err != nil { // what waits for others to come is handled now
+		fmt.Println(err)
+	}
+	// Output:
+	// insert 3 rows: [a b c]
+	// insert 1 rows: [d]
+}

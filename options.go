@@ -219,7 +219,8 @@ const maxBatch = 1 << 14
 // A worker takes as many as it runs in about 5 µs, by measurement, and one at a time
 // when they take longer than 20 µs. What it has taken and not begun, idle workers take
 // over, so no task waits behind another one while a worker is free. WithBatch(1) makes
-// workers take the tasks one by one, in exactly the order of the queue.
+// workers take the tasks one by one, in exactly the order of the queue. The handler of
+// [NewTypedBatch] gets up to n, whatever they take.
 //
 // A large n backfires in a Batcher, where that many tasks wait while all workers are
 // busy.
@@ -229,6 +230,9 @@ func WithBatch(n int) Option { return func(c *config) { c.batch = n } }
 // while all workers are busy, d > 0. A Batcher hands over what it has as soon as a worker is
 // free, in any case. Without it a Batcher keeps tasks until it is full or a worker is
 // free. It contradicts WithBuffer(0).
+//
+// With [NewTypedBatch] it also bounds how long a job waits in the queue for others to make up a
+// batch, whether workers are busy or not.
 //
 // A small d backfires: each flush by the timer starts a goroutine, and its batch is
 // small.

@@ -27,6 +27,15 @@ import (
 // whether that rests; a worker lets its seat rest and then looks whether there is
 // something in it. So one of the two sees the other, and wakes, or goes on.
 //
+// Keys. The table of keys (keyed.go) says how many tasks of a key are in its seat or run there,
+// and which seat that is. They may be several: one worker runs them, in order. A task that
+// ends is counted late, when its worker comes to the sorter for something else: its key is noted in
+// the seat (done) until then. A task goes behind its key, into a strand, when there is
+// no seat for it: its seat is closed, or a task of the key has left its seat, being
+// inside a Wait. It gets a seat when the last task of the key is counted, and who puts it there
+// asks the seat's worker to do so soon (awaited). Who leaves a seat counts what is noted there, and
+// pays for the task that it takes along when that has ended (owes).
+//
 // A worker takes its tasks a few at a time (workerqueue.go), the more the shorter they
 // are, and several tiny ones go to a seat at a time. Once a worker's tasks are tiny,
 // below about 80 ns, and its seat is empty, it claims straight from the ring, as

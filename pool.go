@@ -62,7 +62,7 @@ func (p *Pool) TrySubmit(task Task) error {
 }
 
 // SubmitBatch submits tasks in order, as Submit does, with one synchronisation for
-// as many as there is room for. It returns how many were accepted, always a
+// up to 64 of them, as far as there is room. It returns how many were accepted, always a
 // prefix, and an error if that is not all of them. With a nil task among them it
 // accepts none. The slice is not kept.
 func (p *Pool) SubmitBatch(ctx context.Context, tasks []Task) (n int, err error) {
