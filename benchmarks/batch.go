@@ -40,6 +40,14 @@ func batches(h *harness) error {
 			printTable(h.out, summary("ns per task (speed-up)", all, 0))
 		}
 	}
+	if row := "load=1%/N=8"; h.wants(row) {
+		h.poissonRow(row, h.among([]contender{
+			{name: baseline, open: openChannel},
+			{name: "unbatched", open: openWith(pool.WithBatch(1))},
+			{name: "submit", open: openPool},
+			{name: "batcher", open: openKeptBatcher},
+		}), 1)
+	}
 	return nil
 }
 
@@ -58,6 +66,23 @@ func (x batcherInstance) submit(from, to int) {
 		}
 	}
 	must(b.Close())
+}
+
+// keptBatcher has one Batcher for its only producer.
+type keptBatcher struct {
+	*poolInstance
+	b *pool.Batcher
+}
+
+func openKeptBatcher(h *harness, workers int, l *load) instance {
+	x := newPool(h, workers, l)
+	return keptBatcher{x, x.p.Batcher()}
+}
+
+func (x keptBatcher) submit(from, to int) {
+	for i := from; i < to; i++ {
+		must(x.b.Add(background, x.fns[i&x.mask]))
+	}
 }
 
 // typedBatches submits numbers in slices of 256.
