@@ -220,7 +220,7 @@ func (e *engine[T]) giveBackAllLocked(vs []T) {
 func (e *engine[T]) fence() {
 	e.eachLocal(func(*local[T]) {})
 	e.chunking.mu.Lock()
-	e.chunking.mu.Unlock() //nolint:staticcheck // who holds it is done then
+	defer e.chunking.mu.Unlock()
 }
 
 // collectUncounted returns how many tasks were accepted with the tag that the ring's tail did

@@ -19,18 +19,13 @@ import (
 // queue, which is where they are collected, until there are as many as make a batch, or the
 // oldest has waited so long, or the intake has ended: then they are ripe. What is not ripe is no
 // work: a submission wakes nobody for it, a claim leaves it alone, a worker parks beside it.
-// Whoever does so arms the timer, unless it is armed.
-//
-//	submitter: publish the task;        load gate: with a place idle, arm
-//	worker:    put its place into gate; look at the ring: with a task in it, arm
-//
-// One of the two sees the other. When the timer fires all that is there is due, and stays so
-// until a worker finds the ring empty. So the oldest waits as long as WithLinger says, and others
-// less.
+// A submission arms the timer, unless it is armed, and so does a worker that leaves something
+// behind. When the timer fires all that is there is due, and stays so until a worker
+// finds the ring empty. So the oldest waits as long as WithLinger says, and others less.
 
 // collecting is what the engine has for typed batches that linger.
 type collecting struct {
-	full  uint64 // how many tasks make a batch; 0: tasks do not linger
+	full  uint64 // how many tasks make a batch
 	due   atomic.Bool
 	armed atomic.Bool
 	timer *time.Timer
@@ -71,6 +66,7 @@ func (e *engine[T]) openCollecting() {
 	if e.handleAll == nil || !e.hasLinger {
 		return
 	}
+	e.collects = true
 	e.collecting.full = uint64(min(e.batch, e.buffer))
 	e.collecting.timer = time.AfterFunc(time.Hour, e.ripened)
 	e.collecting.timer.Stop()
@@ -80,7 +76,7 @@ func (e *engine[T]) openCollecting() {
 // they will be.
 func (e *engine[T]) lingers() bool {
 	c := &e.collecting
-	if c.full == 0 || e.ripe() {
+	if !e.collects || e.ripe() {
 		return false
 	}
 	if e.unclaimed() > 0 && c.armed.CompareAndSwap(false, true) {
@@ -92,7 +88,7 @@ func (e *engine[T]) lingers() bool {
 // ripe reports whether what is in the ring may be claimed.
 func (e *engine[T]) ripe() bool {
 	c := &e.collecting
-	return c.full == 0 || c.due.Load() || e.ctl.Load()&ctlClosed != 0 || e.unclaimed() >= c.full
+	return !e.collects || c.due.Load() || e.ctl.Load()&ctlClosed != 0 || e.unclaimed() >= c.full
 }
 
 // unclaimed returns how many tasks are in the ring that nobody has claimed.

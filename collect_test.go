@@ -135,9 +135,9 @@ func TestTypedBatchLingers(t *testing.T) {
 			}
 		}
 		submit(3)
-		time.Sleep(time.Second - 1)
+		time.Sleep(time.Second - 1*time.Nanosecond)
 		wantSlices("too few, not yet lingered", 0)
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		wantSlices("lingered", time.Second, 3)
 		time.Sleep(time.Second)
 		submit(4)
@@ -163,6 +163,29 @@ func TestTypedBatchLingers(t *testing.T) {
 		wantSlices("waiting", 0)
 		must(t, p.Close())
 		wantSlices("closed", time.Since(begin), 2)
+	})
+}
+
+// A job that has lingered while all workers were busy runs as soon as one is free.
+func TestTypedBatchLingersWhileBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got slicesRun
+		p := mustTypedBatch(t, func(_ context.Context, jobs []int) error {
+			got.add(jobs)
+			time.Sleep(10 * time.Second)
+			return nil
+		}, WithWorkers(1), WithBatch(2), WithLinger(time.Second))
+		begin := time.Now()
+		must(t, p.Submit(bg, 0))
+		must(t, p.Submit(bg, 1))
+		time.Sleep(5 * time.Second)
+		must(t, p.Submit(bg, 2))
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if all, last := got.take(); len(all) != 2 || last.Sub(begin) != 10*time.Second {
+			t.Errorf("slices %v, the last at %v", all, last.Sub(begin))
+		}
+		must(t, p.Close())
 	})
 }
 

@@ -31,6 +31,7 @@ type engine[T any] struct {
 	config
 	handle    func(context.Context, T) error
 	handleAll func(context.Context, []T) error // nil, or see collect.go
+	collects  bool                             // tasks linger
 	queue     atomic.Pointer[ring.Ring[T]]
 	lanes     *span.Set
 	locals    []local[T] // see steal.go

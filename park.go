@@ -81,7 +81,7 @@ type spinState struct {
 // needsLook reports whether the submitter of a job, having published it, has
 // anything to do in the state g of gate.
 func (e *engine[T]) needsLook(g uint64) bool {
-	return g&gateSearch == 0 && g != 0 || g >= gateStop
+	return g&gateSearch == 0 && g != 0 || g >= gateStop || e.collects
 }
 
 // pushed sees to it that a job that was just published is taken.
@@ -89,8 +89,9 @@ func (e *engine[T]) pushed() {
 	switch g := e.gate.Load(); {
 	case g >= gateStop:
 		e.discard()
+	case e.collects && e.lingers(): // the timer wakes
 	case g&gateIdleMask != 0:
-		if !e.sorter.blocked.Load() && !e.lingers() { // else who gives weight back wakes, or the timer
+		if !e.sorter.blocked.Load() { // else who gives weight back wakes
 			e.wakeFor()
 		}
 	case g&gateLook != 0:

@@ -290,7 +290,7 @@ func (w *worker[T]) claim() bool {
 	switch {
 	case w.takeUp():
 		return true
-	case e.collecting.full != 0 && !w.claimRipe():
+	case e.collects && !w.claimRipe():
 		return false
 	case e.seated():
 		return w.claimSeat()
