@@ -42,7 +42,7 @@ import (
 // A worker does not stay awake for tasks that there is no room for, though it has found
 // nothing to do itself: what fills the queue may wait for others with their keys. It
 // remembers what it saw (seen), asks for room as a blocked submitter does (wants, see
-// room.go), and tries once more.
+// room.go), and tries once more. So does a producer that finds a worker idle and no room.
 type batcher[T any] struct {
 	e      *engine[T]
 	buf    []T
@@ -142,7 +142,9 @@ func (b *batcher[T]) add(ctx context.Context, v T) error {
 	case b.full():
 		b.move(flushFull)
 	case g&gateSearch == 0 && g&gateIdleMask != 0:
-		b.move(flushIdle)
+		if b.move(flushIdle); b.pending() && e.want() {
+			b.move(flushIdle)
+		}
 	case b.timer != nil && !b.armed.Load():
 		b.arm()
 	}
@@ -376,13 +378,22 @@ func (e *engine[T]) pull(why flushReason) (moved bool) {
 		}
 		full = full || b.pending()
 	}
-	if full && !moved && why == flushIdle && !e.batching.wants.Swap(true) {
-		e.room.mu.Lock()
-		e.announceLocked()
-		e.room.mu.Unlock()
+	if full && !moved && why == flushIdle && e.want() {
 		return e.pull(why)
 	}
 	return moved
+}
+
+// want asks for room for what is in batchers, while workers are idle. Who did so looks once more for
+// room then. It reports false if that was done before, and no room was made since.
+func (e *engine[T]) want() bool {
+	if e.batching.wants.Swap(true) {
+		return false
+	}
+	e.room.mu.Lock()
+	e.announceLocked()
+	e.room.mu.Unlock()
+	return true
 }
 
 func (e *engine[T]) batchStatsLocked() (s BatchStats) {
