@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +38,8 @@ import (
 // moves what there is.
 //
 // The lock is held while the producer waits for room. Those who do not get it need not
-// wait: what is in the queue then keeps the workers busy.
+// wait, nor ask for room: what is in the queue keeps the workers busy, and the producer is told
+// of room as every blocked submitter.
 //
 // A worker does not stay awake for tasks that there is no room for, though it has found
 // nothing to do itself: what fills the queue may wait for others with their keys. It
@@ -56,9 +58,10 @@ type batcher[T any] struct {
 	_     [56]byte
 
 	moved  atomic.Uint64 // changed under mu
+	base   uint64        // the count of what is added to the front of buf, or was; guarded by mu
 	seen   atomic.Uint64 // added, when a move found no room; plus one
-	missed atomic.Bool
-	armed  atomic.Bool // the timer is set
+	missed atomic.Uint32 // why others tried to move, a bit for each reason
+	armed  atomic.Bool   // the timer is set
 	mu     sync.Mutex
 	timer  *time.Timer
 }
@@ -127,6 +130,7 @@ func (b *batcher[T]) add(ctx context.Context, v T) error {
 			}
 			return e.reject(err)
 		}
+		b.rewind()
 	}
 	b.buf[b.at] = v
 	if b.at++; b.at == len(b.buf) {
@@ -141,10 +145,9 @@ func (b *batcher[T]) add(ctx context.Context, v T) error {
 	switch {
 	case b.full():
 		b.move(flushFull)
+		b.rewind()
 	case g&gateSearch == 0 && g&gateIdleMask != 0:
-		if b.move(flushIdle); b.pending() && e.want() {
-			b.move(flushIdle)
-		}
+		b.move(flushIdle)
 	case b.timer != nil && !b.armed.Load():
 		b.arm()
 	}
@@ -223,21 +226,25 @@ func (b *batcher[T]) flush(ctx context.Context, why flushReason) (err error) {
 	return nil
 }
 
-// move moves what there is room for, unless somebody else is about to.
+// move moves what there is room for, unless somebody else is about to. When there is no room,
+// and a worker is idle, it asks for room.
 func (b *batcher[T]) move(why flushReason) (moved bool) {
 	for b.pending() {
 		if !b.mu.TryLock() {
 			added := b.added.Load()
-			if b.missed.Store(true); !b.mu.TryLock() {
+			if b.missed.Or(1 << why); !b.mu.TryLock() {
 				b.seen.Store(added + 1)
 				return moved
 			}
 		}
 		some := b.moveLocked(why)
-		moved = moved || some
-		if b.mu.Unlock(); !b.missed.Swap(false) && !some {
+		b.mu.Unlock()
+		missed := b.missed.Swap(0)
+		idle := (1<<why|missed)&(1<<flushIdle) != 0
+		if !some && !(idle && b.e.want()) && missed == 0 {
 			return moved
 		}
+		moved = moved || some
 	}
 	return moved
 }
@@ -245,8 +252,8 @@ func (b *batcher[T]) move(why flushReason) (moved bool) {
 // unlock ends the producer's use of the lock.
 func (b *batcher[T]) unlock() {
 	b.mu.Unlock()
-	if b.missed.Swap(false) {
-		b.move(flushIdle)
+	if why := b.missed.Swap(0); why != 0 {
+		b.move(flushReason(bits.TrailingZeros32(why)))
 	}
 }
 
@@ -275,7 +282,19 @@ func (b *batcher[T]) moveLocked(why flushReason) bool {
 }
 
 // first returns where in buf the first pending task is. b.mu is held.
-func (b *batcher[T]) first() int { return int(b.moved.Load() % uint64(len(b.buf))) }
+func (b *batcher[T]) first() int {
+	return int((b.moved.Load() - b.base) % uint64(len(b.buf)))
+}
+
+// rewind makes the producer begin at the front of buf again, if nothing is in it, so
+// that a full buffer is one piece.
+func (b *batcher[T]) rewind() {
+	b.mu.Lock()
+	if !b.pending() {
+		b.base, b.at = b.count, 0
+	}
+	b.unlock()
+}
 
 // tookLocked empties n places, whose tasks were moved. They may have ended by now: for
 // the end of the pool they were both in the queue and here.
@@ -371,15 +390,10 @@ func (e *engine[T]) pull(why flushReason) (moved bool) {
 	e.mu.Lock()
 	bs := append([]*batcher[T](nil), e.batching.batchers...)
 	e.mu.Unlock()
-	full := false
 	for _, b := range bs {
 		if b.move(why) {
 			moved = true
 		}
-		full = full || b.pending()
-	}
-	if full && !moved && why == flushIdle && e.want() {
-		return e.pull(why)
 	}
 	return moved
 }
@@ -460,8 +474,7 @@ var errBatcherClosed = errors.New("pool: Batcher is closed")
 // with it, and at low load nothing waits in it.
 //
 // It backfires under a load of long tasks, without WithLinger: what it holds waits until a worker
-// is free, though others submitted later. And before a queue that is always full of tasks of some
-// 100 ns: there to submit each takes half the time.
+// is free, though others submitted later. With tasks of 100 ns and more it gains nothing.
 type Batcher struct{ b *batcher[Task] }
 
 // Batcher returns a new Batcher. Close it when its producer ends: the pool keeps those that

@@ -12,7 +12,9 @@ func (e *engine[T]) handOver(v T, n *ring.Record, first bool) ring.Status {
 		return ring.Closed
 	}
 	if e.ctl.Load()&ctlWeighs == 0 {
-		return e.handTo(v, 0)
+		if s := e.handTo(v, 0); s != ring.Broke {
+			return s
+		}
 	}
 	weight := int64(1)
 	if n != nil {
@@ -28,7 +30,8 @@ func (e *engine[T]) handOver(v T, n *ring.Record, first bool) ring.Status {
 	return s
 }
 
-// handTo gives v to a free worker, which then holds the weight.
+// handTo gives v to a free worker, which then holds the weight. It returns Broke if weight is 0
+// and the pool has begun to weigh.
 func (e *engine[T]) handTo(v T, weight int64) ring.Status {
 	if !e.takeToken() {
 		if e.gate.Load()&gateLook != 0 {
@@ -38,6 +41,10 @@ func (e *engine[T]) handTo(v T, weight int64) ring.Status {
 	}
 	s := ring.Closed
 	if !e.employ(func(w *worker[T]) {
+		if weight == 0 && e.ctl.Load()&ctlWeighs != 0 {
+			s = ring.Broke
+			return
+		}
 		var pos, tag uint64
 		if pos, tag, s = e.ring().Ticket(); s == ring.OK {
 			w.given, w.handed, w.pos, w.tag = v, true, pos, tag

@@ -667,3 +667,36 @@ func TestPlaceIsLentOnce(t *testing.T) {
 		}
 	})
 }
+
+// A pool without a queue handed a task over by the rules of before its first weight, while
+// that came: the task was not weighed.
+func TestHandOverBesideTheFirstWeight(t *testing.T) {
+	for range rounds(2000) {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(4), WithBuffer(0))
+			var sum atomic.Int64
+			task := func(weight int64) Task {
+				return func(context.Context) error {
+					if n := sum.Add(weight); n > 4 {
+						t.Errorf("weights of %d run, the capacity is 4", n)
+					}
+					time.Sleep(time.Second)
+					sum.Add(-weight)
+					return nil
+				}
+			}
+			var wg sync.WaitGroup
+			for i := range 6 {
+				wg.Go(func() {
+					if i%3 == 2 {
+						must(t, p.SubmitWeighted(bg, 3, task(3)))
+					} else {
+						must(t, p.Submit(bg, task(1)))
+					}
+				})
+			}
+			wg.Wait()
+			must(t, p.Close())
+		})
+	}
+}
