@@ -172,16 +172,25 @@ func (w *worker[T]) claimChunk() bool {
 // load makes the chunk the batch of h, of which nothing is left.
 func (h *hand[T]) load(e *engine[T], jobs []T, pos, tag uint64) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.reset(len(jobs))
 	if h.credit >= payment/2 {
 		e.gatherFrom(&h.workerQueue)
 	}
-	old := h.jobs
-	h.jobs, h.jobsPos, h.jobsTag = jobs, pos, tag
-	h.mu.Unlock()
-	if old != nil {
-		e.chunking.putBack(old)
+	h.fillLocked(e, jobs, pos, tag)
+}
+
+// fillLocked copies the chunk, so that its buffer is free at once. It also costs less: the buffer's
+// lines come from another core, all of them at the same time while it is copied, and one after the
+// other, each twice, if they are read and cleared with a compare-and-swap in between. h.mu is held.
+func (h *hand[T]) fillLocked(e *engine[T], jobs []T, pos, tag uint64) {
+	if h.chunk == nil {
+		h.chunk = new([chunkSize]T)
 	}
+	h.jobs, h.jobsPos, h.jobsTag = h.chunk[:len(jobs)], pos, tag
+	copy(h.jobs, jobs)
+	clear(jobs)
+	e.chunking.putBack(jobs)
 }
 
 // claimChunkLocked takes the chunk at the front of the ring into the draft or, if that is
@@ -194,7 +203,7 @@ func (w *worker[T]) claimChunkLocked(f *draft[T]) {
 	}
 	if f.h != nil && f.n == 0 && f.h == w.large.Load() {
 		f.h.mu.Lock()
-		f.h.jobs, f.h.jobsPos, f.h.jobsTag = jobs, pos, tag
+		f.h.fillLocked(w.e, jobs, pos, tag)
 		f.h.mu.Unlock()
 		f.n = len(jobs)
 		f.limit = f.n

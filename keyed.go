@@ -101,7 +101,8 @@ type hand[T any] struct {
 	seen  atomic.Uint64             // cursor, when somebody last looked whether it moves
 	_     [64]byte
 	workerQueue[T]
-	_ [64]byte
+	chunk *[chunkSize]T // that jobs is part of
+	_     [64]byte
 }
 
 // handSize is how many tasks a hand holds: as many as awaited has bits.
@@ -293,12 +294,8 @@ func (h *hand[T]) close(e *engine[T]) {
 	h.mu.Lock()
 	e.gatherFrom(&h.workerQueue)
 	h.reset(0)
-	jobs := h.jobs
 	h.jobs = nil
 	h.mu.Unlock()
-	if jobs != nil {
-		e.chunking.putBack(jobs)
-	}
 }
 
 // doneLocked closes w's hands, and gives up the keys of what it has run.

@@ -220,6 +220,12 @@ func signal[T any](ws []*worker[T]) {
 func (w *worker[T]) search() bool {
 	for {
 		w.restSeat()
+		if w.e.batching.open.Load() > 0 && w.limit >= tinyTake && w.e.parallel.Load() {
+			pause(pollRounds) // a batcher that is being filled goes to the queue by itself
+			if w.employed() {
+				return true
+			}
+		}
 		if w.e.pull(flushIdle) && w.employed() {
 			return true
 		}
