@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"runtime"
 	"sync/atomic"
 
 	"github.com/headrace-go/pool/internal/ring"
@@ -72,7 +73,9 @@ func (e *engine[T]) refill() bool {
 
 // patience makes a push that finds no credit wait about 2 µs for a payment before it
 // looks into the pockets: while tasks are tiny a worker is about to make one, and to
-// look means to take from the workers the lines that they write for each task. When
+// look means to take from the workers the lines that they write for each task. First it
+// lets others run, among them a worker that waits for a core: with chunks of tasks of 130 ns that is
+// a quarter of the time. When
 // waiting was in vain it is left out for a growing number of times, so who submits to
 // a pool that is full of longer tasks does not pay for it.
 type patience struct {
@@ -92,6 +95,11 @@ func (p *patience) wait(parallel bool, bank *atomic.Int64, want int64) bool {
 	if n := p.skip.Load(); n > 0 {
 		p.skip.Store(n - 1) // of those who do so at once, one is enough
 		return false
+	}
+	runtime.Gosched()
+	if bank.Load() >= want {
+		p.miss.Store(0)
+		return true
 	}
 	for range patientPolls {
 		pause(patientPause)

@@ -1,6 +1,9 @@
 package ring
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+)
 
 // BenchmarkPass is the cost of a push, a claim and a take without contention.
 func BenchmarkPass(b *testing.B) {
@@ -14,4 +17,28 @@ func BenchmarkPass(b *testing.B) {
 			r.Take(pos + uint64(j))
 		}
 	}
+}
+
+// BenchmarkPipe is the cost of passing elements from one core to another.
+func BenchmarkPipe(b *testing.B) {
+	r := New[int](1024)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for taken := 0; taken < b.N; {
+			pos, n := r.Claim(64)
+			for i := range n {
+				r.Take(pos + uint64(i))
+			}
+			if taken += n; n == 0 {
+				runtime.Gosched()
+			}
+		}
+	}()
+	for i := range b.N {
+		for r.Push(i, nil, false) != OK {
+			runtime.Gosched()
+		}
+	}
+	<-done
 }

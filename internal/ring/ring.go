@@ -42,6 +42,7 @@ package ring
 import (
 	"fmt"
 	"sync/atomic"
+	"unsafe"
 )
 
 const (
@@ -216,12 +217,59 @@ func (r *Ring[T]) Push(v T, rec *Record, holder bool) Status {
 					seq |= uint64(rec.Kind) << kindShift
 				}
 				s.seq.Store(seq)
+				if pos%ahead == 0 {
+					r.lookAhead(pos + ahead)
+				}
 				return OK
 			}
 		} else if r.tail.Load() == t {
 			return Full
 		}
 	}
+}
+
+// Cache lines. A slot's line comes from the core that had it last, and where the cores
+// do not share a cache that takes about 100 ns, in which the next locked instruction waits. So
+// the lines come several at a time, for which no more is needed than plain loads and stores
+// without a locked instruction in between: a producer looks at slots before their turn, and
+// a consumer writes to the slots that it has claimed. BenchmarkPipe measures what it gains.
+
+const (
+	lineSize = 64
+	// ahead is after how many pushes a producer looks at as many of the next slots. With 16, or 64,
+	// or those behind the next ones, it gains less.
+	ahead = 32
+	// ownMin is for how many claimed elements it is worth to write to their slots.
+	ownMin = 4
+)
+
+// lookAhead brings the slots from pos on into the cache.
+//
+//go:noinline
+func (r *Ring[T]) lookAhead(pos uint64) {
+	if r.size < 4*ahead {
+		return
+	}
+	for i := uint64(0); i < ahead; i += slotsInLine[T]() {
+		r.at(pos + i).seq.Load()
+	}
+}
+
+// own makes the lines of n claimed slots from pos on the caller's alone.
+func (r *Ring[T]) own(pos uint64, n int) {
+	for i := uint64(0); i < uint64(n); i += slotsInLine[T]() {
+		s := r.at(pos + i)
+		put(&s.val, s.val)
+	}
+}
+
+// put is a store that the compiler does not leave out.
+//
+//go:noinline
+func put[T any](p *T, v T) { *p = v }
+
+func slotsInLine[T any]() uint64 {
+	return max(1, lineSize/uint64(unsafe.Sizeof(slot[T]{})))
 }
 
 // refused tells why a push fails in a state with a flag, or OK if it does not.
@@ -393,6 +441,9 @@ func (r *Ring[T]) claim(limit int, stop uint64) (pos uint64, n int) {
 			continue
 		}
 		if r.head.CompareAndSwap(h, h+uint64(n)) {
+			if n >= ownMin {
+				r.own(h, n)
+			}
 			return h, n
 		}
 	}
