@@ -73,9 +73,9 @@ func (e *engine[T]) refill() bool {
 
 // patience makes a push that finds no credit wait about 2 µs for a payment before it
 // looks into the pockets: while tasks are tiny a worker is about to make one, and to
-// look means to take from the workers the lines that they write for each task. First it
-// lets others run, among them a worker that waits for a core: with chunks of tasks of 130 ns that is
-// a quarter of the time. When
+// look means to take from the workers the lines that they write for each task. Who wants credit
+// for a chunk lets others run first, among them a worker that waits for a core: with tasks of
+// 130 ns that is a quarter of the time. When
 // waiting was in vain it is left out for a growing number of times, so who submits to
 // a pool that is full of longer tasks does not pay for it.
 type patience struct {
@@ -87,7 +87,7 @@ const (
 	patientPause = 500 // rounds, about 0.2 µs
 )
 
-// wait reports whether there is so much credit in the bank.
+// wait reports whether there is so much credit in the bank; more than 1 is for a chunk.
 func (p *patience) wait(parallel bool, bank *atomic.Int64, want int64) bool {
 	if !parallel {
 		return false
@@ -96,17 +96,15 @@ func (p *patience) wait(parallel bool, bank *atomic.Int64, want int64) bool {
 		p.skip.Store(n - 1) // of those who do so at once, one is enough
 		return false
 	}
-	runtime.Gosched()
-	if bank.Load() >= want {
-		p.miss.Store(0)
-		return true
+	if want > 1 {
+		runtime.Gosched()
 	}
-	for range patientPolls {
-		pause(patientPause)
+	for range patientPolls + 1 {
 		if bank.Load() >= want {
 			p.miss.Store(0)
 			return true
 		}
+		pause(patientPause)
 	}
 	n := min(max(8, 2*p.miss.Load()), maxBackoff)
 	p.miss.Store(n)

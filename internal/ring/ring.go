@@ -250,27 +250,32 @@ func (r *Ring[T]) lookAhead(pos uint64) {
 	if r.size < 4*ahead {
 		return
 	}
-	for i := uint64(0); i < ahead; i += slotsInLine[T]() {
-		r.at(pos + i).seq.Load()
+	n := uint64(slotsInLine[T]())
+	for p := pos + ahead - 1; p >= pos && r.at(p).seq.Load() == free(p); p -= n {
 	}
 }
 
 // own makes the lines of n claimed slots from pos on the caller's alone.
 func (r *Ring[T]) own(pos uint64, n int) {
-	for i := uint64(0); i < uint64(n); i += slotsInLine[T]() {
-		s := r.at(pos + i)
-		put(&s.val, s.val)
+	first := r.slots[r.index(pos):]
+	first = first[:min(n, len(first))]
+	touch(first, first)
+	if n -= len(first); n > 0 {
+		touch(r.slots[:n], r.slots[:n])
 	}
 }
 
-// put is a store that the compiler does not leave out.
+// touch writes to each line of the slots in to what stands there. It is told twice where that
+// is, so that the compiler does not leave it out.
 //
 //go:noinline
-func put[T any](p *T, v T) { *p = v }
-
-func slotsInLine[T any]() uint64 {
-	return max(1, lineSize/uint64(unsafe.Sizeof(slot[T]{})))
+func touch[T any](to, from []slot[T]) {
+	for i := 0; i < len(to) && i < len(from); i += slotsInLine[T]() {
+		to[i].val = from[i].val
+	}
 }
+
+func slotsInLine[T any]() int { return max(1, lineSize/int(unsafe.Sizeof(slot[T]{}))) }
 
 // refused tells why a push fails in a state with a flag, or OK if it does not.
 func refused(t uint64, holder bool) Status {
