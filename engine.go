@@ -355,6 +355,9 @@ func (e *engine[T]) dropOne() bool {
 			e.wakeMore() // the next one may fit
 		}
 	}()
+	if task, ok := any(v).(Task); ok {
+		tellDropped(task)
+	}
 	if f, ok := e.dropped.(func(T)); ok {
 		f(v)
 	}

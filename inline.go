@@ -32,6 +32,7 @@ type callerRun struct {
 	tag, age uint64
 	sit      atomic.Pointer[sitting] // as in worker
 	ended    bool
+	owned    bool // as in worker
 }
 
 // runOnCaller runs v here and now. A job inside another such job ends before that
@@ -86,14 +87,17 @@ func (e *engine[T]) runInline(ctx context.Context, v T, run *callerRun) error {
 			p = recover()
 		}
 		defer e.endInline(run)
-		err = e.countInline(returned, p, err)
+		var owned bool
+		err, owned = e.countInline(ctx, returned, p, err)
 		if pe, ok := err.(*PanicError); ok && p != nil {
 			if e.onPanic == nil {
 				panic(p)
 			}
 			e.onPanic(pe)
 		}
-		e.reportInline(err)
+		if !owned {
+			e.reportInline(err)
+		}
 	}()
 	err = e.handle(ctx, v)
 	returned = true
@@ -118,20 +122,36 @@ func (e *engine[T]) reportInline(err error) {
 	e.onError(err)
 }
 
-// countInline counts the failure of a job that ran inline and returns its error.
-func (e *engine[T]) countInline(returned bool, p any, err error) error {
+// countInline counts the failure of a job that ran inline and returns its error, and whether
+// that belongs to a call.
+func (e *engine[T]) countInline(ctx context.Context, returned bool, p any, err error) (_ error, owned bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
 	case p != nil:
 		e.gone.panicked++
-		return &PanicError{Value: p, Stack: debug.Stack()}
+		return asPanicError(p)
 	case !returned:
 		e.gone.goexited++
-		return ErrGoexit
+		if o := e.ownedBy(ctx); o != nil {
+			owned, *o = *o, false
+		}
+		return ErrGoexit, owned
 	}
 	e.gone.failed++
-	return err
+	return err, err == errOwned
+}
+
+// ownedBy returns where it is noted that what unwinds belongs to a call; ctx is that of
+// a task.
+func (e *engine[T]) ownedBy(ctx context.Context) *bool {
+	switch s := ctx.Value(e).(type) {
+	case *worker[T]:
+		return &s.owned
+	case *callerRun:
+		return &s.owned
+	}
+	return nil
 }
 
 func (e *engine[T]) endInline(run *callerRun) {

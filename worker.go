@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/bits"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -39,6 +38,7 @@ type worker[T any] struct {
 	skip      int    // of which still to come
 	searching bool   // counted in gate
 	inHook    bool   // inside the error handler
+	owned     bool   // the panic or Goexit that unwinds belongs to a call, see call.go
 	carry     error  // failure of the task that ended the goroutine before
 	clock     time.Duration
 
@@ -58,6 +58,7 @@ type worker[T any] struct {
 	batches    uint64                         // and single items that were in hand
 	item       bool                           // given is a single item
 	age        atomic.Uint64                  // of it
+	group      atomic.Pointer[Group]          // of the innermost call, see group.go
 	local      atomic.Pointer[local[T]]       // see steal.go; changed by w's goroutine
 	children   int                            // claimed since the last look at the ring
 	looks      int                            // at the ring
@@ -214,7 +215,10 @@ func (w *worker[T]) goexit() {
 		w.inHook = false
 	default:
 		w.goexited.Add(w.size)
-		w.carry = ErrGoexit
+		if !w.owned {
+			w.carry = ErrGoexit
+		}
+		w.owned = false
 	}
 	w.move()
 }
@@ -432,7 +436,7 @@ func (w *worker[T]) protect(err error) (p *PanicError) {
 			return
 		}
 		if r := recover(); r != nil {
-			p = &PanicError{Value: r, Stack: debug.Stack()}
+			p, w.owned = asPanicError(r)
 		}
 	}()
 	if err != nil {
@@ -457,10 +461,15 @@ func (w *worker[T]) panic(p *PanicError) {
 		w.outlived()
 	}
 	w.panicked.Add(w.size)
-	w.inHook, w.carry = true, p // in case the handler calls Goexit
+	owned := w.owned
+	if w.inHook, w.owned = true, false; !owned {
+		w.carry = p // in case the handler calls Goexit
+	}
 	w.e.onPanic(p)
 	w.inHook, w.carry = false, nil
-	w.flow(p)
+	if !owned {
+		w.flow(p)
+	}
 }
 
 // flow reports a failure outside of a batch.
@@ -583,7 +592,9 @@ func (w *worker[T]) exec(v T) {
 
 func (w *worker[T]) fail(err error) {
 	w.failed.Add(w.size)
-	w.report(err)
+	if err != errOwned {
+		w.report(err)
+	}
 }
 
 // report gives a failure to the error mode and to the handler.

@@ -1,0 +1,301 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Calls: tasks whose outcome belongs to somebody, a Group, a Future, or a loop (ForEach, Map).
+//
+// A call is in the pool's queue as any other task, and its owner has it too. Who moves it out of
+// the state pending runs it or says that it never will, so it happens once: a worker that has come
+// to it in the queue; the owner, while it waits inside a task of the same pool; and the owner
+// again, when the pool has stopped. What is in the queue then does nothing.
+//
+// So a task that waits for its children runs them itself, as far as nobody else has begun
+// them, on its own stack and in its own place: never those of anybody else. When all have begun
+// it lends its place to another worker until they are done, as Pool.Wait does. A wait for a call
+// that somebody runs ends, so there is always one goroutine that makes progress, with one
+// worker too.
+//
+// The outcome goes to the owner alone. Towards the pool the task has failed as well, for Stats,
+// but what it failed with (errOwned) is neither kept for Close nor given to a handler.
+type call struct {
+	scope
+	owner interface {
+		do(context.Context) error // runs it
+		ended(error)              // is told the outcome
+	}
+	state atomic.Uint32
+}
+
+const (
+	callPending = iota
+	callBegun
+	callEnded // only where somebody asks: see Future
+)
+
+// errOwned is what the pool sees of a failure that belongs to somebody.
+var errOwned = errors.New("pool: the error is its owner's")
+
+// ErrDropped is the error of a call that [DropOldest] discarded.
+var ErrDropped = errors.New("pool: dropped for a newer task")
+
+// run is the Task.
+func (c *call) run(ctx context.Context) error {
+	if err, ok := ctx.(dropped); ok {
+		c.refuse(err.error)
+		return nil
+	}
+	if !c.begin() {
+		return nil
+	}
+	return c.exec(ctx)
+}
+
+// begin makes the caller the one who runs the call.
+func (c *call) begin() bool {
+	return c.state.Load() == callPending && c.state.CompareAndSwap(callPending, callBegun)
+}
+
+// refuse ends a call that nobody has begun.
+func (c *call) refuse(err error) bool {
+	if !c.begin() {
+		return false
+	}
+	c.owner.ended(err)
+	return true
+}
+
+// exec runs the call. ctx is the worker's.
+func (c *call) exec(ctx context.Context) error {
+	c.seat = ctx
+	returned := false
+	defer func() {
+		if !returned {
+			c.unwound(recover())
+		}
+	}()
+	err := c.owner.do(&c.scope)
+	returned = true
+	c.leave()
+	c.owner.ended(err)
+	if err != nil && err != errSkipped {
+		return errOwned
+	}
+	return nil
+}
+
+// ownedPanic is a PanicError on its way to the worker, which gives it to the handler.
+type ownedPanic struct{ *PanicError }
+
+// asPanicError returns what was recovered, with the stack, and whether it belongs to a call.
+// It is called while the panic goes on.
+func asPanicError(r any) (p *PanicError, owned bool) {
+	if o, ok := r.(ownedPanic); ok {
+		return o.PanicError, true
+	}
+	return &PanicError{Value: r, Stack: debug.Stack()}, false
+}
+
+// unwound is called while a panic, or Goexit if r is nil, goes through exec.
+func (c *call) unwound(r any) {
+	c.leave()
+	if r == nil {
+		if o := c.e.ownedBy(c.seat); o != nil {
+			*o = true
+		}
+		c.owner.ended(ErrGoexit)
+		return
+	}
+	p, _ := asPanicError(r)
+	c.owner.ended(p)
+	if c.e.onPanic == nil {
+		panic(r) // nothing has been unwound: the trace shows the task's own frames
+	}
+	panic(ownedPanic{p})
+}
+
+// help runs the call inside the task of w, which waits for it.
+func (c *call) help(w *worker[Task]) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		w.owned = false // what unwinds now is the waiting task
+		if c.e.onPanic == nil {
+			return
+		}
+		if p, ok := recover().(ownedPanic); ok {
+			c.e.onPanic(p.PanicError)
+		}
+	}()
+	_ = c.exec(w.ctx)
+	returned = true
+}
+
+// submit puts the call into the queue. If that fails the call has ended with the error.
+func (c *call) submit(ctx context.Context, try bool) error {
+	var err error
+	if try {
+		err = c.e.trySubmit(c.run)
+	} else {
+		err = c.e.submit(ctx, c.run)
+	}
+	if err != nil {
+		c.refuse(err)
+	}
+	return err
+}
+
+// dropped is the context with which a call is told that it was discarded.
+type dropped struct {
+	context.Context
+	error
+}
+
+// tellDropped tells task, if it is a call.
+func tellDropped(task Task) {
+	if reflect.ValueOf(task).Pointer() == callCode {
+		_ = task(dropped{nil, ErrDropped})
+	}
+}
+
+var callCode = reflect.ValueOf((*call)(nil).run).Pointer()
+
+// scope is the context of a call: the values and the end of its owner's, the identity of the
+// worker's, and it is cancelled when the pool stops.
+type scope struct {
+	e       *engine[Task]
+	user    context.Context
+	seat    context.Context // the worker's
+	covered bool            // user is cancelled when the pool stops
+
+	mu     sync.Mutex
+	merged context.Context // both, made when somebody asks
+	undo   func()
+}
+
+// covers reports whether ctx ends when the pool stops.
+func (e *engine[T]) covers(ctx context.Context) bool {
+	_, ok := ctx.Value(e).(*worker[T])
+	return ok
+}
+
+// both returns user and the worker's context in one.
+func (s *scope) both() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.merged == nil {
+		s.merged, s.undo = s.e.until(s.user)
+	}
+	return s.merged
+}
+
+// until returns a child of ctx that is cancelled when the pool stops too.
+func (e *engine[T]) until(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(e.base, func() { cancel(context.Cause(e.base)) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// leave is called at the end of the call.
+func (s *scope) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.undo != nil {
+		s.undo()
+	}
+}
+
+// plain returns the context that says when this one ends, nil if there are two.
+func (s *scope) plain() context.Context {
+	switch {
+	case s.covered:
+		return s.user
+	case s.user.Done() == nil:
+		return s.seat
+	}
+	return nil
+}
+
+// Deadline implements context.Context.
+func (s *scope) Deadline() (time.Time, bool) { return s.user.Deadline() }
+
+// Done implements context.Context.
+func (s *scope) Done() <-chan struct{} {
+	if ctx := s.plain(); ctx != nil {
+		return ctx.Done()
+	}
+	return s.both().Done()
+}
+
+// Err implements context.Context.
+func (s *scope) Err() error {
+	if ctx := s.plain(); ctx != nil {
+		return ctx.Err()
+	}
+	return s.both().Err()
+}
+
+// Value implements context.Context. Package context asks for a *int to find out
+// whose Done it is.
+func (s *scope) Value(key any) any {
+	switch key.(type) {
+	case *engine[Task]:
+		if key == any(s.e) {
+			return s.seat.Value(key)
+		}
+	case stateKey:
+		return s.seat.Value(key)
+	case *int:
+		if s.plain() == nil {
+			return s.both().Value(key)
+		}
+	}
+	if v := s.user.Value(key); v != nil {
+		return v
+	}
+	return s.seat.Value(key)
+}
+
+// insideOf returns the worker whose task calls with ctx, or nil.
+func (e *engine[T]) insideOf(ctx context.Context) *worker[T] {
+	w, _ := ctx.Value(e).(*worker[T])
+	return w
+}
+
+// rest blocks until done, ctx ends, or the pool stops, and lends the place of w's task
+// meanwhile, which may be nil.
+func (e *engine[T]) rest(ctx context.Context, w *worker[T], done <-chan struct{}) (err error) {
+	wt := &waiter{}
+	if w != nil {
+		e.mu.Lock()
+		lends := e.sitLocked(w, wt)
+		if wt.sit != nil {
+			e.evaluateLocked() // one more is inside
+		}
+		e.mu.Unlock()
+		if lends {
+			e.placesFree()
+		}
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-e.stopped:
+		err = e.cause()
+	}
+	if wt.sit != nil {
+		e.mu.Lock()
+		e.standUp(ctx, w, wt.sit) // unlocks
+	}
+	return err
+}

@@ -1,0 +1,168 @@
+package pool
+
+import (
+	"context"
+	"sync"
+)
+
+// Future is the outcome of a call that [Go] has submitted. Its methods may be called by any number of
+// goroutines.
+type Future[T any] struct {
+	call
+	f    func(context.Context) (T, error)
+	val  T
+	err  error
+	lock sync.Mutex
+	done chan struct{} // made by who waits
+}
+
+// Go submits f and returns its future. It waits for room as [Pool.Submit] does, with ctx bounding
+// that wait; a submission that fails is a future that has failed.
+//
+// f gets a context with the values of ctx, which is cancelled when ctx is or the pool stops. If
+// ctx is done before f is begun, f never runs. The future ends in each case: with what f
+// returned; with [ErrGoexit], or, under [WithPanicHandler], a *[PanicError]; with ctx's error; with the
+// cause of the pool's stop, when the pool stopped before f was begun; with [ErrDropped].
+// The error is the future's alone: the pool counts the task as failed, but does not keep the error for
+// Close, nor give it to a handler.
+//
+// Inside a task of the same pool, called with that task's context, it never blocks: if the
+// queue is full, f runs before Go returns.
+//
+// It takes two allocations, and one more if somebody has to wait. It backfires where nobody
+// reads the result: then [Pool.Submit] is enough, and allocates nothing.
+func Go[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error)) *Future[T] {
+	u := &Future[T]{f: f}
+	u.owner = u
+	e := &p.engine
+	switch {
+	case ctx == nil:
+		u.refuse(e.reject(errNilContext))
+		return u
+	case f == nil:
+		u.refuse(e.reject(ErrNilTask))
+		return u
+	}
+	u.e, u.user, u.covered = e, ctx, e.covers(ctx)
+	_ = u.submit(ctx, false)
+	return u
+}
+
+// Do is [Go], then Wait: it runs f in the pool and returns what f returned. When ctx is done first it
+// returns ctx's error at once; f may still run then, with a context that is done.
+func Do[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error)) (T, error) {
+	u := Go(ctx, p, f)
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return u.Wait(ctx)
+}
+
+func (u *Future[T]) do(ctx context.Context) (err error) {
+	if err := u.user.Err(); err != nil {
+		return err
+	}
+	u.val, err = u.f(ctx)
+	return err
+}
+
+func (u *Future[T]) ended(err error) {
+	u.lock.Lock()
+	defer u.lock.Unlock()
+	u.err, u.f = err, nil
+	u.state.Store(callEnded)
+	if u.done != nil {
+		close(u.done)
+	}
+}
+
+// Wait returns the outcome when there is one. If ctx is done before, it returns ctx's error, which
+// changes nothing for others who wait, and nothing for the call. The end of f
+// synchronizes before the return of its outcome.
+//
+// Inside a task of the same pool, called with that task's context, Wait runs f itself if nobody has begun
+// it, and lends the worker's place otherwise, so it completes with one worker too. An f that runs
+// there and calls [runtime.Goexit] ends the waiting task with it.
+func (u *Future[T]) Wait(ctx context.Context) (T, error) {
+	var zero T
+	if ctx == nil {
+		return zero, errNilContext
+	}
+	if u.state.Load() != callEnded {
+		if err := u.wait(ctx); err != nil {
+			return zero, err
+		}
+	}
+	return u.val, u.err
+}
+
+func (u *Future[T]) wait(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e := u.e
+	w := e.insideOf(ctx)
+	if w == nil && u.polled() {
+		return nil
+	}
+	if w == nil && u.state.Load() == callPending {
+		w = e.workerHere()
+	}
+	if w != nil && u.begin() {
+		u.help(w)
+		return nil
+	}
+	u.lock.Lock()
+	if u.state.Load() == callEnded {
+		u.lock.Unlock()
+		return nil
+	}
+	if u.done == nil {
+		u.done = make(chan struct{})
+	}
+	done := u.done
+	u.lock.Unlock()
+	for {
+		err := e.rest(ctx, w, done)
+		if u.state.Load() == callEnded {
+			return nil
+		}
+		if ctx.Err() != nil {
+			u.cancelled()
+			return err
+		}
+		// The pool has stopped. What runs may still end.
+		if u.refuse(err) {
+			return nil
+		}
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// cancelled ends a call that nobody has begun, if the context it was submitted with is done.
+func (u *Future[T]) cancelled() {
+	if err := u.user.Err(); err != nil {
+		u.refuse(err)
+	}
+}
+
+// polled waits a moment for the end of a call that is short. It reports whether it has ended.
+func (u *Future[T]) polled() bool {
+	if !u.e.parallel.Load() {
+		return false
+	}
+	for range futurePolls {
+		if u.state.Load() == callEnded {
+			return true
+		}
+		pause(pauseRounds)
+	}
+	return false
+}
+
+const futurePolls = 20 // about 2 µs

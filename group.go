@@ -1,0 +1,440 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/headrace-go/pool/internal/ring"
+)
+
+// Group is a set of tasks that succeed or fail together, as errgroup.Group of golang.org/x/sync is one
+// of goroutines. Any number of groups share a pool and do not affect each other. All methods may be
+// called by any number of goroutines, and by the group's own tasks.
+//
+// It differs from errgroup in this. Tasks get the group's context. After the first error no
+// further task starts. A task that calls [runtime.Goexit] has failed. A parent context that is done is an
+// error of Wait. A task may call Go and Wait of its own pool, also with one worker. Go waits
+// for room in the pool.
+//
+// It backfires for tasks under a microsecond, where [ForEach] costs less: Go takes two
+// allocations.
+type Group struct {
+	e      *engine[Task]
+	parent context.Context
+
+	mu     sync.Mutex
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	undo   func() bool
+	over   bool // Wait has returned since ctx was made
+
+	first, last *groupCall // those that nobody has begun
+	active      int        // that have not ended
+	limit       int        // of active; -1: none
+	count       uint64     // of all, ever
+
+	mode     ErrorMode
+	most     int // errors to keep, under KeepGoing
+	err      error
+	errs     []groupError // in the order of submission
+	more     int          // errors that were not kept
+	idle     chan struct{}
+	freed    chan struct{} // both are made by who waits
+	skipping bool          // a task was not started, for its context was done
+}
+
+type groupError struct {
+	index uint64
+	err   error
+}
+
+// groupCall is a task of a group.
+type groupCall struct {
+	call
+	g          *Group
+	f          Task
+	index      uint64
+	next, prev *groupCall
+	linked     bool
+	w          *worker[Task]
+	outer      *Group // of w, before
+}
+
+// errSkipped is the outcome of a task that was not started after a failure.
+var errSkipped = errors.New("pool: group has failed")
+
+// NewGroup returns a group whose tasks run in p. Their context has the values of ctx, and is
+// cancelled when ctx is, at the first error, when Wait returns, and when the pool stops.
+//
+// A group of tasks that are part of a task's work gets that task's context: then Wait and Go know
+// that they are called inside of it.
+func NewGroup(ctx context.Context, p *Pool) *Group {
+	g := &Group{e: &p.engine, parent: ctx, limit: -1, mode: FailFast, most: DefaultGroupErrors}
+	if ctx == nil {
+		g.parent = context.Background()
+		g.err = errNilContext
+	}
+	g.renewLocked()
+	return g
+}
+
+// DefaultGroupErrors is how many errors a Group keeps under [KeepGoing], unless
+// [Group.SetErrorLimit] says otherwise.
+const DefaultGroupErrors = 100
+
+func (g *Group) renewLocked() {
+	g.over = false
+	g.ctx, g.cancel = context.WithCancelCause(g.parent)
+	if g.undo = nil; !g.e.covers(g.parent) {
+		base, cancel := g.e.base, g.cancel
+		g.undo = context.AfterFunc(base, func() { cancel(context.Cause(base)) })
+	}
+	if g.err != nil {
+		g.cancel(g.err)
+	}
+}
+
+// Context returns the context of the group's tasks.
+func (g *Group) Context() context.Context {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ctx
+}
+
+// SetLimit bounds the number of the group's tasks that are queued or run to n; negative: no bound, the
+// default. Like errgroup's it panics while there are any.
+func (g *Group) SetLimit(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.active > 0 {
+		panic(fmt.Sprintf("pool: Group.SetLimit(%d) while %d tasks are active", n, g.active))
+	}
+	g.limit = max(n, -1)
+}
+
+// SetErrorMode says what an error does: under [FailFast], the default, it cancels the group's context
+// and is what Wait returns; under [KeepGoing] all tasks run, and Wait returns all errors joined, in
+// the order of the calls of Go. It must not be called after Go.
+func (g *Group) SetErrorMode(m ErrorMode) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if m != FailFast && m != KeepGoing {
+		panic(fmt.Sprintf("pool: Group.SetErrorMode: unknown mode %d", m))
+	}
+	g.mode = m
+}
+
+// SetErrorLimit bounds the errors that are kept under [KeepGoing] to the first n >= 1, in the order
+// of the calls of Go; of the others Wait's error says how many there were. By default
+// it is [DefaultGroupErrors].
+func (g *Group) SetErrorLimit(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n < 1 {
+		panic(fmt.Sprintf("pool: Group.SetErrorLimit: limit must be at least 1, got %d", n))
+	}
+	g.most = n
+}
+
+// Go runs f in the pool. It waits while the group's limit is reached, and while the pool is full. After
+// a failure, or when the group's context is done, f does not run. An error of the submission, as
+// [ErrClosed], is one of the group.
+//
+// Inside a task of the same pool it never waits for room: if the queue is full f runs before Go
+// returns. At the limit it runs tasks of the group that have not begun, and inside a task of
+// the group itself, f.
+func (g *Group) Go(f Task) { g.start(f, false) }
+
+// TryGo is Go if that need not wait, else it does nothing and returns false.
+func (g *Group) TryGo(f Task) bool { return g.start(f, true) }
+
+func (g *Group) start(f Task, try bool) bool {
+	e := g.e
+	g.mu.Lock()
+	if g.over {
+		g.renewLocked()
+	}
+	var w *worker[Task] // of the caller
+	looked := false
+	for g.limit >= 0 && g.active >= g.limit {
+		if try {
+			g.mu.Unlock()
+			return false
+		}
+		if g.ctx.Err() != nil {
+			break
+		}
+		if c := g.takeLocked(w); c != nil {
+			g.mu.Unlock()
+			c.help(w)
+			g.mu.Lock()
+			continue
+		}
+		if w != nil && w.group.Load() == g {
+			break // its place in the group is f's, until it ends
+		}
+		if g.freed == nil {
+			g.freed = make(chan struct{})
+		}
+		freed, ctx := g.freed, g.ctx
+		g.mu.Unlock()
+		if !looked {
+			looked, w = true, e.workerHere()
+		} else {
+			_ = e.rest(ctx, w, freed)
+		}
+		g.mu.Lock()
+	}
+	if f == nil {
+		g.failLocked(g.count, e.reject(ErrNilTask))
+		g.count++
+		g.mu.Unlock()
+		return true
+	}
+	if g.ctx.Err() != nil {
+		g.skipping = true
+		g.mu.Unlock()
+		return true
+	}
+	c := &groupCall{g: g, f: f, index: g.count}
+	c.owner = c
+	c.e, c.user, c.covered = e, g.ctx, true
+	g.count++
+	g.active++
+	g.linkLocked(c)
+	ctx := g.ctx
+	inline := g.limit >= 0 && g.active > g.limit
+	g.mu.Unlock()
+	if inline {
+		if c.begin() {
+			c.help(w)
+		}
+		return true
+	}
+	if e.insideOf(ctx) == nil {
+		if e.push(c.run, nil, false) == ring.OK {
+			return true
+		}
+		if try {
+			if c.begin() {
+				c.ended(errSkipped)
+			}
+			return false
+		}
+		if w := e.workerHere(); w != nil {
+			ctx = w.ctx
+		}
+	}
+	if err := e.submit(ctx, c.run); err != nil {
+		c.refuse(err)
+	}
+	return true
+}
+
+func (g *Group) linkLocked(c *groupCall) {
+	c.linked, c.prev = true, g.last
+	if g.last != nil {
+		g.last.next = c
+	} else {
+		g.first = c
+	}
+	g.last = c
+}
+
+func (g *Group) unlinkLocked(c *groupCall) {
+	if !c.linked {
+		return
+	}
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		g.first = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	} else {
+		g.last = c.prev
+	}
+	c.linked, c.next, c.prev = false, nil, nil
+}
+
+// takeLocked begins the youngest call that nobody has begun, for w.
+func (g *Group) takeLocked(w *worker[Task]) *groupCall {
+	for c := g.last; w != nil && c != nil; c = g.last {
+		g.unlinkLocked(c)
+		if c.begin() {
+			return c
+		}
+	}
+	return nil
+}
+
+func (c *groupCall) do(ctx context.Context) error {
+	g := c.g
+	g.mu.Lock()
+	g.unlinkLocked(c)
+	skip := c.user.Err() != nil
+	g.skipping = g.skipping || skip
+	g.mu.Unlock()
+	if skip {
+		return errSkipped
+	}
+	if c.w = g.e.insideOf(ctx); c.w != nil {
+		c.outer = c.w.group.Swap(g)
+	}
+	return c.f(ctx)
+}
+
+func (c *groupCall) ended(err error) {
+	g := c.g
+	if c.w != nil {
+		c.w.group.Store(c.outer)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.unlinkLocked(c)
+	if err != nil && err != errSkipped {
+		g.failLocked(c.index, err)
+	}
+	g.active--
+	if g.freed != nil {
+		close(g.freed)
+		g.freed = nil
+	}
+	if g.active == 0 && g.idle != nil {
+		close(g.idle)
+		g.idle = nil
+	}
+}
+
+// failLocked notes an error.
+func (g *Group) failLocked(index uint64, err error) {
+	if g.mode == KeepGoing {
+		i, _ := slices.BinarySearchFunc(g.errs, index, func(e groupError, i uint64) int {
+			if e.index < i {
+				return -1
+			}
+			return 1
+		})
+		g.errs = slices.Insert(g.errs, i, groupError{index, err})
+		if len(g.errs) > g.most {
+			g.errs[g.most].err = nil
+			g.errs = g.errs[:g.most]
+			g.more++
+		}
+		return
+	}
+	if g.err == nil || g.parent.Err() != nil && cancellation(g.err) && !cancellation(err) {
+		g.err = err // the real one, if the other came of the parent's end
+	}
+	g.cancel(err)
+}
+
+// cancellation reports whether err is that of a context.
+func cancellation(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// Wait returns when all tasks of the group have ended: nil, or the first error, or, under
+// [KeepGoing], all of them. It then cancels the group's context. If the context that the group was made
+// with is done there is an error in any case. The end of each task synchronizes before the return of Wait.
+//
+// When the pool stops, tasks of the group that were not begun never run, and the cause of the
+// stop is the group's error.
+//
+// Inside a task of the same pool Wait runs tasks of the group that nobody has begun, and lends
+// its worker's place while others run the rest, so it completes at any depth, with one worker too. A task
+// that runs there and calls [runtime.Goexit] ends the waiting task with it.
+//
+// After Wait the group may be used again. An error stays: under [FailFast] nothing more starts.
+func (g *Group) Wait() error {
+	e := g.e
+	w := e.insideOf(g.parent)
+	g.mu.Lock()
+	for looked := w != nil; g.active > 0; {
+		if c := g.takeLocked(w); c != nil {
+			g.mu.Unlock()
+			c.help(w)
+			g.mu.Lock()
+			continue
+		}
+		if !looked && g.first != nil {
+			g.mu.Unlock()
+			looked, w = true, e.workerHere()
+			g.mu.Lock()
+			continue
+		}
+		if g.idle == nil {
+			g.idle = make(chan struct{})
+		}
+		idle := g.idle
+		g.mu.Unlock()
+		if err := e.rest(context.Background(), w, idle); err != nil {
+			g.refuseAll(err)
+			<-idle
+		}
+		g.mu.Lock()
+	}
+	defer g.mu.Unlock()
+	err := g.errLocked()
+	if !g.over {
+		g.over = true
+		g.cancel(err)
+		if g.undo != nil {
+			g.undo()
+		}
+	}
+	return err
+}
+
+// refuseAll ends the calls that nobody has begun.
+func (g *Group) refuseAll(err error) {
+	for {
+		g.mu.Lock()
+		c := g.last
+		if c == nil {
+			g.mu.Unlock()
+			return
+		}
+		g.unlinkLocked(c)
+		g.mu.Unlock()
+		c.refuse(err)
+	}
+}
+
+func (g *Group) errLocked() error {
+	err := g.err
+	if g.mode == KeepGoing && len(g.errs) > 0 {
+		errs := make([]error, 0, len(g.errs)+1)
+		for _, e := range g.errs {
+			errs = append(errs, e.err)
+		}
+		if g.more > 0 {
+			errs = append(errs, fmt.Errorf("pool: and %d more errors", g.more))
+		}
+		err = errors.Join(errs...)
+	}
+	if err == nil {
+		err = endOf(g.parent)
+	}
+	if err == nil && g.skipping {
+		err = endOf(g.ctx)
+	}
+	return err
+}
+
+// endOf returns why ctx is done, nil if it is not: its error, together with its cause if that is
+// another one.
+func endOf(ctx context.Context) error {
+	err := ctx.Err()
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); !errors.Is(err, cause) {
+		return &stopError{err, cause}
+	}
+	return err
+}
