@@ -29,6 +29,9 @@ type config struct {
 	linger    time.Duration
 	hasLinger bool
 
+	results    int
+	hasResults bool
+
 	lazy      bool
 	idle      time.Duration
 	floor     int
@@ -262,6 +265,17 @@ const (
 	DropOldest
 )
 
+// WithResultBuffer makes [ForEach], [Map] and [MapUnordered] take at most n >= 0 values more from their
+// sequence than there are workers, before results are yielded. By default it is the number
+// of workers, and up to 64 times as many values are on their way while the function is tiny.
+// It is apart from [WithBuffer]: a slow consumer fills this, and slow tasks fill that.
+//
+// A large n lets a consumer that is slow now and then keep up, and backfires in memory: so many
+// results wait. With 0 workers wait for the consumer.
+func WithResultBuffer(n int) Option {
+	return func(c *config) { c.results, c.hasResults = n, true }
+}
+
 // WithOverflow selects what Submit does when the queue is full. The default is
 // [Block]. A task that submits to its own pool with the context it was given does
 // not block under Block when the queue is full, which could be for ever: the new
@@ -382,6 +396,8 @@ func (c *config) validate() error {
 		return fmt.Errorf("pool: WithSizing: sizing is empty, use Fixed, CPU, IO, Mixed or LittlesLaw")
 	case c.sizing.bad != "":
 		return fmt.Errorf("pool: %s: %s", c.sizing.name, c.sizing.bad)
+	case c.results < 0 || c.results > ring.MaxSize:
+		return fmt.Errorf("pool: WithResultBuffer: size must be between 0 and %d, got %d", ring.MaxSize, c.results)
 	case c.buffer < 0 || c.buffer > ring.MaxSize:
 		return fmt.Errorf("pool: WithBuffer: must be between 0 and %d, got %d", ring.MaxSize, c.buffer)
 	case c.hasCapacity && (c.capacity < 1 || c.capacity > maxCapacity):
