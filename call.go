@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/headrace-go/pool/internal/ring"
 )
 
 // Calls: tasks whose outcome belongs to somebody, a Group, a Future, or a loop (ForEach, Map).
@@ -140,18 +142,24 @@ func (c *call) help(w *worker[Task]) {
 	returned = true
 }
 
-// submit puts the call into the queue. If that fails the call has ended with the error.
-func (c *call) submit(ctx context.Context, try bool) error {
-	var err error
-	if try {
-		err = c.e.trySubmit(c.run)
-	} else {
-		err = c.e.submit(ctx, c.run)
+// try puts the call into the queue if there is room.
+func (c *call) try() bool { return c.e.push(c.run, nil, false) == ring.OK }
+
+// submit puts the call into the queue and waits for room. If that fails the call has ended
+// with the error. A caller that is a task of the pool, without saying so by ctx, does not wait:
+// to look for that costs less than to wait.
+func (c *call) submit(ctx context.Context) {
+	if c.e.insideOf(ctx) == nil && ctx.Err() == nil {
+		if c.try() {
+			return
+		}
+		if w := c.e.workerHere(); w != nil {
+			ctx = w.ctx
+		}
 	}
-	if err != nil {
+	if err := c.e.submit(ctx, c.run); err != nil {
 		c.refuse(err)
 	}
-	return err
 }
 
 // dropped is the context with which a call is told that it was discarded.

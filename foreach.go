@@ -169,26 +169,14 @@ func (l *loop[T, R]) add(v T) {
 
 // spawn starts a runner.
 func (l *loop[T, R]) spawn() {
-	e := l.e
-	others := l.runners.Add(1) > 1
 	r := l.get()
-	ctx := l.ctx
-	if e.insideOf(ctx) == nil {
-		if e.push(r.run, nil, false) == ring.OK {
-			return
+	switch {
+	case l.runners.Add(1) == 1 || l.w != nil:
+		r.submit(l.ctx)
+	case !r.try():
+		if r.rest(); l.runners.Load() == 0 && l.in.Load().Ready() {
+			l.spawn() // those that have ended meanwhile may have seen r
 		}
-		if others {
-			if r.rest(); l.runners.Load() == 0 && l.in.Load().Ready() {
-				l.spawn() // those that have ended meanwhile may have seen r
-			}
-			return
-		}
-		if w := e.workerHere(); w != nil {
-			ctx = w.ctx
-		}
-	}
-	if err := e.submit(ctx, r.run); err != nil {
-		r.refuse(err)
 	}
 }
 
@@ -362,7 +350,7 @@ func (r *runner[T, R]) ended(err error) {
 		turn = true
 	}
 	if r.helps {
-		r.left()
+		l.left()
 		return
 	}
 	if !turn {
@@ -379,31 +367,30 @@ func (r *runner[T, R]) ended(err error) {
 		}
 		defer l.put(r)
 	}
-	r.left()
+	l.left()
 }
 
 // again puts the runner, or another one if values are left to r, back into the queue.
 func (r *runner[T, R]) again() {
-	e := r.e
 	s := r.l.get()
 	s.pos, s.i, s.size = r.pos, r.i, r.size
 	s.in, r.in = r.in, s.in
 	s.out, r.out = r.out, s.out
 	r.i, r.size = 0, 0
 	defer r.l.put(r)
-	if e.push(s.run, nil, false) == ring.OK {
+	if s.try() {
 		return
 	}
+	l := r.l
+	l.busy.Add(1) // the loop's context is not used after its end
 	go func() {
-		if err := e.submit(r.l.ctx, s.run); err != nil {
-			s.refuse(err)
-		}
+		s.submit(l.ctx)
+		l.left()
 	}()
 }
 
 // left is called by a runner that is no longer at work.
-func (r *runner[T, R]) left() {
-	l := r.l
+func (l *loop[T, R]) left() {
 	if l.busy.Add(-1) == 0 && l.closed.Load() {
 		l.signal()
 	}

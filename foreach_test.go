@@ -26,7 +26,7 @@ func TestForEach(t *testing.T) {
 	for _, n := range []int{1, 2, 8} {
 		for _, buffer := range []int{0, 1, 1024} {
 			p := mustNew(t, WithWorkers(n), WithBuffer(buffer))
-			for _, size := range []int{0, 1, 3, 100, 50000} {
+			for _, size := range []int{0, 1, 3, 100, rounds(50000)} {
 				var sum, count atomic.Int64
 				must(t, ForEach(bg, p, upTo(size), func(_ context.Context, v int) error {
 					sum.Add(int64(v))
@@ -80,21 +80,22 @@ func TestMapOrder(t *testing.T) {
 
 func TestMapManyTiny(t *testing.T) {
 	p := mustNew(t, WithWorkers(2))
+	n := rounds(100000)
 	i := 0
-	for v, err := range Map(bg, p, upTo(100000), func(_ context.Context, v int) (int, error) { return v, nil }) {
+	for v, err := range Map(bg, p, upTo(n), func(_ context.Context, v int) (int, error) { return v, nil }) {
 		if must(t, err); v != i {
 			t.Fatalf("result %d is %d", i, v)
 		}
 		i++
 	}
-	seen := make([]bool, 100000)
-	for v, err := range MapUnordered(bg, p, upTo(100000), func(_ context.Context, v int) (int, error) { return v, nil }) {
+	seen := make([]bool, n)
+	for v, err := range MapUnordered(bg, p, upTo(n), func(_ context.Context, v int) (int, error) { return v, nil }) {
 		if must(t, err); seen[v] {
 			t.Fatalf("%d twice", v)
 		}
 		seen[v] = true
 	}
-	if i != 100000 || slices.Contains(seen, false) {
+	if i != n || slices.Contains(seen, false) {
 		t.Error("results are missing")
 	}
 	must(t, p.Close())
@@ -181,6 +182,7 @@ func TestMapBreak(t *testing.T) {
 			return 0, ctx.Err()
 		}) {
 			if must(t, err); v == 2 {
+				synctest.Wait() // others are at work
 				break
 			}
 		}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-
-	"github.com/headrace-go/pool/internal/ring"
 )
 
 // Group is a set of tasks that succeed or fail together, as errgroup.Group of golang.org/x/sync is one
@@ -214,22 +212,11 @@ func (g *Group) start(f Task, try bool) bool {
 		}
 		return true
 	}
-	if e.insideOf(ctx) == nil {
-		if e.push(c.run, nil, false) == ring.OK {
-			return true
-		}
-		if try {
-			if c.begin() {
-				c.ended(errSkipped)
-			}
-			return false
-		}
-		if w := e.workerHere(); w != nil {
-			ctx = w.ctx
-		}
-	}
-	if err := e.submit(ctx, c.run); err != nil {
-		c.refuse(err)
+	if !try {
+		c.submit(ctx)
+	} else if !c.try() && c.begin() {
+		c.ended(errSkipped)
+		return false
 	}
 	return true
 }
