@@ -299,6 +299,9 @@ func (r *runner[T, R]) finish() {
 	done := l.finished.Add(uint64(n))
 	if want := l.want.Load(); want != 0 && done >= want && l.want.CompareAndSwap(want, 0) {
 		l.signal()
+		if !r.helps {
+			runtime.Gosched() // so the driver hands over more before runners have nothing
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Group is a set of tasks that succeed or fail together, as errgroup.Group of golang.org/x/sync is one
@@ -23,11 +25,10 @@ type Group struct {
 	e      *engine[Task]
 	parent context.Context
 
-	mu     sync.Mutex
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	undo   func() bool
-	over   bool // Wait has returned since ctx was made
+	mu   sync.Mutex
+	ctx  *groupContext
+	one  groupContext // the first one
+	over bool         // Wait has returned since ctx was made
 
 	first, last *groupCall // those that nobody has begun
 	active      int        // that have not ended
@@ -75,6 +76,7 @@ func NewGroup(ctx context.Context, p *Pool) *Group {
 		g.parent = context.Background()
 		g.err = errNilContext
 	}
+	g.ctx = &g.one
 	g.renewLocked()
 	return g
 }
@@ -84,22 +86,99 @@ func NewGroup(ctx context.Context, p *Pool) *Group {
 const DefaultGroupErrors = 100
 
 func (g *Group) renewLocked() {
-	g.over = false
-	g.ctx, g.cancel = context.WithCancelCause(g.parent)
-	if g.undo = nil; !g.e.covers(g.parent) {
-		base, cancel := g.e.base, g.cancel
-		g.undo = context.AfterFunc(base, func() { cancel(context.Cause(base)) })
+	if g.over {
+		g.over, g.ctx = false, new(groupContext)
 	}
+	c := g.ctx
+	c.e, c.parent, c.covered = g.e, g.parent, g.e.covers(g.parent)
 	if g.err != nil {
-		g.cancel(g.err)
+		g.ctx.cancel(g.err)
 	}
+}
+
+// groupContext is the context of a group's tasks. What it takes to be cancelled is made when
+// somebody asks for it: most tasks do not, and it is half of what a small group costs.
+type groupContext struct {
+	e       *engine[Task]
+	parent  context.Context
+	covered bool // parent is cancelled when the pool stops
+
+	mu    sync.Mutex
+	made  atomic.Pointer[context.Context] // nil: not yet
+	end   func(error)
+	cause atomic.Pointer[error] // of cancel
+}
+
+// full returns the context that can be cancelled.
+func (c *groupContext) full() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ctx := c.made.Load(); ctx != nil {
+		return *ctx
+	}
+	ctx, cancel := context.WithCancelCause(c.parent)
+	c.end = cancel
+	if !c.covered {
+		base := c.e.base
+		stop := context.AfterFunc(base, func() { cancel(context.Cause(base)) })
+		c.end = func(err error) { stop(); cancel(err) }
+		if base.Err() != nil {
+			cancel(context.Cause(base))
+		}
+	}
+	if err := c.cause.Load(); err != nil {
+		c.end(*err)
+	}
+	c.made.Store(&ctx)
+	return ctx
+}
+
+// cancel cancels it; nil is [context.Canceled].
+func (c *groupContext) cancel(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		err = context.Canceled
+	}
+	c.cause.CompareAndSwap(nil, &err)
+	if c.end != nil {
+		c.end(err)
+	}
+}
+
+// Deadline implements context.Context.
+func (c *groupContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
+
+// Done implements context.Context.
+func (c *groupContext) Done() <-chan struct{} { return c.full().Done() }
+
+// Err implements context.Context.
+func (c *groupContext) Err() error {
+	if ctx := c.made.Load(); ctx != nil {
+		return (*ctx).Err()
+	}
+	if c.cause.Load() != nil {
+		return context.Canceled
+	}
+	if err := c.parent.Err(); err != nil {
+		return err
+	}
+	return c.e.base.Err()
+}
+
+// Value implements context.Context. For *int see scope.
+func (c *groupContext) Value(key any) any {
+	if _, ok := key.(*int); ok {
+		return c.full().Value(key)
+	}
+	return c.parent.Value(key)
 }
 
 // Context returns the context of the group's tasks.
 func (g *Group) Context() context.Context {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.ctx
+	return g.ctx.full()
 }
 
 // SetLimit bounds the number of the group's tasks that are queued or run to n; negative: no bound, the
@@ -193,7 +272,9 @@ func (g *Group) start(f Task, try bool) bool {
 		return true
 	}
 	if g.ctx.Err() != nil {
-		g.skipping = true
+		if g.skipping = true; e.base.Err() != nil && g.err == nil {
+			g.failLocked(g.count, e.reject(e.errClosed()))
+		}
 		g.mu.Unlock()
 		return true
 	}
@@ -317,7 +398,7 @@ func (g *Group) failLocked(index uint64, err error) {
 	if g.err == nil || g.parent.Err() != nil && cancellation(g.err) && !cancellation(err) {
 		g.err = err // the real one, if the other came of the parent's end
 	}
-	g.cancel(err)
+	g.ctx.cancel(err)
 }
 
 // cancellation reports whether err is that of a context.
@@ -369,10 +450,7 @@ func (g *Group) Wait() error {
 	err := g.errLocked()
 	if !g.over {
 		g.over = true
-		g.cancel(err)
-		if g.undo != nil {
-			g.undo()
-		}
+		g.ctx.cancel(err)
 	}
 	return err
 }

@@ -52,6 +52,7 @@ var suites = []suite{
 	{"keyed", "ns per empty task with a key, by producers and number of keys", keyed},
 	{"skew", "makespan of tasks of which a few take 10 or 100 times as long", skew},
 	{"hotkey", "wait of other keys beside one whose queue never empties", hotkey},
+	{"structured", "ns per unit of futures, loops and fork-join, against pond, conc, and loops by hand", structured},
 	{"elastic", "parallel efficiency of goroutines on demand, with and without weights", elastic},
 	{"idle", "CPU time of idle pools by strategy, and 100,000 lazy pools", idle},
 	{"panics", "cost of the pool with and without a panic handler", panics},

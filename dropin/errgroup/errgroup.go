@@ -1,0 +1,78 @@
+// Package errgroup has the API of golang.org/x/sync/errgroup, over [pool.Group]. It shows that the one
+// can stand in for the other; ../README.md lists where they differ.
+package errgroup
+
+import (
+	"context"
+	"sync"
+
+	"github.com/headrace-go/pool"
+)
+
+// shared runs the tasks of all groups. It hands each task to a goroutine of its own, which ends with
+// the task, so it is never full and nothing of it is left at rest.
+var shared = func() *pool.Pool {
+	p, err := pool.New(pool.WithStrategy(pool.Elastic), pool.WithWorkers(1<<24), pool.WithBuffer(0))
+	if err != nil {
+		panic(err)
+	}
+	return p
+}()
+
+// Group is a set of goroutines. The zero value has no limit, and does not cancel on error.
+type Group struct {
+	made  sync.Once
+	tasks *pool.Group
+	zero  bool // it was not made by WithContext
+
+	first sync.Once
+	err   error // of a zero group: the first
+}
+
+// WithContext returns a group, and the context that ends at its first error or when Wait returns.
+func WithContext(ctx context.Context) (*Group, context.Context) {
+	g := new(Group)
+	g.made.Do(func() { g.tasks = pool.NewGroup(ctx, shared) })
+	return g, g.tasks.Context()
+}
+
+func (g *Group) group() *pool.Group {
+	g.made.Do(func() {
+		g.zero = true
+		g.tasks = pool.NewGroup(context.Background(), shared)
+		g.tasks.SetErrorMode(pool.KeepGoing)
+		g.tasks.SetErrorLimit(1)
+	})
+	return g.tasks
+}
+
+func (g *Group) task(f func() error) pool.Task {
+	return func(context.Context) error {
+		err := f()
+		if err != nil && g.zero {
+			g.first.Do(func() { g.err = err })
+		}
+		return err
+	}
+}
+
+// Go runs f in a goroutine. It waits while the limit is reached.
+func (g *Group) Go(f func() error) { g.group().Go(g.task(f)) }
+
+// TryGo is Go if the limit is not reached. It reports whether f was started.
+func (g *Group) TryGo(f func() error) bool { return g.group().TryGo(g.task(f)) }
+
+// SetLimit bounds the number of goroutines to n; negative: no bound.
+func (g *Group) SetLimit(n int) { g.group().SetLimit(n) }
+
+// Wait waits for all goroutines and returns the first error.
+//
+// The pool's group orders the errors of a group that keeps going by the calls of Go, so the first one
+// in time is noted here.
+func (g *Group) Wait() error {
+	err := g.group().Wait()
+	if g.err != nil {
+		return g.err
+	}
+	return err
+}
