@@ -165,4 +165,4 @@ func (u *Future[T]) polled() bool {
 	return false
 }
 
-const futurePolls = 20 // about 2 µs
+const futurePolls = 80 // about 3 µs

@@ -44,7 +44,8 @@ import (
 // Spinning. A parked worker starts 75 to 130 µs after a submitter that keeps its
 // core; one that still spins starts in under 1 µs. So one worker at a time, of
 // those that have just run out of work, looks for a while before it parks. It
-// yields first, since the goroutines it has made ready come before it, and parks
+// looks for half a microsecond, for who waits for each task before the next one, and then
+// yields, since the goroutines it has made ready come before it, and parks
 // if that took long: then somebody needs the core. Between bursts it gives the
 // role up, looks once more, yields, and takes the role again: a spinner that
 // yielded in its role could be away for 10 ms and nobody would be woken. Spinning
@@ -65,6 +66,7 @@ const (
 
 const (
 	spinBursts  = 6   // bursts in a spin
+	soonPolls   = 10  // looks before the yield
 	spinPolls   = 100 // looks in a burst, about 10 µs
 	pauseRounds = 60  // of an empty loop, between two looks
 	maxSpinSkip = 64  // spins that are left out after repeated failure
@@ -274,6 +276,10 @@ func (w *worker[T]) spin() bool {
 			e.spun(true)
 			return true
 		}
+		if w.soon() {
+			e.spun(true)
+			return true
+		}
 		t := time.Now()
 		runtime.Gosched()
 		if time.Since(t) > yieldTooBad {
@@ -295,6 +301,18 @@ func (w *worker[T]) spin() bool {
 	}
 	s.busy.Store(false)
 	e.spun(false)
+	return false
+}
+
+// soon looks for work a few times before w yields: who waits for the end of each task
+// submits the next one within that time.
+func (w *worker[T]) soon() bool {
+	for range soonPolls {
+		if w.hasWork() && w.employed() {
+			return true
+		}
+		pause(pauseRounds)
+	}
 	return false
 }
 
