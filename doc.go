@@ -58,9 +58,26 @@
 // the terms of the Go memory model), and the end of a task before the return of the
 // [Pool.Wait] or [Pool.Close] that covers it.
 //
+// # Which call to use
+//
+//	you have                                    use                 errors go to
+//	tasks whose outcome nobody waits for        Submit              the handler, and Close
+//	tasks that succeed or fail together         NewGroup, Go, Wait  Wait
+//	tasks that find more tasks (a crawler)      Group.Go inside     Wait
+//	one result, now                             Do                  its caller
+//	a result later, or for several readers      Go, Future.Wait     Wait
+//	the same function for each of many values   ForEach             its caller: the first
+//	a result for each, in order                 Map                 beside each result
+//	a result for each, as they come             MapUnordered        beside each result
+//	a type of job, in a service                 NewTyped            the handler, and Close
+//
+// All share the pool's workers with everything else, and none of them affects another. The errors of groups,
+// futures and loops belong to them: the pool counts the tasks as failed and does not
+// report them a second time.
+//
 // # Errors and panics
 //
-// There is no channel of results. An error goes to [WithErrorHandler], if there is
+// There is no channel of results. An error of a submitted task goes to [WithErrorHandler], if there is
 // one, and [Pool.Close] returns the first, or more with [WithErrorLimit]. With
 // [FailFast] the first error stops the pool. A panic ends the program, unless
 // [WithPanicHandler] makes it an error. Goexit counts as a failure. None of them
@@ -72,7 +89,8 @@
 // it, and close it, with one worker and a full queue, without a deadlock: a
 // submission that would block runs the new task at once (one with a key or a
 // weight is refused with [ErrFull]), Wait lends the worker's place
-// to another worker, and Close returns [ErrInTask]. The pool never runs
+// to another worker, and Close returns [ErrInTask]. [Group.Wait], [Future.Wait], [Do] and the loops
+// first run what is their own and nobody has begun. The pool never runs
 // somebody else's task on a goroutine that is inside of a task.
 //
 // # Ending a pool

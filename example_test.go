@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -306,4 +307,139 @@ func ExampleNewTypedBatch() {
 	// Output:
 	// insert 3 rows: [a b c]
 	// insert 1 rows: [d]
+}
+
+func ExampleNewGroup() {
+	p, err := pool.New()
+	if err != nil {
+		panic(err)
+	}
+	defer p.Close()
+	g := pool.NewGroup(context.Background(), p)
+	var total atomic.Int64
+	for i := range 10 {
+		g.Go(func(ctx context.Context) error {
+			total.Add(int64(i))
+			return ctx.Err() // the group's: it is done after the first error
+		})
+	}
+	fmt.Println(g.Wait(), total.Load())
+	// Output: <nil> 45
+}
+
+func ExampleGroup_SetErrorMode() {
+	p, err := pool.New()
+	if err != nil {
+		panic(err)
+	}
+	defer p.Close()
+	g := pool.NewGroup(context.Background(), p)
+	g.SetErrorMode(pool.KeepGoing)
+	for i := range 4 {
+		g.Go(func(context.Context) error {
+			if i%2 == 1 {
+				return fmt.Errorf("part %d failed", i)
+			}
+			return nil
+		})
+	}
+	fmt.Println(g.Wait())
+	// Output:
+	// part 1 failed
+	// part 3 failed
+}
+
+func ExampleGo() {
+	p, err := pool.New()
+	if err != nil {
+		panic(err)
+	}
+	defer p.Close()
+	ctx := context.Background()
+	a := pool.Go(ctx, p, func(context.Context) (int, error) { return 20, nil })
+	b := pool.Go(ctx, p, func(context.Context) (int, error) { return 22, nil })
+	x, err := a.Wait(ctx)
+	if err != nil {
+		panic(err)
+	}
+	y, err := b.Wait(ctx)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(x + y)
+	// Output: 42
+}
+
+func ExampleDo() {
+	p, err := pool.New(pool.WithWorkers(1))
+	if err != nil {
+		panic(err)
+	}
+	defer p.Close()
+	var fib func(ctx context.Context, n int) (int, error)
+	fib = func(ctx context.Context, n int) (int, error) {
+		if n < 2 {
+			return n, nil
+		}
+		half := pool.Go(ctx, p, func(ctx context.Context) (int, error) { return fib(ctx, n-2) })
+		a, err := fib(ctx, n-1)
+		if err != nil {
+			return 0, err
+		}
+		b, err := half.Wait(ctx) // runs it here, if nobody has begun it
+		return a + b, err
+	}
+	fmt.Println(pool.Do(context.Background(), p, func(ctx context.Context) (int, error) { return fib(ctx, 10) }))
+	// Output: 55 <nil>
+}
+
+func ExampleForEach() {
+	p, err := pool.New()
+	if err != nil {
+		panic(err)
+	}
+	defer p.Close()
+	var n atomic.Int64
+	err = pool.ForEach(context.Background(), p, slices.Values([]string{"a", "bc", "def"}), func(_ context.Context, s string) error {
+		n.Add(int64(len(s)))
+		return nil
+	})
+	fmt.Println(n.Load(), err)
+	// Output: 6 <nil>
+}
+
+func ExampleMap() {
+	p, err := pool.New()
+	if err != nil {
+		panic(err)
+	}
+	defer p.Close()
+	squares := pool.Map(context.Background(), p, slices.Values([]int{1, 2, 3}), func(_ context.Context, v int) (int, error) {
+		return v * v, nil
+	})
+	for v, err := range squares {
+		fmt.Println(v, err)
+	}
+	// Output:
+	// 1 <nil>
+	// 4 <nil>
+	// 9 <nil>
+}
+
+func ExampleMapUnordered() {
+	p, err := pool.New()
+	if err != nil {
+		panic(err)
+	}
+	defer p.Close()
+	found := pool.MapUnordered(context.Background(), p, slices.Values([]int{3, 12, 7}), func(_ context.Context, v int) (int, error) {
+		return v, nil
+	})
+	for v, err := range found {
+		if err == nil && v > 10 {
+			fmt.Println(v)
+			break // cancels the others, and waits for them
+		}
+	}
+	// Output: 12
 }

@@ -380,3 +380,40 @@ func TestStressGroups(t *testing.T) {
 		}
 	}
 }
+
+// Of 10,000 jobs the 50th fails: at most as many start after it as there are workers, those that
+// end at the same moment (E9).
+func TestWastedWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers = 4
+		p := mustNew(t, WithWorkers(workers))
+		var failed atomic.Bool
+		var late atomic.Int64
+		job := func(i int) error {
+			if failed.Load() {
+				late.Add(1)
+			}
+			time.Sleep(time.Second)
+			if i == 50 {
+				failed.Store(true)
+				return errTest
+			}
+			return nil
+		}
+		g := NewGroup(bg, p)
+		for i := range 10000 {
+			g.Go(func(context.Context) error { return job(i) })
+		}
+		wantIs(t, g.Wait(), errTest)
+		if late.Load() > workers {
+			t.Errorf("%d jobs of the group started after the failure", late.Load())
+		}
+		failed.Store(false)
+		late.Store(0)
+		wantIs(t, ForEach(bg, p, upTo(10000), func(_ context.Context, i int) error { return job(i) }), errTest)
+		if late.Load() > workers {
+			t.Errorf("%d jobs of the loop started after the failure", late.Load())
+		}
+		must(t, p.Close())
+	})
+}
