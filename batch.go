@@ -464,7 +464,7 @@ func (e *engine[T]) pushAll(vs []T, late bool) (n int) {
 var errBatcherClosed = errors.New("pool: Batcher is closed")
 
 // Batcher collects the tasks of one producer and submits them many at a time. An empty task
-// costs about two thirds of what it costs to submit each (benchmarks, -suite batch, AMD EPYC,
+// costs about three quarters of what it costs to submit each (benchmarks, -suite batch, AMD EPYC,
 // go1.26.8, 2026-11-24). It is made by [Pool.Batcher] and belongs to one goroutine at a time:
 // its methods must not be called concurrently.
 //

@@ -19,6 +19,9 @@ import (
 // error of Wait. A task may call Go and Wait of its own pool, also with one worker. Go waits
 // for room in the pool.
 //
+// The tasks' errors are the group's alone: the pool counts them as failed, but does not keep the errors
+// for Close, nor give them to a handler.
+//
 // It backfires for tasks under a microsecond, where [ForEach] costs less: Go takes two
 // allocations.
 type Group struct {
@@ -193,7 +196,7 @@ func (g *Group) SetLimit(n int) {
 }
 
 // SetErrorMode says what an error does: under [FailFast], the default, it cancels the group's context
-// and is what Wait returns; under [KeepGoing] all tasks run, and Wait returns all errors joined, in
+// and is what Wait returns, whatever other tasks return after it; under [KeepGoing] all tasks run, and Wait returns all errors joined, in
 // the order of the calls of Go. It must not be called after Go.
 func (g *Group) SetErrorMode(m ErrorMode) {
 	g.mu.Lock()
@@ -221,8 +224,12 @@ func (g *Group) SetErrorLimit(n int) {
 // [ErrClosed], is one of the group.
 //
 // Inside a task of the same pool it never waits for room: if the queue is full f runs before Go
-// returns. At the limit it runs tasks of the group that have not begun, and inside a task of
-// the group itself, f.
+// returns, so hold no lock that f needs. At the limit it runs tasks of the group that have not begun,
+// and inside a task of the group itself, f.
+//
+// It backfires where the tasks of a group that was made outside of them find many others and the
+// queue is small: then f runs inside Go inside f, and each Go looks through that stack to find out
+// where it is. Give the queue room for what is found at a time ([WithBuffer]).
 func (g *Group) Go(f Task) { g.start(f, false) }
 
 // TryGo is Go if that need not wait, else it does nothing and returns false.
