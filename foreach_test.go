@@ -347,7 +347,7 @@ func TestForEachPanics(t *testing.T) {
 func TestLoopBadInput(t *testing.T) {
 	p := mustNew(t)
 	f := func(context.Context, int) error { return nil }
-	wantIs(t, ForEach(nil, p, upTo(1), f), errNilContext) //nolint:staticcheck // the point of the test
+	wantIs(t, ForEach(noContext, p, upTo(1), f), errNilContext)
 	wantIs(t, ForEach[int](bg, p, nil, f), ErrNilTask)
 	wantIs(t, ForEach(bg, p, upTo(1), nil), ErrNilTask)
 	for _, err := range Map[int, int](bg, p, upTo(1), nil) {

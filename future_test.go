@@ -226,7 +226,7 @@ func TestFutureBadInput(t *testing.T) {
 	p := mustNew(t)
 	_, err := Do[int](bg, p, nil)
 	wantIs(t, err, ErrNilTask)
-	_, err = Do(nil, p, func(context.Context) (int, error) { return 0, nil }) //nolint:staticcheck // the point of the test
+	_, err = Do(noContext, p, func(context.Context) (int, error) { return 0, nil })
 	wantIs(t, err, errNilContext)
 	ctx, cancel := context.WithCancel(bg)
 	cancel()

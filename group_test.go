@@ -327,7 +327,7 @@ func TestGroupBadInput(t *testing.T) {
 	g := NewGroup(bg, p)
 	g.Go(nil)
 	wantIs(t, g.Wait(), ErrNilTask)
-	g = NewGroup(nil, p) //nolint:staticcheck // the point of the test
+	g = NewGroup(noContext, p)
 	g.Go(func(context.Context) error { t.Error("ran"); return nil })
 	wantIs(t, g.Wait(), errNilContext)
 	must(t, p.Close())

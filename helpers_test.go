@@ -139,3 +139,6 @@ func only(t testing.TB, ss ...Strategy) {
 		t.Skipf("not for strategy %v", strategy)
 	}
 }
+
+// noContext is nil.
+var noContext context.Context
