@@ -206,6 +206,31 @@ func TestFutureNested(t *testing.T) {
 	}
 }
 
+// Two pools whose tasks wait for each other's, deeper than there are workers (C8).
+func TestFutureTwoPools(t *testing.T) {
+	for _, n := range []int{1, 2} {
+		a, b := mustNew(t, WithWorkers(n)), mustNew(t, WithWorkers(n))
+		var down func(ctx context.Context, depth int) (int, error)
+		down = func(ctx context.Context, depth int) (int, error) {
+			if depth == 0 {
+				return 0, nil
+			}
+			next := a
+			if depth%2 == 0 {
+				next = b
+			}
+			v, err := Do(ctx, next, func(ctx context.Context) (int, error) { return down(ctx, depth-1) })
+			return v + 1, err
+		}
+		v, err := down(bg, 100)
+		if must(t, err); v != 100 {
+			t.Errorf("got %d", v)
+		}
+		must(t, a.Close())
+		must(t, b.Close())
+	}
+}
+
 // A child that panics inside the waiting task is its own failure, not the parent's.
 func TestFuturePanicsInside(t *testing.T) {
 	var panics atomic.Int64

@@ -365,6 +365,7 @@ func (c *groupCall) do(ctx context.Context) error {
 
 func (c *groupCall) ended(err error) {
 	g := c.g
+	c.f = nil // the queue may still hold c
 	if c.w != nil {
 		c.w.group.Store(c.outer)
 	}
