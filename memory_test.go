@@ -38,6 +38,36 @@ func TestNothingIsRetained(t *testing.T) {
 			_, _ = p.SubmitBatch(bg, []Task{closure(freed, ok), closure(freed, ok), closure(freed, ok)})
 			return 3
 		},
+		"group": func(p *Pool, freed *atomic.Int64) int {
+			g := NewGroup(bg, p)
+			g.SetErrorMode(KeepGoing)
+			for i := range 10 {
+				g.Go(closure(freed, func(ctx context.Context) error {
+					in := NewGroup(ctx, p)
+					in.Go(func(context.Context) error { return nil })
+					if i == 5 {
+						panic("bad")
+					}
+					return in.Wait()
+				}))
+			}
+			_ = g.Wait()
+			return 10
+		},
+		"future": func(p *Pool, freed *atomic.Int64) int {
+			task := closure(freed, ok)
+			u := Go(bg, p, func(ctx context.Context) (int, error) { return 0, task(ctx) })
+			_, _ = u.Wait(bg)
+			runtime.KeepAlive(u)
+			return 1
+		},
+		"loop": func(p *Pool, freed *atomic.Int64) int {
+			for range Map(bg, p, upTo(100), func(ctx context.Context, i int) (*big, error) {
+				return nil, closure(freed, ok)(ctx)
+			}) {
+			}
+			return 100
+		},
 		"refused": func(p *Pool, freed *atomic.Int64) int {
 			g := make(gate)
 			for p.TrySubmit(g.task) == nil {
