@@ -45,9 +45,6 @@ const (
 // errOwned is what the pool sees of a failure that belongs to somebody.
 var errOwned = errors.New("pool: the error is its owner's")
 
-// ErrDropped is the error of a call that [DropOldest] discarded.
-var ErrDropped = errors.New("pool: dropped for a newer task")
-
 // run is the Task.
 func (c *call) run(ctx context.Context) error {
 	if err, ok := ctx.(dropped); ok {

@@ -19,6 +19,8 @@ var (
 	ErrAborted = errors.New("pool: aborted")
 	// ErrTooHeavy is returned by SubmitWeighted for a weight above the capacity.
 	ErrTooHeavy = errors.New("pool: task is heavier than the capacity")
+	// ErrDropped is the error of a [Future], a [Group] or a loop whose task [DropOldest] discarded.
+	ErrDropped = errors.New("pool: dropped for a newer task")
 	// ErrNilTask is returned for a nil Task.
 	ErrNilTask = errors.New("pool: task is nil")
 	// ErrGoexit is the error of a task that ended its goroutine with

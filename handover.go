@@ -11,6 +11,9 @@ func (e *engine[T]) handOver(v T, n *ring.Record, first bool) ring.Status {
 	if e.ring().IsClosed() {
 		return ring.Closed
 	}
+	if !first && e.ring().IsReserved() {
+		return ring.Full // for one that was overtaken, see room.go
+	}
 	if e.ctl.Load()&ctlWeighs == 0 {
 		if s := e.handTo(v, 0); s != ring.Broke {
 			return s

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/headrace-go/pool/internal/ring"
 )
 
 // rounds is n, or a tenth in short mode, and less with the race detector.
@@ -699,4 +701,18 @@ func TestHandOverBesideTheFirstWeight(t *testing.T) {
 			must(t, p.Close())
 		})
 	}
+}
+
+// Without a queue nobody kept the others out for a submission that had been overtaken.
+func TestReservedWithoutQueue(t *testing.T) {
+	p := mustNew(t, WithWorkers(1), WithBuffer(0))
+	nop := func(context.Context) error { return nil }
+	p.reserve(true)
+	wantIs(t, p.TrySubmit(nop), ErrFull)
+	if s := p.push(nop, nil, true); s != ring.OK {
+		t.Errorf("the one it is reserved for got %v", s)
+	}
+	p.reserve(false)
+	must(t, p.Submit(bg, nop))
+	must(t, p.Close())
 }

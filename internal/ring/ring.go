@@ -579,6 +579,9 @@ func (r *Ring[T]) Reserve() { r.tail.Or(reserved) }
 // Release ends Reserve.
 func (r *Ring[T]) Release() { r.tail.And(^uint64(reserved)) }
 
+// IsReserved reports whether Reserve was called, and Release was not.
+func (r *Ring[T]) IsReserved() bool { return r.tail.Load()&reserved != 0 }
+
 // Close makes every later push fail. It reports whether this call did it.
 func (r *Ring[T]) Close() bool { return r.tail.Or(closed)&closed == 0 }
 
