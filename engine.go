@@ -20,7 +20,8 @@ import (
 //
 // Tasks with keys or weights take a longer way from the ring to a worker (keyed.go, weight.go), tasks
 // that are submitted together a shorter one (chunk.go), and the jobs of a typed batch run at
-// once (collect.go). shutdown.go ends it, stats.go looks at it from outside.
+// once (collect.go). shutdown.go ends it, stats.go looks at it from outside. Groups,
+// futures and loops (call.go) are made of it.
 //
 // Three words are shared by everybody and stand on lines of their own: the
 // ring's tail (producers), the ring's head (workers), and gate, which is read by

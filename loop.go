@@ -1,0 +1,494 @@
+package pool
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/headrace-go/pool/internal/ring"
+)
+
+// Loops: how ForEach, Map and MapUnordered work.
+//
+// The caller's goroutine (the driver) takes values from the sequence and puts them into a ring of the
+// loop's own, and yields results. Up to as many runners as the pool has workers, which are tasks of
+// the pool, claim values there, several at once while f is tiny, and end when there are none.
+// So a value costs the pool nothing while runners are at work, each value is published before
+// the driver goes back into the sequence, which may block, and a loop takes workers one runner at
+// a time, as others do: a runner that has been at work for a while, with other tasks waiting,
+// goes to the end of the queue.
+//
+// No value is left behind: the driver puts it into the ring and then looks at the number of
+// runners; a runner takes itself off that number and then looks into the ring.
+//
+// The window bounds what was taken from the sequence and has not been yielded, or, for
+// ForEach, has not ended: twice the number of workers, or the number of workers and
+// WithResultBuffer. Where that is not given, f is tiny and the driver waits for the runners, they claim
+// up to maxGrain values at a time, and the window is as many times larger. The driver
+// waits for a runner through wake; want says for how much.
+//
+// Inside a task of the pool the driver is a runner itself while the window is full, and lends
+// its place when there is nothing to claim.
+//
+// At the end (closed), early or not, no runner claims anything more, and the driver waits for
+// those that are at work: a runner counts itself in busy and then looks at closed.
+type loop[T, R any] struct {
+	e      *engine[Task]
+	parent context.Context
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	undo   func() bool
+	f      func(context.Context, T) (R, error)
+	sink   sink
+	n      int // runners at most
+	slack  int // values beyond those that runners have, at a grain of 1
+	fixed  bool
+	w      *worker[Task] // that the driver is inside of, or nil
+	looked bool          // whether it is one without its context
+
+	in      atomic.Pointer[ring.Ring[T]]
+	cells   []cell[R] // for sinkOrdered, as many as in has slots
+	added   uint64
+	yielded uint64
+	grain   atomic.Int64 // values to claim at a time
+	waits   atomic.Bool  // the driver has waited for runners
+
+	_        [64]byte
+	finished atomic.Uint64
+	want     atomic.Uint64 // the driver waits until so many are finished
+	_        [48]byte
+	runners  atomic.Int64 // that are queued or at work
+	busy     atomic.Int64 // that are at work
+	closed   atomic.Bool
+	wake     chan struct{}
+
+	mu    sync.Mutex
+	idle  *runner[T, R] // linked by next
+	ready []cell[R]     // for sinkUnordered
+	err   error         // the first one, for sinkNone, and of the pool
+}
+
+// sink says where results go.
+type sink uint8
+
+const (
+	sinkNone      sink = iota // the first error ends the loop
+	sinkOrdered               // to cells
+	sinkUnordered             // to ready
+)
+
+// cell is a result. In a ring of cells n is how many from this one on have ended together.
+type cell[R any] struct {
+	n   atomic.Uint32
+	out R
+	err error
+}
+
+// runner is a task that works for a loop. Its range are values that it has claimed.
+type runner[T, R any] struct {
+	call
+	l       *loop[T, R]
+	next    *runner[T, R]
+	pos     uint64
+	i, size int
+	in      []T
+	out     []cell[R]
+	atWork  bool
+	helps   bool // the driver, not a task
+	clock   time.Duration
+	since   int // values since clock was read
+	check   int // after how many to read it
+}
+
+const (
+	maxGrain   = 64
+	grainAfter = 512                   // values, before which each is claimed alone
+	grainWork  = 20 * time.Microsecond // in a range
+	// runnerTurn is after how much work a runner lets other tasks go first.
+	runnerTurn = time.Millisecond
+	// grainCheck is after how many values a runner looks at the clock, while it claims one at a time.
+	grainCheck = 16
+	grainSlow  = 5 * time.Microsecond // from which on it does so after each
+)
+
+func newLoop[T, R any](ctx context.Context, p *Pool, sink sink, f func(context.Context, T) (R, error)) *loop[T, R] {
+	e := &p.engine
+	e.mu.Lock()
+	n := e.target
+	e.mu.Unlock()
+	l := &loop[T, R]{e: e, parent: ctx, f: f, sink: sink, n: n, slack: n, w: e.insideOf(ctx), wake: make(chan struct{}, 1)}
+	if e.hasResults {
+		l.slack, l.fixed = e.results, true
+	}
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	if !e.covers(ctx) {
+		l.undo = context.AfterFunc(e.base, func() { l.cancel(context.Cause(e.base)) })
+	}
+	l.grain.Store(1)
+	l.makeRing(n + l.slack)
+	return l
+}
+
+func (l *loop[T, R]) makeRing(size int) {
+	if l.sink == sinkOrdered {
+		l.cells = make([]cell[R], size)
+	}
+	l.in.Store(ring.New[T](size)) // publishes cells
+}
+
+// window returns how many values may be on their way.
+func (l *loop[T, R]) window() uint64 {
+	if g := uint64(l.grain.Load()); !l.fixed {
+		return min(uint64(l.n+l.slack)*g, uint64(l.in.Load().Size()))
+	}
+	return uint64(l.n + l.slack)
+}
+
+// gone returns how many values have left the window.
+func (l *loop[T, R]) gone() uint64 {
+	if l.sink == sinkNone {
+		return l.finished.Load()
+	}
+	return l.yielded
+}
+
+// add hands v over. There has to be room in the window. Its slot may still be that of a value which
+// a runner has claimed and is just moving out, if later ones have ended before it.
+func (l *loop[T, R]) add(v T) {
+	for in := l.in.Load(); in.Push(v, nil, false) != ring.OK; {
+		runtime.Gosched()
+	}
+	l.added++
+	if l.runners.Load() < int64(l.n) {
+		l.spawn()
+	}
+}
+
+// spawn starts a runner.
+func (l *loop[T, R]) spawn() {
+	r := l.get()
+	switch {
+	case l.runners.Add(1) == 1 || l.w != nil:
+		r.submit(l.ctx)
+	case !r.try():
+		if r.rest(); l.runners.Load() == 0 && l.in.Load().Ready() {
+			l.spawn() // those that have ended meanwhile may have seen r
+		}
+	}
+}
+
+// get returns a runner at rest.
+func (l *loop[T, R]) get() *runner[T, R] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.idle
+	if r == nil {
+		r = &runner[T, R]{l: l}
+		r.owner = r
+		r.e, r.user, r.covered = l.e, l.ctx, true
+		return r
+	}
+	l.idle, r.next = r.next, nil
+	r.state.Store(callPending)
+	return r
+}
+
+// rest takes r, which was counted in runners, off.
+func (r *runner[T, R]) rest() {
+	l := r.l
+	l.runners.Add(-1)
+	l.put(r)
+}
+
+func (l *loop[T, R]) put(r *runner[T, R]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.next, l.idle = l.idle, r
+}
+
+// do is what a runner does.
+func (r *runner[T, R]) do(ctx context.Context) error {
+	l, e := r.l, r.e
+	l.busy.Add(1)
+	r.atWork = true
+	r.clock, r.since, r.check = time.Since(e.start), 0, 1
+	begun := r.clock
+	for r.i < r.size || r.claim() {
+		for r.i < r.size {
+			if l.closed.Load() {
+				return nil
+			}
+			i := r.i
+			r.i++
+			out, err := l.f(ctx, r.in[i])
+			r.result(i, out, err)
+		}
+		r.finish()
+		if r.since >= r.check || l.grain.Load() > 1 {
+			r.measure()
+		}
+		if r.clock-begun > runnerTurn && !r.helps && e.hasWork() {
+			return errTurn
+		}
+	}
+	return nil
+}
+
+// errTurn is the outcome of a runner that lets others go first.
+var errTurn = errSkipped
+
+// claim takes values out of the ring.
+func (r *runner[T, R]) claim() bool {
+	l := r.l
+	if l.closed.Load() {
+		return false
+	}
+	in, g := l.in.Load(), int(l.grain.Load())
+	if len(r.in) < g {
+		r.in = make([]T, g)
+	}
+	pos, n := in.Claim(g)
+	for i := range n {
+		r.in[i], _, _ = in.Move(pos + uint64(i))
+	}
+	in.Free(pos, n)
+	r.pos, r.i, r.size = pos, 0, n
+	return n > 0
+}
+
+// result keeps the outcome of the value with that index in the range.
+func (r *runner[T, R]) result(i int, out R, err error) {
+	l := r.l
+	switch {
+	case l.sink == sinkNone:
+		if err != nil {
+			l.fail(err)
+		}
+	case l.sink == sinkOrdered:
+		c := &l.cells[(r.pos+uint64(i))%uint64(len(l.cells))]
+		c.out, c.err = out, err
+	default:
+		if len(r.out) < len(r.in) {
+			r.out = append(r.out, make([]cell[R], len(r.in)-len(r.out))...)
+		}
+		r.out[i].out, r.out[i].err = out, err
+	}
+}
+
+// finish gives the results of the range to the driver.
+func (r *runner[T, R]) finish() {
+	l, n := r.l, r.size
+	clear(r.in[:n])
+	switch l.sink {
+	case sinkOrdered:
+		l.cells[r.pos%uint64(len(l.cells))].n.Store(uint32(n))
+	case sinkUnordered:
+		l.mu.Lock()
+		for i := range r.out[:n] {
+			c := &r.out[i]
+			l.ready = append(l.ready, cell[R]{out: c.out, err: c.err})
+			*c = cell[R]{}
+		}
+		l.mu.Unlock()
+	}
+	r.i, r.size = 0, 0
+	r.since += n
+	done := l.finished.Add(uint64(n))
+	if want := l.want.Load(); want != 0 && done >= want && l.want.CompareAndSwap(want, 0) {
+		l.signal()
+		if !r.helps {
+			runtime.Gosched() // so the driver hands over more before runners have nothing
+		}
+	}
+}
+
+func (l *loop[T, R]) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// measure chooses the grain by the time that values took.
+func (r *runner[T, R]) measure() {
+	l := r.l
+	now := time.Since(r.e.start)
+	took := max(now-r.clock, 1)
+	g := min(int64(grainWork)*int64(r.since)/int64(took), maxGrain)
+	if r.check = grainCheck; took >= grainSlow*time.Duration(r.since) {
+		r.check = 1
+	}
+	r.clock, r.since = now, 0
+	if l.fixed {
+		g = min(g, int64(l.slack)/int64(l.n))
+	}
+	old := l.grain.Load()
+	switch {
+	case g < old:
+		l.grain.Store(max(1, g))
+	case l.waits.Load() && l.finished.Load() >= grainAfter:
+		l.grain.Store(min(g, 2*old))
+	}
+}
+
+// ended is called when the runner has, also by a panic or Goexit in f: then err is that of a value.
+func (r *runner[T, R]) ended(err error) {
+	l := r.l
+	if !r.atWork { // it was refused
+		l.stop(err)
+		r.rest()
+		return
+	}
+	r.atWork = false
+	turn := err == errTurn
+	if err != nil && !turn {
+		var zero R
+		r.result(r.i-1, zero, err)
+		if r.i == r.size {
+			r.finish()
+		}
+		turn = true
+	}
+	if r.helps {
+		l.left()
+		return
+	}
+	if !turn {
+		l.runners.Add(-1)
+		if turn = !l.closed.Load() && l.in.Load().Ready() && l.runners.Load() < int64(l.n); turn {
+			l.runners.Add(1)
+		}
+	}
+	if turn && !l.closed.Load() {
+		r.again()
+	} else {
+		if turn {
+			l.runners.Add(-1)
+		}
+		defer l.put(r)
+	}
+	l.left()
+}
+
+// again puts the runner, or another one if values are left to r, back into the queue.
+func (r *runner[T, R]) again() {
+	s := r.l.get()
+	s.pos, s.i, s.size = r.pos, r.i, r.size
+	s.in, r.in = r.in, s.in
+	s.out, r.out = r.out, s.out
+	r.i, r.size = 0, 0
+	defer r.l.put(r)
+	if s.try() {
+		return
+	}
+	l := r.l
+	l.busy.Add(1) // the loop's context is not used after its end
+	go func() {
+		s.submit(l.ctx)
+		l.left()
+	}()
+}
+
+// left is called by a runner that is no longer at work.
+func (l *loop[T, R]) left() {
+	if l.busy.Add(-1) == 0 && l.closed.Load() {
+		l.signal()
+	}
+}
+
+// fail ends the loop with the error of a value, unless there is one.
+func (l *loop[T, R]) fail(err error) {
+	l.mu.Lock()
+	if l.err == nil || l.parent.Err() != nil && cancellation(l.err) && !cancellation(err) {
+		l.err = err
+	}
+	l.mu.Unlock()
+	l.stop(err)
+}
+
+// stop makes runners end.
+func (l *loop[T, R]) stop(err error) {
+	l.cancel(err)
+	l.closed.Store(true)
+	l.signal()
+}
+
+// over reports whether no more values are to be taken.
+func (l *loop[T, R]) over() bool { return l.closed.Load() || l.ctx.Err() != nil }
+
+// await waits until so many values are finished, or the loop is over.
+func (l *loop[T, R]) await(want uint64) {
+	e := l.e
+	for l.finished.Load() < want && !l.over() {
+		if l.w == nil && !l.looked && l.busy.Load() == 0 {
+			l.looked, l.w = true, e.workerHere()
+		}
+		if l.w != nil && l.in.Load().Ready() {
+			l.help(l.w)
+			continue
+		}
+		l.want.Store(want)
+		if l.finished.Load() < want && !l.over() {
+			l.waits.Store(true)
+			if err := e.rest(l.ctx, l.w, l.wake); err != nil {
+				l.stop(err)
+			}
+		}
+		l.want.Store(0)
+	}
+}
+
+// help makes the driver a runner until there is nothing to claim.
+func (l *loop[T, R]) help(w *worker[Task]) {
+	r := l.get()
+	r.helps = true
+	r.begin()
+	defer func() {
+		r.helps = false
+		if r.i < r.size && !l.closed.Load() { // after a panic
+			l.runners.Add(1)
+			r.again()
+		} else {
+			l.put(r)
+		}
+	}()
+	r.call.help(w)
+}
+
+// end ends the loop: nothing of it runs when it returns.
+func (l *loop[T, R]) end() {
+	l.closed.Store(true)
+	l.cancel(nil)
+	if l.undo != nil {
+		l.undo()
+	}
+	for l.busy.Load() > 0 {
+		if err := l.e.rest(context.Background(), l.w, l.wake); err != nil && l.busy.Load() > 0 {
+			<-l.wake
+		}
+	}
+}
+
+// endError returns why the loop ended before its sequence did, or nil.
+func (l *loop[T, R]) endError() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	if err := endOf(l.parent); err != nil {
+		return err
+	}
+	return context.Cause(l.ctx)
+}
+
+// widen gives the loop a larger ring, when nothing is on its way, if it is to have one.
+func (l *loop[T, R]) widen() {
+	if size := (l.n + l.slack) * maxGrain; !l.fixed && l.grain.Load() > 1 && l.in.Load().Size() < size && l.added == l.gone() {
+		l.added, l.yielded = 0, 0
+		l.finished.Store(0)
+		l.makeRing(size)
+	}
+}
