@@ -229,17 +229,18 @@ func (b *batcher[T]) flush(ctx context.Context, why flushReason) (err error) {
 // move moves what there is room for, unless somebody else is about to. When there is no room,
 // and a worker is idle, it asks for room.
 func (b *batcher[T]) move(why flushReason) (moved bool) {
+	missed := uint32(0) // why others tried, as far as it was taken out of b.missed
 	for b.pending() {
 		if !b.mu.TryLock() {
 			added := b.added.Load()
-			if b.missed.Or(1 << why); !b.mu.TryLock() {
+			if b.missed.Or(1<<why | missed); !b.mu.TryLock() {
 				b.seen.Store(added + 1)
 				return moved
 			}
 		}
 		some := b.moveLocked(why)
 		b.mu.Unlock()
-		missed := b.missed.Swap(0)
+		missed = b.missed.Swap(0)
 		idle := (1<<why|missed)&(1<<flushIdle) != 0
 		if !some && !(idle && b.e.want()) && missed == 0 {
 			return moved

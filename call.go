@@ -159,6 +159,35 @@ func (c *call) submit(ctx context.Context) {
 	}
 }
 
+// submitFromAnywhere is submit for a caller that need not be the task that ctx tells of: it may be
+// another task, or none. Only who looks at the goroutine knows where the call may run.
+func (c *call) submitFromAnywhere(ctx context.Context) {
+	e := c.e
+	if e.insideOf(ctx) == nil || ctx.Err() != nil {
+		c.submit(ctx)
+		return
+	}
+	if w := e.parent(ctx); w != nil {
+		if n, _ := w.pushLocal([]Task{c.run}); n == 1 {
+			return
+		}
+	}
+	if c.try() {
+		return
+	}
+	var err error
+	if w := e.workerHere(); w != nil {
+		err = e.submit(w.ctx, c.run)
+	} else if e.overflow == Block || e.overflow == CallerRuns {
+		err = e.await(ctx, c.run, nil)
+	} else {
+		err = e.submit(ctx, c.run)
+	}
+	if err != nil {
+		c.refuse(err)
+	}
+}
+
 // dropped is the context with which a call is told that it was discarded.
 type dropped struct {
 	context.Context
@@ -187,10 +216,17 @@ type scope struct {
 	undo   func()
 }
 
-// covers reports whether ctx ends when the pool stops.
+// covers reports whether ctx is one of the pool's own that is cancelled when the pool stops.
 func (e *engine[T]) covers(ctx context.Context) bool {
-	_, ok := ctx.Value(e).(*worker[T])
-	return ok
+	switch c := ctx.(type) {
+	case *taskContext[T]:
+		return c.e == e && c.w != nil
+	case *scope:
+		return any(c.e) == any(e)
+	case *groupContext:
+		return any(c.e) == any(e)
+	}
+	return false
 }
 
 // both returns user and the worker's context in one.
@@ -277,12 +313,16 @@ func (e *engine[T]) insideOf(ctx context.Context) *worker[T] {
 }
 
 // rest blocks until done, ctx ends, or the pool stops, and lends the place of w's task
-// meanwhile, which may be nil.
-func (e *engine[T]) rest(ctx context.Context, w *worker[T], done <-chan struct{}) (err error) {
+// meanwhile. Without w the task is that of the context at, if there is one.
+func (e *engine[T]) rest(ctx, at context.Context, w *worker[T], done <-chan struct{}) (err error) {
 	wt := &waiter{}
+	seat := at.Value(e)
 	if w != nil {
+		seat = w
+	}
+	if seat != nil {
 		e.mu.Lock()
-		lends := e.sitLocked(w, wt)
+		lends := e.sitLocked(seat, wt)
 		if wt.sit != nil {
 			e.evaluateLocked() // one more is inside
 		}
@@ -300,7 +340,7 @@ func (e *engine[T]) rest(ctx context.Context, w *worker[T], done <-chan struct{}
 	}
 	if wt.sit != nil {
 		e.mu.Lock()
-		e.standUp(ctx, w, wt.sit) // unlocks
+		e.standUp(ctx, seat, wt.sit) // unlocks
 	}
 	return err
 }

@@ -40,8 +40,7 @@ func ForEach[T any](ctx context.Context, p *Pool, seq iter.Seq[T], f func(contex
 func (l *loop[T, R]) each(seq iter.Seq[T]) error {
 	defer l.end()
 	for v := range seq {
-		if l.added-l.finished.Load() >= l.window() {
-			w := l.window()
+		if w := l.window(); l.added-l.finished.Load() >= w {
 			l.await(l.added - w + max(1, min(w/2, uint64(l.slack)*uint64(l.grain.Load()))))
 			l.grow()
 		}

@@ -123,7 +123,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	done := u.done
 	u.lock.Unlock()
 	for {
-		err := e.rest(ctx, w, done)
+		err := e.rest(ctx, ctx, w, done)
 		if u.state.Load() == callEnded {
 			return nil
 		}

@@ -267,10 +267,18 @@ func (g *Group) start(f Task, try bool) bool {
 		g.mu.Unlock()
 		if !looked {
 			looked, w = true, e.workerHere()
-		} else {
-			_ = e.rest(ctx, w, freed)
+		} else if err := e.rest(ctx, g.parent, w, freed); err != nil {
+			g.mu.Lock()
+			if g.skipping = true; ctx.Err() == nil {
+				g.failLocked(g.count, err) // the pool has stopped
+			}
+			g.mu.Unlock()
+			return true
 		}
 		g.mu.Lock()
+		if g.over { // a Wait has returned meanwhile
+			g.renewLocked()
+		}
 	}
 	if f == nil {
 		g.failLocked(g.count, e.reject(ErrNilTask))
@@ -301,7 +309,7 @@ func (g *Group) start(f Task, try bool) bool {
 		return true
 	}
 	if !try {
-		c.submit(ctx)
+		c.submitFromAnywhere(ctx)
 	} else if !c.try() && c.begin() {
 		c.ended(errSkipped)
 		return false
@@ -448,7 +456,7 @@ func (g *Group) Wait() error {
 		}
 		idle := g.idle
 		g.mu.Unlock()
-		if err := e.rest(context.Background(), w, idle); err != nil {
+		if err := e.rest(context.Background(), g.parent, w, idle); err != nil {
 			g.refuseAll(err)
 			<-idle
 		}

@@ -65,9 +65,8 @@ type loop[T, R any] struct {
 	wake     chan struct{}
 
 	mu    sync.Mutex
-	idle  *runner[T, R] // linked by next
-	ready []cell[R]     // for sinkUnordered
-	err   error         // the first one, for sinkNone, and of the pool
+	ready []cell[R] // for sinkUnordered
+	err   error     // the first one, for sinkNone, and of the pool
 }
 
 // sink says where results go.
@@ -90,7 +89,6 @@ type cell[R any] struct {
 type runner[T, R any] struct {
 	call
 	l       *loop[T, R]
-	next    *runner[T, R]
 	pos     uint64
 	i, size int
 	in      []T
@@ -168,44 +166,23 @@ func (l *loop[T, R]) add(v T) {
 
 // spawn starts a runner.
 func (l *loop[T, R]) spawn() {
-	r := l.get()
+	r := l.runner()
 	switch {
 	case l.runners.Add(1) == 1 || l.w != nil:
 		r.submit(l.ctx)
 	case !r.try():
-		if r.rest(); l.runners.Load() == 0 && l.in.Load().Ready() {
+		if l.runners.Add(-1) == 0 && l.in.Load().Ready() {
 			l.spawn() // those that have ended meanwhile may have seen r
 		}
 	}
 }
 
-// get returns a runner at rest.
-func (l *loop[T, R]) get() *runner[T, R] {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r := l.idle
-	if r == nil {
-		r = &runner[T, R]{l: l}
-		r.owner = r
-		r.e, r.user, r.covered = l.e, l.ctx, true
-		return r
-	}
-	l.idle, r.next = r.next, nil
-	r.state.Store(callPending)
+// runner returns a new runner. They are not used again: f may have kept the context.
+func (l *loop[T, R]) runner() *runner[T, R] {
+	r := &runner[T, R]{l: l}
+	r.owner = r
+	r.e, r.user, r.covered = l.e, l.ctx, true
 	return r
-}
-
-// rest takes r, which was counted in runners, off.
-func (r *runner[T, R]) rest() {
-	l := r.l
-	l.runners.Add(-1)
-	l.put(r)
-}
-
-func (l *loop[T, R]) put(r *runner[T, R]) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r.next, l.idle = l.idle, r
 }
 
 // do is what a runner does.
@@ -229,11 +206,18 @@ func (r *runner[T, R]) do(ctx context.Context) error {
 		if r.since >= r.check || l.grain.Load() > 1 {
 			r.measure()
 		}
-		if r.clock-begun > runnerTurn && !r.helps && e.hasWork() {
-			return errTurn
+		if !r.helps && (e.ctl.Load()&ctlShed != 0 || r.clock-begun > runnerTurn && e.othersWait()) {
+			if begun = r.clock; !e.ring().IsClosed() {
+				return errTurn
+			}
 		}
 	}
 	return nil
+}
+
+// othersWait reports whether there is something else to do for a worker.
+func (e *engine[T]) othersWait() bool {
+	return e.hasWork() || e.sorter.blocked.Load() || e.direct() && e.somebodyWaits()
 }
 
 // errTurn is the outcome of a runner that lets others go first.
@@ -338,7 +322,7 @@ func (r *runner[T, R]) ended(err error) {
 	l := r.l
 	if !r.atWork { // it was refused
 		l.stop(err)
-		r.rest()
+		l.runners.Add(-1)
 		return
 	}
 	r.atWork = false
@@ -363,31 +347,29 @@ func (r *runner[T, R]) ended(err error) {
 	}
 	if turn && !l.closed.Load() {
 		r.again()
-	} else {
-		if turn {
-			l.runners.Add(-1)
-		}
-		defer l.put(r)
+	} else if turn {
+		l.runners.Add(-1)
 	}
 	l.left()
 }
 
 // again puts the runner, or another one if values are left to r, back into the queue.
 func (r *runner[T, R]) again() {
-	s := r.l.get()
+	s := r.l.runner()
 	s.pos, s.i, s.size = r.pos, r.i, r.size
 	s.in, r.in = r.in, s.in
 	s.out, r.out = r.out, s.out
 	r.i, r.size = 0, 0
-	defer r.l.put(r)
 	if s.try() {
 		return
 	}
 	l := r.l
 	l.busy.Add(1) // the loop's context is not used after its end
-	go func() {
-		s.submit(l.ctx)
-		l.left()
+	go func() {   // which is no task, so it must not run one: it waits under any policy
+		defer l.left()
+		if err := l.e.await(l.ctx, s.run, nil); err != nil {
+			s.refuse(err)
+		}
 	}()
 }
 
@@ -432,7 +414,7 @@ func (l *loop[T, R]) await(want uint64) {
 		l.want.Store(want)
 		if l.finished.Load() < want && !l.over() {
 			l.waits.Store(true)
-			if err := e.rest(l.ctx, l.w, l.wake); err != nil {
+			if err := e.rest(l.ctx, l.parent, l.w, l.wake); err != nil {
 				l.stop(err)
 			}
 		}
@@ -442,7 +424,7 @@ func (l *loop[T, R]) await(want uint64) {
 
 // help makes the driver a runner until there is nothing to claim.
 func (l *loop[T, R]) help(w *worker[Task]) {
-	r := l.get()
+	r := l.runner()
 	r.helps = true
 	r.begin()
 	defer func() {
@@ -450,8 +432,6 @@ func (l *loop[T, R]) help(w *worker[Task]) {
 		if r.i < r.size && !l.closed.Load() { // after a panic
 			l.runners.Add(1)
 			r.again()
-		} else {
-			l.put(r)
 		}
 	}()
 	r.call.help(w)
@@ -465,7 +445,7 @@ func (l *loop[T, R]) end() {
 		l.undo()
 	}
 	for l.busy.Load() > 0 {
-		if err := l.e.rest(context.Background(), l.w, l.wake); err != nil && l.busy.Load() > 0 {
+		if err := l.e.rest(context.Background(), l.parent, l.w, l.wake); err != nil && l.busy.Load() > 0 {
 			<-l.wake
 		}
 	}
@@ -487,6 +467,9 @@ func (l *loop[T, R]) endError() error {
 // widen gives the loop a larger ring, when nothing is on its way, if it is to have one.
 func (l *loop[T, R]) widen() {
 	if size := (l.n + l.slack) * maxGrain; !l.fixed && l.grain.Load() > 1 && l.in.Load().Size() < size && l.added == l.gone() {
+		for l.finished.Load() != l.added { // what was yielded is counted a moment later
+			runtime.Gosched()
+		}
 		l.added, l.yielded = 0, 0
 		l.finished.Store(0)
 		l.makeRing(size)
