@@ -25,7 +25,7 @@ import (
 // that somebody runs ends, so there is always one goroutine that makes progress, with one
 // worker too.
 //
-// The outcome goes to the owner alone. Towards the pool the task has failed as well, for Stats,
+// The outcome goes to the owner alone. Towards the pool a task that a worker ran has failed as well, for Stats,
 // but what it failed with (errOwned) is neither kept for Close nor given to a handler.
 type call struct {
 	scope

@@ -23,7 +23,7 @@ type Future[T any] struct {
 // ctx is done before f is begun, f never runs. The future ends in each case: with what f
 // returned; with [ErrGoexit], or, under [WithPanicHandler], a *[PanicError]; with ctx's error; with the
 // cause of the pool's stop, when the pool stopped before f was begun; with [ErrDropped].
-// The error is the future's alone: the pool counts the task as failed, but does not keep the error for
+// The error is the future's alone: the pool counts the task as failed, unless Wait ran it, but does not keep the error for
 // Close, nor give it to a handler.
 //
 // Inside a task of the same pool, called with that task's context, it never blocks: if the

@@ -19,7 +19,7 @@ import (
 // error of Wait. A task may call Go and Wait of its own pool, also with one worker. Go waits
 // for room in the pool.
 //
-// The tasks' errors are the group's alone: the pool counts them as failed, but does not keep the errors
+// The tasks' errors are the group's alone: the pool counts them as failed, unless Wait ran them, but does not keep the errors
 // for Close, nor give them to a handler.
 //
 // It backfires for tasks under a microsecond, where [ForEach] costs less: Go takes two
