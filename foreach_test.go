@@ -158,7 +158,8 @@ func TestLoopWindow(t *testing.T) {
 						break
 					}
 				}
-				if running.now.Load() != 0 || running.max.Load() != 3 {
+				// Under PerWorker a runner may wait behind another one.
+				if most := running.max.Load(); running.now.Load() != 0 || most > 3 || most < 3 && strategy != PerWorker {
 					t.Errorf("%s: %d run after the break, %d did at a time", name, running.now.Load(), running.max.Load())
 				}
 			}
