@@ -42,8 +42,12 @@ const (
 	callEnded // only where somebody asks: see Future
 )
 
-// errOwned is what the pool sees of a failure that belongs to somebody.
-var errOwned = errors.New("pool: the error is its owner's")
+var (
+	// errOwned is what the pool sees of a failure that belongs to somebody.
+	errOwned = errors.New("pool: the error is its owner's")
+	// errSkipped is the outcome of a call that has done nothing, or goes on later: no failure.
+	errSkipped = errors.New("pool: the call has not ended")
+)
 
 // run is the Task.
 func (c *call) run(ctx context.Context) error {
@@ -143,49 +147,37 @@ func (c *call) help(w *worker[Task]) {
 func (c *call) try() bool { return c.e.push(c.run, nil, false) == ring.OK }
 
 // submit puts the call into the queue and waits for room. If that fails the call has ended
-// with the error. A caller that is a task of the pool, without saying so by ctx, does not wait:
-// to look for that costs less than to wait.
-func (c *call) submit(ctx context.Context) {
-	if c.e.insideOf(ctx) == nil && ctx.Err() == nil {
-		if c.try() {
-			return
-		}
-		if w := c.e.workerHere(); w != nil {
-			ctx = w.ctx
-		}
-	}
-	if err := c.e.submit(ctx, c.run); err != nil {
+// with the error. mine says that the caller is what ctx tells of: this task, or none. Else it may be
+// another task, or none, and when there is no room only its goroutine tells where the call may
+// run. That is looked at too for a caller that ctx says nothing of, since to look costs less than to wait,
+// and a task must not.
+func (c *call) submit(ctx context.Context, mine bool) {
+	if err := c.enqueue(ctx, mine); err != nil {
 		c.refuse(err)
 	}
 }
 
-// submitFromAnywhere is submit for a caller that need not be the task that ctx tells of: it may be
-// another task, or none. Only who looks at the goroutine knows where the call may run.
-func (c *call) submitFromAnywhere(ctx context.Context) {
+func (c *call) enqueue(ctx context.Context, mine bool) error {
 	e := c.e
-	if e.insideOf(ctx) == nil || ctx.Err() != nil {
-		c.submit(ctx)
-		return
+	inside := e.insideOf(ctx) != nil
+	if inside && mine || ctx.Err() != nil {
+		return e.submit(ctx, c.run)
 	}
 	if w := e.parent(ctx); w != nil {
 		if n, _ := w.pushLocal([]Task{c.run}); n == 1 {
-			return
+			return nil
 		}
 	}
 	if c.try() {
-		return
+		return nil
 	}
-	var err error
 	if w := e.workerHere(); w != nil {
-		err = e.submit(w.ctx, c.run)
-	} else if e.overflow == Block || e.overflow == CallerRuns {
-		err = e.await(ctx, c.run, nil)
-	} else {
-		err = e.submit(ctx, c.run)
+		return e.submit(w.ctx, c.run)
 	}
-	if err != nil {
-		c.refuse(err)
+	if inside && (e.overflow == Block || e.overflow == CallerRuns) {
+		return e.await(ctx, c.run, nil) // not inside of what ctx tells of
 	}
+	return e.submit(ctx, c.run)
 }
 
 // dropped is the context with which a call is told that it was discarded.
@@ -213,7 +205,8 @@ type scope struct {
 
 	mu     sync.Mutex
 	merged context.Context // both, made when somebody asks
-	undo   func()
+	cancel context.CancelCauseFunc
+	over   bool
 }
 
 // covers reports whether ctx is one of the pool's own that is cancelled when the pool stops.
@@ -234,24 +227,33 @@ func (s *scope) both() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.merged == nil {
-		s.merged, s.undo = s.e.until(s.user)
+		if s.merged, s.cancel = s.e.until(s.user); s.over {
+			s.cancel(nil)
+		}
 	}
 	return s.merged
 }
 
-// until returns a child of ctx that is cancelled when the pool stops too.
-func (e *engine[T]) until(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
+// until returns a child of parent that is cancelled when the pool stops too.
+func (e *engine[T]) until(parent context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	switch {
+	case e.covers(parent):
+		return ctx, cancel
+	case e.base.Err() != nil:
+		cancel(context.Cause(e.base))
+		return ctx, cancel
+	}
 	stop := context.AfterFunc(e.base, func() { cancel(context.Cause(e.base)) })
-	return ctx, func() { stop(); cancel(nil) }
+	return ctx, func(err error) { stop(); cancel(err) }
 }
 
 // leave is called at the end of the call.
 func (s *scope) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.undo != nil {
-		s.undo()
+	if s.over = true; s.cancel != nil {
+		s.cancel(nil)
 	}
 }
 

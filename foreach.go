@@ -13,7 +13,7 @@ import (
 // window: at most twice as many values as there are workers, or workers and [WithResultBuffer], were
 // taken from it and have not ended. While f is tiny (below some 20 µs) and workers cannot keep
 // up, they take up to 64 values at a time, and the window is as many times larger, unless
-// WithResultBuffer was given. The sequence may be infinite, and it may block.
+// WithResultBuffer was given. It is never larger than 65,536 values. The sequence may be infinite, and it may block.
 //
 // f gets a context with ctx's values, which is cancelled at the first error, when ctx is, and when the pool
 // stops. A panic in f ends the program, or is an error, under [WithPanicHandler]; Goexit is [ErrGoexit].
@@ -42,7 +42,10 @@ func (l *loop[T, R]) each(seq iter.Seq[T]) error {
 	for v := range seq {
 		if w := l.window(); l.added-l.finished.Load() >= w {
 			l.await(l.added - w + max(1, min(w/2, uint64(l.slack)*uint64(l.grain.Load()))))
-			l.grow()
+		}
+		if l.narrow() {
+			l.await(l.added)
+			l.widen()
 		}
 		if l.over() {
 			return l.endError()
@@ -54,14 +57,6 @@ func (l *loop[T, R]) each(seq iter.Seq[T]) error {
 		return l.endError()
 	}
 	return nil
-}
-
-// grow makes the window larger, if it has to be.
-func (l *loop[T, R]) grow() {
-	if !l.fixed && l.grain.Load() > 1 && l.in.Load().Size() == l.n+l.slack {
-		l.await(l.added)
-		l.widen()
-	}
 }
 
 // Map calls f in the pool for each value of seq and yields the results in the order of the values, each
@@ -123,7 +118,7 @@ func (l *loop[T, R]) results(seq iter.Seq[T], yield func(R, error) bool) error {
 			}
 			l.awaitResult()
 		}
-		if !l.fixed && l.grain.Load() > 1 && l.in.Load().Size() == l.n+l.slack {
+		if l.narrow() {
 			if !l.yieldAll(yield) {
 				return nil
 			}

@@ -44,7 +44,7 @@ func Go[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error))
 		return u
 	}
 	u.e, u.user, u.covered = e, ctx, e.covers(ctx)
-	u.submit(ctx)
+	u.submit(ctx, true)
 	return u
 }
 

@@ -65,9 +65,6 @@ type groupCall struct {
 	outer      *Group // of w, before
 }
 
-// errSkipped is the outcome of a task that was not started after a failure.
-var errSkipped = errors.New("pool: group has failed")
-
 // NewGroup returns a group whose tasks run in p. Their context has the values of ctx, and is
 // cancelled when ctx is, at the first error, when Wait returns, and when the pool stops.
 //
@@ -92,23 +89,21 @@ func (g *Group) renewLocked() {
 	if g.over {
 		g.over, g.ctx = false, new(groupContext)
 	}
-	c := g.ctx
-	c.e, c.parent, c.covered = g.e, g.parent, g.e.covers(g.parent)
+	g.ctx.e, g.ctx.parent = g.e, g.parent
 	if g.err != nil {
 		g.ctx.cancel(g.err)
 	}
 }
 
 // groupContext is the context of a group's tasks. What it takes to be cancelled is made when
-// somebody asks for it: most tasks do not, and it is half of what a small group costs.
+// somebody asks for it: most tasks do not, and it takes several allocations.
 type groupContext struct {
-	e       *engine[Task]
-	parent  context.Context
-	covered bool // parent is cancelled when the pool stops
+	e      *engine[Task]
+	parent context.Context
 
 	mu    sync.Mutex
 	made  atomic.Pointer[context.Context] // nil: not yet
-	end   func(error)
+	end   context.CancelCauseFunc
 	cause atomic.Pointer[error] // of cancel
 }
 
@@ -119,16 +114,8 @@ func (c *groupContext) full() context.Context {
 	if ctx := c.made.Load(); ctx != nil {
 		return *ctx
 	}
-	ctx, cancel := context.WithCancelCause(c.parent)
-	c.end = cancel
-	if !c.covered {
-		base := c.e.base
-		stop := context.AfterFunc(base, func() { cancel(context.Cause(base)) })
-		c.end = func(err error) { stop(); cancel(err) }
-		if base.Err() != nil {
-			cancel(context.Cause(base))
-		}
-	}
+	ctx, end := c.e.until(c.parent)
+	c.end = end
 	if err := c.cause.Load(); err != nil {
 		c.end(*err)
 	}
@@ -309,7 +296,7 @@ func (g *Group) start(f Task, try bool) bool {
 		return true
 	}
 	if !try {
-		c.submitFromAnywhere(ctx)
+		c.submit(ctx, false)
 	} else if !c.try() && c.begin() {
 		c.ended(errSkipped)
 		return false

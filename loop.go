@@ -39,7 +39,6 @@ type loop[T, R any] struct {
 	parent context.Context
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	undo   func() bool
 	f      func(context.Context, T) (R, error)
 	sink   sink
 	n      int // runners at most
@@ -101,6 +100,8 @@ type runner[T, R any] struct {
 }
 
 const (
+	// maxWindow bounds the memory of a loop on a pool with very many workers.
+	maxWindow  = 1 << 16
 	maxGrain   = 64
 	grainAfter = 512                   // values, before which each is claimed alone
 	grainWork  = 20 * time.Microsecond // in a range
@@ -114,16 +115,13 @@ const (
 func newLoop[T, R any](ctx context.Context, p *Pool, sink sink, f func(context.Context, T) (R, error)) *loop[T, R] {
 	e := &p.engine
 	e.mu.Lock()
-	n := e.target
+	n := min(e.target, maxWindow/2)
 	e.mu.Unlock()
 	l := &loop[T, R]{e: e, parent: ctx, f: f, sink: sink, n: n, slack: n, w: e.insideOf(ctx), wake: make(chan struct{}, 1)}
 	if e.hasResults {
-		l.slack, l.fixed = e.results, true
+		l.slack, l.fixed = min(e.results, maxWindow-n), true
 	}
-	l.ctx, l.cancel = context.WithCancelCause(ctx)
-	if !e.covers(ctx) {
-		l.undo = context.AfterFunc(e.base, func() { l.cancel(context.Cause(e.base)) })
-	}
+	l.ctx, l.cancel = e.until(ctx)
 	l.grain.Store(1)
 	l.makeRing(n + l.slack)
 	return l
@@ -138,10 +136,19 @@ func (l *loop[T, R]) makeRing(size int) {
 
 // window returns how many values may be on their way.
 func (l *loop[T, R]) window() uint64 {
-	if g := uint64(l.grain.Load()); !l.fixed {
-		return min(uint64(l.n+l.slack)*g, uint64(l.in.Load().Size()))
+	w := uint64(l.n + l.slack)
+	if !l.fixed {
+		w = min(w*uint64(l.grain.Load()), uint64(l.in.Load().Size()))
 	}
-	return uint64(l.n + l.slack)
+	return w
+}
+
+// fullSize is the size of the ring while f is tiny.
+func (l *loop[T, R]) fullSize() int { return min((l.n+l.slack)*maxGrain, maxWindow) }
+
+// narrow reports whether the ring is too small for the grain.
+func (l *loop[T, R]) narrow() bool {
+	return !l.fixed && l.grain.Load() > 1 && l.in.Load().Size() < l.fullSize()
 }
 
 // gone returns how many values have left the window.
@@ -169,7 +176,7 @@ func (l *loop[T, R]) spawn() {
 	r := l.runner()
 	switch {
 	case l.runners.Add(1) == 1 || l.w != nil:
-		r.submit(l.ctx)
+		r.submit(l.ctx, true)
 	case !r.try():
 		if l.runners.Add(-1) == 0 && l.in.Load().Ready() {
 			l.spawn() // those that have ended meanwhile may have seen r
@@ -208,7 +215,7 @@ func (r *runner[T, R]) do(ctx context.Context) error {
 		}
 		if !r.helps && (e.ctl.Load()&ctlShed != 0 || r.clock-begun > runnerTurn && e.othersWait()) {
 			if begun = r.clock; !e.ring().IsClosed() {
-				return errTurn
+				return errSkipped // others go first
 			}
 		}
 	}
@@ -219,9 +226,6 @@ func (r *runner[T, R]) do(ctx context.Context) error {
 func (e *engine[T]) othersWait() bool {
 	return e.hasWork() || e.sorter.blocked.Load() || e.direct() && e.somebodyWaits()
 }
-
-// errTurn is the outcome of a runner that lets others go first.
-var errTurn = errSkipped
 
 // claim takes values out of the ring.
 func (r *runner[T, R]) claim() bool {
@@ -326,7 +330,7 @@ func (r *runner[T, R]) ended(err error) {
 		return
 	}
 	r.atWork = false
-	turn := err == errTurn
+	turn := err == errSkipped
 	if err != nil && !turn {
 		var zero R
 		r.result(r.i-1, zero, err)
@@ -441,9 +445,6 @@ func (l *loop[T, R]) help(w *worker[Task]) {
 func (l *loop[T, R]) end() {
 	l.closed.Store(true)
 	l.cancel(nil)
-	if l.undo != nil {
-		l.undo()
-	}
 	for l.busy.Load() > 0 {
 		if err := l.e.rest(context.Background(), l.parent, l.w, l.wake); err != nil && l.busy.Load() > 0 {
 			<-l.wake
@@ -464,14 +465,15 @@ func (l *loop[T, R]) endError() error {
 	return context.Cause(l.ctx)
 }
 
-// widen gives the loop a larger ring, when nothing is on its way, if it is to have one.
+// widen gives the loop its full ring, if nothing is on its way.
 func (l *loop[T, R]) widen() {
-	if size := (l.n + l.slack) * maxGrain; !l.fixed && l.grain.Load() > 1 && l.in.Load().Size() < size && l.added == l.gone() {
-		for l.finished.Load() != l.added { // what was yielded is counted a moment later
-			runtime.Gosched()
-		}
-		l.added, l.yielded = 0, 0
-		l.finished.Store(0)
-		l.makeRing(size)
+	if l.added != l.gone() {
+		return // it is over
 	}
+	for l.finished.Load() != l.added { // what was yielded is counted a moment later
+		runtime.Gosched()
+	}
+	l.added, l.yielded = 0, 0
+	l.finished.Store(0)
+	l.makeRing(l.fullSize())
 }

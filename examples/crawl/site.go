@@ -97,9 +97,9 @@ func (t *site) page(i int) page {
 func (t *site) reachable() (pages, failing int) {
 	known := make([]bool, t.s.pages)
 	known[0] = true
-	for todo := []int{0}; len(todo) > 0; {
-		p := t.page(todo[len(todo)-1])
-		todo = todo[:len(todo)-1]
+	for open := []int{0}; len(open) > 0; {
+		p := t.page(open[len(open)-1])
+		open = open[:len(open)-1]
 		pages++
 		if p.fails {
 			failing++
@@ -108,7 +108,7 @@ func (t *site) reachable() (pages, failing int) {
 		for _, l := range p.links {
 			if !known[l] {
 				known[l] = true
-				todo = append(todo, l)
+				open = append(open, l)
 			}
 		}
 	}

@@ -255,8 +255,12 @@ func (r *Ring[T]) lookAhead(pos uint64) {
 	}
 }
 
-// own makes the lines of n claimed slots from pos on the caller's alone.
+// own makes the lines of n claimed slots from pos on the caller's alone, if that does not take
+// more than a store for each.
 func (r *Ring[T]) own(pos uint64, n int) {
+	if unsafe.Sizeof(slot[T]{}) > lineSize {
+		return
+	}
 	first := r.slots[r.index(pos):]
 	first = first[:min(n, len(first))]
 	touch(first, first)
