@@ -63,6 +63,7 @@ type engine[T any] struct {
 	batching    batching[T] // see batch.go
 	collecting  collecting  // see collect.go
 	chunking    chunking[T] // see chunk.go
+	futures     patience    // of those who wait for a Future
 	legacy      int         // tasks without credit that wait, guarded by mu
 	rejected    atomic.Uint64
 	inlines     atomic.Uint64    // see runInline

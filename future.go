@@ -153,15 +153,18 @@ func (u *Future[T]) cancelled() {
 
 // polled waits a moment for the end of a call that is short. It reports whether it has ended.
 func (u *Future[T]) polled() bool {
-	if !u.e.parallel.Load() {
+	p := &u.e.futures
+	if !u.e.parallel.Load() || !p.worth() {
 		return false
 	}
 	for range futurePolls {
 		if u.state.Load() == callEnded {
+			p.miss.Store(0)
 			return true
 		}
 		pause(pauseRounds)
 	}
+	p.inVain() // calls are longer: who waits for them needs no core
 	return false
 }
 
