@@ -237,11 +237,7 @@ func (s *scope) both() context.Context {
 // until returns a child of parent that is cancelled when the pool stops too.
 func (e *engine[T]) until(parent context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(parent)
-	switch {
-	case e.covers(parent):
-		return ctx, cancel
-	case e.base.Err() != nil:
-		cancel(context.Cause(e.base))
+	if e.covers(parent) {
 		return ctx, cancel
 	}
 	stop := context.AfterFunc(e.base, func() { cancel(context.Cause(e.base)) })

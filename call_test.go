@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,13 +12,26 @@ import (
 
 // What went wrong with calls: groups, futures and loops.
 
-// loopFor loops until ctx is done.
-func loopFor(ctx context.Context, p *Pool, g *gauge, d time.Duration) {
-	_ = ForEach(ctx, p, upTo(-1), func(context.Context, int) error {
-		g.enter()
-		defer g.leave()
-		time.Sleep(d)
-		return nil
+// besideLoop calls f, in a bubble, beside a loop of a minute of tasks of 1 ms.
+func besideLoop(t *testing.T, opts []Option, f func(p *Pool, running *gauge)) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, opts...)
+		ctx, cancel := context.WithTimeout(bg, time.Minute)
+		defer cancel()
+		var running gauge
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			wantIs(t, ForEach(ctx, p, upTo(-1), func(context.Context, int) error {
+				running.enter()
+				defer running.leave()
+				time.Sleep(time.Millisecond)
+				return nil
+			}), context.DeadlineExceeded)
+		})
+		time.Sleep(10 * time.Millisecond)
+		f(p, &running)
+		wg.Wait()
+		must(t, p.Close())
 	})
 }
 
@@ -75,65 +89,35 @@ func TestCallWithoutCancel(t *testing.T) {
 	})
 }
 
-// A heavy task starved beside an endless loop.
-func TestLoopBesideHeavyTask(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := mustNew(t, WithWorkers(2), WithCapacity(2))
-		ctx, cancel := context.WithTimeout(bg, time.Minute)
-		defer cancel()
-		var g gauge
-		var wg sync.WaitGroup
-		wg.Go(func() { loopFor(ctx, p, &g, time.Millisecond) })
-		time.Sleep(10 * time.Millisecond)
-		var at time.Duration
-		start := time.Now()
-		must(t, p.SubmitWeighted(bg, 2, func(context.Context) error { at = time.Since(start); return nil }))
-		wg.Wait()
-		must(t, p.Close())
-		if at > time.Second {
-			t.Errorf("the heavy task began after %v", at)
-		}
-	})
-}
-
-// Submissions starved beside an endless loop, without a queue.
-func TestLoopWithoutQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := mustNew(t, WithWorkers(1), WithBuffer(0))
-		ctx, cancel := context.WithTimeout(bg, time.Minute)
-		defer cancel()
-		var g gauge
-		var wg sync.WaitGroup
-		wg.Go(func() { loopFor(ctx, p, &g, time.Millisecond) })
-		time.Sleep(10 * time.Millisecond)
-		start := time.Now()
-		var at time.Duration
-		must(t, p.Submit(bg, func(context.Context) error { at = time.Since(start); return nil }))
-		wg.Wait()
-		must(t, p.Close())
-		if at > time.Second {
-			t.Errorf("the task began after %v", at)
-		}
-	})
+// Heavy tasks, and submissions without a queue, starved beside an endless loop.
+func TestLoopGivesWay(t *testing.T) {
+	for _, c := range []struct {
+		opts   []Option
+		weight int64
+	}{
+		{[]Option{WithWorkers(2), WithCapacity(2)}, 2},
+		{[]Option{WithWorkers(1), WithBuffer(0)}, 1},
+	} {
+		besideLoop(t, c.opts, func(p *Pool, _ *gauge) {
+			at := time.Duration(-1)
+			start := time.Now()
+			must(t, p.SubmitWeighted(bg, c.weight, func(context.Context) error { at = time.Since(start); return nil }))
+			time.Sleep(10 * time.Second)
+			if at < 0 || at > time.Second {
+				t.Errorf("a task of weight %d began after %v", c.weight, at)
+			}
+		})
+	}
 }
 
 // A loop's runners stayed after a shrink.
 func TestLoopShrinks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := mustNew(t, WithWorkers(4))
-		ctx, cancel := context.WithTimeout(bg, time.Minute)
-		defer cancel()
-		var g gauge
-		var wg sync.WaitGroup
-		wg.Go(func() { loopFor(ctx, p, &g, time.Millisecond) })
-		time.Sleep(10 * time.Millisecond)
+	besideLoop(t, []Option{WithWorkers(4)}, func(p *Pool, running *gauge) {
 		must(t, p.Resize(1))
 		time.Sleep(10*time.Second + time.Microsecond)
-		if n := g.now.Load(); n > 1 {
+		if n := running.now.Load(); n > 1 {
 			t.Errorf("%d run 10 s after Resize(1)", n)
 		}
-		wg.Wait()
-		must(t, p.Close())
 	})
 }
 
@@ -210,4 +194,71 @@ func TestGroupGoFromAnotherTask(t *testing.T) {
 			t.Error("f's Pool.Wait waited for T, that it is part of, for an hour")
 		}
 	})
+}
+
+// A child that calls Goexit inside the waiting task ends that too, which is its own failure.
+func TestGoexitInsideWait(t *testing.T) {
+	var failed atomic.Int64
+	p := mustNew(t, WithWorkers(1), WithErrorHandler(func(err error) { wantIs(t, err, ErrGoexit); failed.Add(1) }))
+	var u *Future[int]
+	must(t, p.Submit(bg, func(ctx context.Context) error {
+		u = Go(ctx, p, func(context.Context) (int, error) { runtime.Goexit(); return 0, nil })
+		_, err := u.Wait(ctx)
+		t.Errorf("the task went on, with %v", err)
+		return nil
+	}))
+	must(t, p.Wait(bg))
+	_, err := u.Wait(bg)
+	wantIs(t, err, ErrGoexit)
+	wantIs(t, p.Close(), ErrGoexit)
+	if failed.Load() != 1 {
+		t.Errorf("the handler got %d failures", failed.Load())
+	}
+}
+
+// The first error cancels the calls at work with that cause, also while the sequence blocks.
+func TestForEachCancels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2))
+		start := time.Now()
+		seq := func(yield func(int) bool) {
+			if yield(0) && yield(1) {
+				time.Sleep(time.Hour)
+			}
+		}
+		wantIs(t, ForEach(bg, p, seq, func(ctx context.Context, v int) error {
+			if v == 0 {
+				time.Sleep(time.Second)
+				return errTest
+			}
+			<-ctx.Done()
+			if cause, at := context.Cause(ctx), time.Since(start); cause != errTest || at != time.Second {
+				t.Errorf("cancelled after %v by %v", at, cause)
+			}
+			return ctx.Err()
+		}), errTest)
+		must(t, p.Close())
+	})
+}
+
+// What ran inside the waiting task is not kept by the queue, which still has its place.
+func TestHelpedIsNotRetained(t *testing.T) {
+	p := mustNew(t, WithWorkers(1))
+	g := make(gate)
+	var freed atomic.Int64
+	done := make(chan struct{})
+	must(t, p.Submit(bg, func(ctx context.Context) error {
+		in := NewGroup(ctx, p)
+		b := new([1 << 16]byte)
+		runtime.AddCleanup(b, func(n *atomic.Int64) { n.Add(1) }, &freed)
+		in.Go(func(context.Context) error { b[0]++; return nil })
+		err := in.Wait()
+		close(done)
+		<-g
+		return err
+	}))
+	<-done
+	collect(t, &freed, 1)
+	close(g)
+	must(t, p.Close())
 }
