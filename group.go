@@ -33,10 +33,10 @@ type Group struct {
 	one  groupContext // the first one
 	over bool         // Wait has returned since ctx was made
 
-	first, last *groupCall // those that nobody has begun
-	active      int        // that have not ended
-	limit       int        // of active; -1: none
-	count       uint64     // of all, ever
+	pending list[groupCall, *groupCall] // those that nobody has begun
+	active  int                         // that have not ended
+	limit   int                         // of active; -1: none
+	count   uint64                      // of all, ever
 
 	mode     ErrorMode
 	most     int // errors to keep, under KeepGoing
@@ -56,13 +56,12 @@ type groupError struct {
 // groupCall is a task of a group.
 type groupCall struct {
 	call
-	g          *Group
-	f          Task
-	index      uint64
-	next, prev *groupCall
-	linked     bool
-	w          *worker[Task]
-	outer      *Group // of w, before
+	link[groupCall]
+	g     *Group
+	f     Task
+	index uint64
+	w     *worker[Task]
+	outer *Group // of w, before
 }
 
 // NewGroup returns a group whose tasks run in p. Their context has the values of ctx, and is
@@ -285,7 +284,7 @@ func (g *Group) start(f Task, try bool) bool {
 	c.e, c.user, c.covered = e, g.ctx, true
 	g.count++
 	g.active++
-	g.linkLocked(c)
+	g.pending.push(c, false)
 	ctx := g.ctx
 	inline := g.limit >= 0 && g.active > g.limit
 	g.mu.Unlock()
@@ -304,37 +303,10 @@ func (g *Group) start(f Task, try bool) bool {
 	return true
 }
 
-func (g *Group) linkLocked(c *groupCall) {
-	c.linked, c.prev = true, g.last
-	if g.last != nil {
-		g.last.next = c
-	} else {
-		g.first = c
-	}
-	g.last = c
-}
-
-func (g *Group) unlinkLocked(c *groupCall) {
-	if !c.linked {
-		return
-	}
-	if c.prev != nil {
-		c.prev.next = c.next
-	} else {
-		g.first = c.next
-	}
-	if c.next != nil {
-		c.next.prev = c.prev
-	} else {
-		g.last = c.prev
-	}
-	c.linked, c.next, c.prev = false, nil, nil
-}
-
 // takeLocked begins the youngest call that nobody has begun, for w.
 func (g *Group) takeLocked(w *worker[Task]) *groupCall {
-	for c := g.last; w != nil && c != nil; c = g.last {
-		g.unlinkLocked(c)
+	for c := g.pending.last; w != nil && c != nil; c = g.pending.last {
+		g.pending.remove(c)
 		if c.begin() {
 			return c
 		}
@@ -345,7 +317,7 @@ func (g *Group) takeLocked(w *worker[Task]) *groupCall {
 func (c *groupCall) do(ctx context.Context) error {
 	g := c.g
 	g.mu.Lock()
-	g.unlinkLocked(c)
+	g.pending.remove(c)
 	skip := c.user.Err() != nil
 	g.skipping = g.skipping || skip
 	g.mu.Unlock()
@@ -366,7 +338,7 @@ func (c *groupCall) ended(err error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.unlinkLocked(c)
+	g.pending.remove(c)
 	if err != nil && err != errSkipped {
 		g.failLocked(c.index, err)
 	}
@@ -432,7 +404,7 @@ func (g *Group) Wait() error {
 			g.mu.Lock()
 			continue
 		}
-		if !looked && g.first != nil {
+		if !looked && g.pending.first != nil {
 			g.mu.Unlock()
 			looked, w = true, e.workerHere()
 			g.mu.Lock()
@@ -462,12 +434,12 @@ func (g *Group) Wait() error {
 func (g *Group) refuseAll(err error) {
 	for {
 		g.mu.Lock()
-		c := g.last
+		c := g.pending.last
 		if c == nil {
 			g.mu.Unlock()
 			return
 		}
-		g.unlinkLocked(c)
+		g.pending.remove(c)
 		g.mu.Unlock()
 		c.refuse(err)
 	}

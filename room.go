@@ -26,9 +26,8 @@ import (
 // overtaken misses times while it was being woken reserves the ring, which keeps
 // all others out until it has pushed: nobody waits for ever.
 type room[T any] struct {
-	mu     sync.Mutex
-	first  *blocked
-	last   *blocked
+	mu sync.Mutex
+	list[blocked, *blocked]
 	waking bool
 	spare  *blocked // for reuse, linked by next: a channel costs an allocation
 }
@@ -36,12 +35,11 @@ type room[T any] struct {
 const misses = 3
 
 type blocked struct {
-	ready      chan struct{}
-	next, prev *blocked
-	queued     bool
-	missed     int
-	checks     bool // is to see whether it blocks a worker
-	checked    bool
+	link[blocked]
+	ready   chan struct{}
+	missed  int
+	checks  bool // is to see whether it blocks a worker
+	checked bool
 }
 
 func (r *room[T]) get() *blocked {
@@ -55,36 +53,9 @@ func (r *room[T]) get() *blocked {
 }
 
 func (r *room[T]) put(b *blocked) {
-	*b = blocked{ready: b.ready, next: r.spare}
+	*b = blocked{ready: b.ready}
+	b.next = r.spare
 	r.spare = b
-}
-
-func (r *room[T]) push(b *blocked, front bool) {
-	b.queued = true
-	switch {
-	case r.first == nil:
-		r.first, r.last = b, b
-	case front:
-		b.next, r.first.prev = r.first, b
-		r.first = b
-	default:
-		b.prev, r.last.next = r.last, b
-		r.last = b
-	}
-}
-
-func (r *room[T]) remove(b *blocked) {
-	if b.prev != nil {
-		b.prev.next = b.next
-	} else {
-		r.first = b.next
-	}
-	if b.next != nil {
-		b.next.prev = b.prev
-	} else {
-		r.last = b.prev
-	}
-	b.next, b.prev, b.queued = nil, nil, false
 }
 
 // announceLocked makes ctlRoom say whether somebody waits to be woken.
