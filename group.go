@@ -35,6 +35,7 @@ type Group struct {
 
 	pending list[groupCall, *groupCall] // those that nobody has begun
 	active  int                         // that have not ended
+	away    int                         // that run elsewhere than in the task that made the group
 	limit   int                         // of active; -1: none
 	count   uint64                      // of all, ever
 
@@ -62,6 +63,7 @@ type groupCall struct {
 	index uint64
 	w     *worker[Task]
 	outer *Group // of w, before
+	away  bool   // as in Group
 }
 
 // NewGroup returns a group whose tasks run in p. Their context has the values of ctx, and is
@@ -287,6 +289,8 @@ func (g *Group) start(f Task, try bool) bool {
 	g.pending.push(c, false)
 	ctx := g.ctx
 	inline := g.limit >= 0 && g.active > g.limit
+	// If none of its tasks is at work elsewhere, it is the task that made the group that calls.
+	mine := g.away == 0
 	g.mu.Unlock()
 	if inline {
 		if c.begin() {
@@ -295,7 +299,7 @@ func (g *Group) start(f Task, try bool) bool {
 		return true
 	}
 	if !try {
-		c.submit(ctx, false)
+		c.submit(ctx, mine)
 	} else if !c.try() && c.begin() {
 		c.ended(errSkipped)
 		return false
@@ -320,12 +324,16 @@ func (c *groupCall) do(ctx context.Context) error {
 	g.pending.remove(c)
 	skip := c.user.Err() != nil
 	g.skipping = g.skipping || skip
+	w := g.e.insideOf(ctx)
+	if c.away = !skip && w != g.e.insideOf(g.parent); c.away {
+		g.away++
+	}
 	g.mu.Unlock()
 	if skip {
 		return errSkipped
 	}
-	if c.w = g.e.insideOf(ctx); c.w != nil {
-		c.outer = c.w.group.Swap(g)
+	if c.w = w; w != nil {
+		c.outer = w.group.Swap(g)
 	}
 	return c.f(ctx)
 }
@@ -343,6 +351,9 @@ func (c *groupCall) ended(err error) {
 		g.failLocked(c.index, err)
 	}
 	g.active--
+	if c.away {
+		g.away--
+	}
 	if g.freed != nil {
 		close(g.freed)
 		g.freed = nil
