@@ -12,11 +12,11 @@ import (
 
 // What went wrong with calls: groups, futures and loops.
 
-// besideLoop calls f, in a bubble, beside a loop of a minute of tasks of 1 ms.
+// besideLoop calls f, in a bubble, beside a loop of five seconds of tasks of 1 ms.
 func besideLoop(t *testing.T, opts []Option, f func(p *Pool, running *gauge)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := mustNew(t, opts...)
-		ctx, cancel := context.WithTimeout(bg, time.Minute)
+		ctx, cancel := context.WithTimeout(bg, 5*time.Second)
 		defer cancel()
 		var running gauge
 		var wg sync.WaitGroup
@@ -99,12 +99,11 @@ func TestLoopGivesWay(t *testing.T) {
 		{[]Option{WithWorkers(1), WithBuffer(0)}, 1},
 	} {
 		besideLoop(t, c.opts, func(p *Pool, _ *gauge) {
-			at := time.Duration(-1)
-			start := time.Now()
-			must(t, p.SubmitWeighted(bg, c.weight, func(context.Context) error { at = time.Since(start); return nil }))
-			time.Sleep(10 * time.Second)
-			if at < 0 || at > time.Second {
-				t.Errorf("a task of weight %d began after %v", c.weight, at)
+			var began atomic.Bool
+			must(t, p.SubmitWeighted(bg, c.weight, func(context.Context) error { began.Store(true); return nil }))
+			time.Sleep(time.Second)
+			if !began.Load() {
+				t.Errorf("a task of weight %d has not begun after a second", c.weight)
 			}
 		})
 	}
@@ -114,9 +113,9 @@ func TestLoopGivesWay(t *testing.T) {
 func TestLoopShrinks(t *testing.T) {
 	besideLoop(t, []Option{WithWorkers(4)}, func(p *Pool, running *gauge) {
 		must(t, p.Resize(1))
-		time.Sleep(10*time.Second + time.Microsecond)
+		time.Sleep(time.Second + time.Microsecond)
 		if n := running.now.Load(); n > 1 {
-			t.Errorf("%d run 10 s after Resize(1)", n)
+			t.Errorf("%d run a second after Resize(1)", n)
 		}
 	})
 }
