@@ -15,7 +15,7 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// structured measures what is made of tasks: futures, loops, and fork-join.
+// structured measures what is made of tasks: futures and loops.
 func structured(h *harness) error {
 	n := runtime.GOMAXPROCS(0)
 	for _, producers := range []int{1, 16} {
@@ -44,16 +44,6 @@ func structured(h *harness) error {
 				{name: "map-unordered", open: openProgram(mapUnordered)},
 				{name: "hand", open: openProgram(chunkedByHand)},
 				{name: "conc-iter", open: openProgram(concMap)},
-			}), shape{workers: n, producers: 1, iters: h.iters(work)})
-		}
-	}
-	for _, work := range []time.Duration{time.Microsecond, 10 * time.Microsecond} {
-		if name := fmt.Sprintf("forkjoin/leaf=%v/N=%d", work, n); h.wants(name) {
-			h.throughputRow(name, "go", h.among([]contender{
-				{name: "group", open: openProgram(forkGroup)},
-				{name: "group-stealing", open: openProgram(forkGroup, pool.WithStrategy(pool.WorkStealing))},
-				{name: "future-stealing", open: openProgram(forkFuture, pool.WithStrategy(pool.WorkStealing))},
-				{name: "go", limit: 500_000, open: openProgram(forkGo)},
 			}), shape{workers: n, producers: 1, iters: h.iters(work)})
 		}
 	}
@@ -172,53 +162,4 @@ func drain(results iter.Seq2[int, error]) {
 	for _, err := range results {
 		must(err)
 	}
-}
-
-// The fork-join programs divide n units in two until there is one.
-
-func forkGroup(x *program, n int) {
-	_, err := pool.Do(background, x.p, func(ctx context.Context) (int, error) { return 0, x.forkGroup(ctx, n) })
-	must(err)
-}
-
-func (x *program) forkGroup(ctx context.Context, n int) error {
-	if n == 1 {
-		x.l.unit()
-		return nil
-	}
-	g := pool.NewGroup(ctx, x.p)
-	g.Go(func(ctx context.Context) error { return x.forkGroup(ctx, n/2) })
-	if err := x.forkGroup(ctx, n-n/2); err != nil {
-		return err
-	}
-	return g.Wait()
-}
-
-func forkFuture(x *program, n int) {
-	_, err := pool.Do(background, x.p, func(ctx context.Context) (int, error) { return 0, x.forkFuture(ctx, n) })
-	must(err)
-}
-
-func (x *program) forkFuture(ctx context.Context, n int) error {
-	if n == 1 {
-		x.l.unit()
-		return nil
-	}
-	half := pool.Go(ctx, x.p, func(ctx context.Context) (int, error) { return 0, x.forkFuture(ctx, n/2) })
-	if err := x.forkFuture(ctx, n-n/2); err != nil {
-		return err
-	}
-	_, err := half.Wait(ctx)
-	return err
-}
-
-func forkGo(x *program, n int) {
-	if n == 1 {
-		x.l.unit()
-		return
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() { forkGo(x, n/2) })
-	forkGo(x, n-n/2)
-	wg.Wait()
 }
