@@ -12,7 +12,7 @@ import (
 
 // batches measures tasks that are handed over many at a time. The baseline is one send for
 // each on the hand-made channel pool.
-func batches(h *harness) error {
+func batches(h *harness) []row {
 	cs := []contender{
 		{name: baseline, counts: true, open: openChannel},
 		{name: "submit", counts: true, open: openPool},
@@ -23,32 +23,25 @@ func batches(h *harness) error {
 		{name: "handler-64", counts: true, open: openHandler},
 	}
 	n := runtime.GOMAXPROCS(0)
+	var rows []row
 	for _, producers := range []int{1, 16} {
-		var all []*results
 		for _, work := range []time.Duration{0, 100 * time.Nanosecond, time.Microsecond, 10 * time.Microsecond, time.Millisecond} {
 			name := fmt.Sprintf("work=%v/N=%d/P=%d", work, n, producers)
-			if !h.wants(name) {
-				continue
-			}
 			s := shape{workers: n, producers: producers}
 			if work > 0 {
 				s.iters = h.iters(work)
 			}
-			all = append(all, h.throughputRow(name, baseline, h.among(cs), s))
-		}
-		if len(all) > 1 {
-			printTable(h.out, summary("ns per task (speed-up)", all, 0))
+			w := h.throughputRow(name, baseline, h.among(cs), s)
+			w.group = fmt.Sprintf("ns per task (speed-up), P=%d", producers)
+			rows = append(rows, w)
 		}
 	}
-	if row := "load=1%/N=8"; h.wants(row) {
-		h.poissonRow(row, h.among([]contender{
-			{name: baseline, open: openChannel},
-			{name: "unbatched", open: openWith(pool.WithBatch(1))},
-			{name: "submit", open: openPool},
-			{name: "batcher", open: openKeptBatcher},
-		}), 1)
-	}
-	return nil
+	return append(rows, h.poissonRow("load=1%/N=8", h.among([]contender{
+		{name: baseline, open: openChannel},
+		{name: "unbatched", open: openWith(pool.WithBatch(1))},
+		{name: "submit", open: openPool},
+		{name: "batcher", open: openKeptBatcher},
+	}), 1))
 }
 
 // batcherInstance has a Batcher for each producer.

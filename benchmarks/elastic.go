@@ -10,7 +10,7 @@ import (
 
 // elastic measures what it costs to have a goroutine for a task only while there
 // is one: efficiency as in grain, against the same tasks divided by hand.
-func elastic(h *harness) error {
+func elastic(h *harness) []row {
 	n := runtime.GOMAXPROCS(0)
 	cs := h.selected(func(c contender) bool {
 		return c.name == "pool" || c.name == baseline || c.name == "errgroup" || c.name == "semaphore"
@@ -19,15 +19,13 @@ func elastic(h *harness) error {
 		{name: "pool-elastic", counts: true, open: openWith(pool.WithStrategy(pool.Elastic))},
 		{name: "pool-weighted", counts: true, open: openWeighted},
 	})...)
+	var rows []row
 	for _, work := range []time.Duration{10 * time.Microsecond, time.Millisecond} {
-		if name := fmt.Sprintf("work=%v/N=%d", work, n); h.wants(name) {
-			h.grainRow(name, cs, shape{workers: n, producers: 1, iters: h.iters(work)})
-		}
+		s := shape{workers: n, producers: 1, iters: h.iters(work)}
+		rows = append(rows, h.grainRow(fmt.Sprintf("work=%v/N=%d", work, n), cs, s))
 	}
-	if name := fmt.Sprintf("sleep=%v/N=%d", time.Millisecond, n); h.wants(name) {
-		h.grainRow(name, cs, shape{workers: n, producers: 1, nap: time.Millisecond})
-	}
-	return nil
+	s := shape{workers: n, producers: 1, nap: time.Millisecond}
+	return append(rows, h.grainRow(fmt.Sprintf("sleep=%v/N=%d", time.Millisecond, n), cs, s))
 }
 
 // weightedInstance is the elastic pool with a weight of 1 for each task, and as

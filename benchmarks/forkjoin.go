@@ -19,36 +19,36 @@ import (
 
 // forkJoin measures recursive programs whose every node waits for its children. Where
 // the workers are fewer than the processors, so are the processors, since bare goroutines use all.
-func forkJoin(h *harness) error {
-	dir, entries, err := makeTree(h)
-	if err != nil {
-		return err
+func forkJoin(h *harness) []row {
+	ready := func(run func(joiner)) prepared {
+		return func() (func(joiner), func()) { return run, func() {} }
 	}
-	defer os.RemoveAll(dir)
 	programs := []struct {
-		name string
-		run  func(j joiner)
+		name    string
+		prepare prepared
 	}{
-		{"tree/leaf=1µs", func(j joiner) { binaryTree(j, h.num(20_000), h.iters(time.Microsecond)) }},
-		{"tree/leaf=10µs", func(j joiner) { binaryTree(j, h.num(4_000), h.iters(10*time.Microsecond)) }},
-		{"fib", func(j joiner) { fibonacci(j, 30) }},
-		{"sort", func(j joiner) { sortInts(j, h.num(1_000_000)) }},
-		{"walk", func(j joiner) { walk(j, dir, entries) }},
+		{"tree/leaf=1µs", ready(func(j joiner) { binaryTree(j, h.num(20_000), h.iters(time.Microsecond)) })},
+		{"tree/leaf=10µs", ready(func(j joiner) { binaryTree(j, h.num(4_000), h.iters(10*time.Microsecond)) })},
+		{"fib", ready(func(j joiner) { fibonacci(j, 30) })},
+		{"sort", ready(func(j joiner) { sortInts(j, h.num(1_000_000)) })},
+		{"walk", func() (func(joiner), func()) {
+			dir, entries := makeTree(h)
+			return func(j joiner) { walk(j, dir, entries) }, func() { must(os.RemoveAll(dir)) }
+		}},
 	}
 	cores := runtime.GOMAXPROCS(0)
+	var rows []row
 	for _, program := range programs {
 		for _, workers := range []int{1, 2, 8} {
 			name := fmt.Sprintf("%s/N=%d", program.name, workers)
-			if !h.wants(name) {
-				continue
-			}
-			runtime.GOMAXPROCS(min(cores, workers))
-			h.forkRow(name, workers, program.run)
-			runtime.GOMAXPROCS(cores)
+			rows = append(rows, h.forkRow(name, workers, min(cores, workers), program.prepare))
 		}
 	}
-	return nil
+	return rows
 }
+
+// A prepared program is made before the clock starts, and cleaned up afterwards.
+type prepared func() (run func(joiner), clean func())
 
 // A joiner calls f(ctx, 0) to f(ctx, n-1), the last of them itself, and returns when
 // all have returned.
@@ -76,7 +76,7 @@ var joiners = []struct {
 	}},
 }
 
-func (h *harness) forkRow(row string, workers int, program func(joiner)) {
+func (h *harness) forkRow(name string, workers, procs int, prepare prepared) row {
 	var ns []string
 	var open []func(int) joiner
 	for _, j := range joiners {
@@ -84,21 +84,26 @@ func (h *harness) forkRow(row string, workers int, program func(joiner)) {
 			ns, open = append(ns, j.name), append(open, j.open)
 		}
 	}
-	metrics := []metric{{"ms", "%.2f", speedUp}, {"CPU ms", "%.2f", noRatio}}
-	h.interleave(row, "go", ns, metrics, func(k, _ int) []float64 {
+	w := row{name: name, base: "go", names: ns, each: h.dur(2 * volleyTime)}
+	w.metrics = []metric{{"ms", "%.2f", speedUp}, {"CPU ms", "%.2f", noRatio}}
+	w.measure = func(k, _ int) []float64 {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+		program, clean := prepare()
+		defer clean()
 		j := open[k](workers)
 		defer j.close()
 		program(j) // warms up
 		runtime.GC()
 		times := 0
 		cpu, begin := cpuTime(), now()
-		for times == 0 || now()-begin < int64(h.dur(150*time.Millisecond)) {
+		for times == 0 || now()-begin < int64(h.dur(volleyTime)) {
 			program(j)
 			times++
 		}
 		per := func(d int64) float64 { return float64(d) / 1e6 / float64(times) }
 		return []float64{per(now() - begin), per(int64(cpuTime() - cpu))}
-	})
+	}
+	return w
 }
 
 // poolJoiner joins on a pool.
@@ -311,39 +316,28 @@ func walk(j joiner, dir string, entries int) {
 
 // makeTree makes directories with 8 directories and 8 files in each, three levels
 // deep, and returns how many entries they have altogether.
-func makeTree(h *harness) (dir string, entries int, err error) {
-	if dir, err = os.MkdirTemp("", "forkjoin"); err != nil {
-		return "", 0, err
-	}
+func makeTree(h *harness) (dir string, entries int) {
+	dir, err := os.MkdirTemp("", "forkjoin")
+	must(err)
 	width, depth := 8, 3
-	if h.quick {
+	if h.divide > 10 {
 		width, depth = 3, 2
 	}
-	var fill func(dir string, depth int) error
-	fill = func(dir string, depth int) error {
+	var fill func(dir string, depth int)
+	fill = func(dir string, depth int) {
 		for i := range width {
-			if err := os.WriteFile(filepath.Join(dir, fmt.Sprint("file", i)), []byte(dir), 0o600); err != nil {
-				return err
-			}
+			must(os.WriteFile(filepath.Join(dir, fmt.Sprint("file", i)), []byte(dir), 0o600))
 			entries++
 			if depth > 0 {
 				below := filepath.Join(dir, fmt.Sprint("dir", i))
-				if err := os.Mkdir(below, 0o700); err != nil {
-					return err
-				}
+				must(os.Mkdir(below, 0o700))
 				entries++
-				if err := fill(below, depth-1); err != nil {
-					return err
-				}
+				fill(below, depth-1)
 			}
 		}
-		return nil
 	}
-	if err := fill(dir, depth); err != nil {
-		os.RemoveAll(dir)
-		return "", 0, err
-	}
-	return dir, entries, nil
+	fill(dir, depth)
+	return dir, entries
 }
 
 func check(what string, got, want int) {

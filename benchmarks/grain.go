@@ -14,49 +14,54 @@ const metgTop = 100_000
 // there are processors. It is not counted as a worker, although it needs a
 // processor too: the ideal is all the work divided by all processors, as a loop
 // split by hand achieves it, so what submission costs counts as loss.
-func grain(h *harness) error {
+func grain(h *harness) []row {
 	n := runtime.GOMAXPROCS(0)
 	cs := h.selected(everyone)
-	for _, size := range []time.Duration{100, time.Microsecond, 10 * time.Microsecond, 100 * time.Microsecond} {
-		if name := fmt.Sprintf("work=%v/N=%d/P=1", size, n); h.wants(name) {
-			h.grainRow(name, cs, shape{workers: n, producers: 1, iters: h.iters(size)})
+	var rows []row
+	for _, size := range []time.Duration{0, 100, time.Microsecond, 10 * time.Microsecond, 100 * time.Microsecond} {
+		s := shape{workers: n, producers: 1}
+		if size > 0 {
+			s.iters = h.iters(size)
 		}
+		rows = append(rows, h.grainRow(fmt.Sprintf("work=%v/N=%d/P=1", size, n), cs, s))
 	}
-	if h.wants("metg") {
-		h.metgRow("metg", cs, n)
+	for _, nap := range []time.Duration{time.Millisecond, 10 * time.Millisecond} {
+		rows = append(rows, h.grainRow(fmt.Sprintf("sleep=%v/N=8/P=1", nap), cs, shape{workers: 8, producers: 1, nap: nap}))
 	}
-	return nil
+	return append(rows, h.metgRow("metg", cs, n))
 }
 
 // grainRow measures the efficiency at one task size.
-func (h *harness) grainRow(name string, cs []contender, s shape) {
+func (h *harness) grainRow(name string, cs []contender, s shape) row {
 	counts := make([]int, len(cs))
-	for k, c := range cs {
-		fmt.Fprintf(h.progress, "\r\033[K%s  calibrating %s", name, c.name)
-		counts[k] = h.calibrate(c, s, h.dur(150*time.Millisecond))
+	return row{
+		name: name, base: baseline, names: names(cs), each: h.dur(volleyTime) * 3,
+		metrics: []metric{
+			{"ns/task", "%.1f", speedUp},
+			{"efficiency", "%.3f", noRatio},
+		},
+		measure: func(k, _ int) []float64 {
+			if counts[k] == 0 {
+				counts[k] = h.calibrate(cs[k], s, h.dur(volleyTime))
+			}
+			// The ideal is measured beside each contender, not once: the clock rate drifts.
+			ideal := byHand(s, counts[k]).ns()
+			t := h.volley(cs[k], s, counts[k])
+			return []float64{t.ns(), ideal / t.ns()}
+		},
 	}
-	metrics := []metric{
-		{"ns/task", "%.1f", speedUp},
-		{"efficiency", "%.3f", noRatio},
-	}
-	h.interleave(name, baseline, names(cs), metrics, func(k, _ int) []float64 {
-		// The ideal is measured beside each contender, not once: the clock rate drifts.
-		ideal := byHand(s, counts[k]).ns()
-		t := h.volley(cs[k], s, counts[k])
-		return []float64{t.ns(), ideal / t.ns()}
-	})
 }
 
 // metgRow finds the minimum effective task granularity (Task Bench, SC'20): the
 // smallest work per task, in nanoseconds, at which the contender has that
 // efficiency.
-func (h *harness) metgRow(name string, cs []contender, workers int) {
+func (h *harness) metgRow(name string, cs []contender, workers int) row {
 	targets := []float64{0.5, 0.8, 0.9}
-	var metrics []metric
+	w := row{name: name, base: baseline, names: names(cs), each: h.dur(8 * time.Second)}
 	for _, e := range targets {
-		metrics = append(metrics, metric{fmt.Sprintf("METG(%.0f%%) ns", 100*e), "%.0f", times})
+		w.metrics = append(w.metrics, metric{fmt.Sprintf("METG(%.0f%%) ns", 100*e), "%.0f", times})
 	}
-	h.interleave(name, baseline, names(cs), metrics, func(k, _ int) []float64 {
+	w.measure = func(k, _ int) []float64 {
 		var found []float64
 		from := 1 // a higher efficiency needs larger tasks
 		for _, e := range targets {
@@ -65,7 +70,8 @@ func (h *harness) metgRow(name string, cs []contender, workers int) {
 			from = iters
 		}
 		return found
-	})
+	}
+	return w
 }
 
 // metg searches by bisection on a logarithmic scale, from tasks of lo spins to
@@ -79,7 +85,11 @@ func (h *harness) metg(c contender, workers, lo int, target float64) (iters int,
 	if e < target {
 		return hi, math.Inf(1)
 	}
-	for range max(1, h.num(900)/100) { // each halves the range of the logarithm
+	steps := 9 // each halves the range of the logarithm
+	if h.divide > 10 {
+		steps = 4
+	}
+	for range steps {
 		mid := int(math.Sqrt(float64(lo) * float64(hi)))
 		if mid <= lo {
 			break

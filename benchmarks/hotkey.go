@@ -34,21 +34,18 @@ type arrival struct {
 // hotkey measures how long tasks wait for one key that is offered more than can
 // be done: how well other keys are isolated from it. The control has the same
 // arrivals without those of the hot key.
-func hotkey(h *harness) error {
+func hotkey(h *harness) []row {
 	const workers = 8
-	row := fmt.Sprintf("hot=%d%%/N=%d", hotPercent, workers)
-	if !h.wants(row) {
-		return nil
-	}
 	cs := h.among([]contender{{name: "pool"}, {name: "pool-stealing"}, {name: "pool-perworker"}})
 	strategy := map[string]pool.Strategy{"pool-stealing": pool.WorkStealing, "pool-perworker": pool.PerWorker}
-	metrics := []metric{
+	w := row{name: fmt.Sprintf("hot=%d%%/N=%d", hotPercent, workers), base: "pool", names: names(cs), each: 2 * h.dur(hotRun)}
+	w.metrics = []metric{
 		{"p50 us alone", "%.1f", noRatio}, {"p99 us alone", "%.1f", noRatio},
 		{"p50 us beside", "%.1f", times}, {"p99 us beside", "%.1f", times},
 		{"p50 beside/alone", "%.2f", noRatio}, {"p99 beside/alone", "%.2f", noRatio},
 		{"not begun", "%.0f", noRatio}, {"hot queued", "%.0f", noRatio}, {"arrivals/s", "%.0f", noRatio},
 	}
-	h.interleave(row, "pool", names(cs), metrics, func(k, round int) []float64 {
+	w.measure = func(k, round int) []float64 {
 		all := arrivals(int(hotRate*h.dur(hotRun).Seconds()), uint64(round)) // the same for all in a round
 		others := slices.DeleteFunc(slices.Clone(all), func(a arrival) bool { return a.key == hotKey })
 		alone := h.isolation(strategy[cs[k].name], workers, others)
@@ -57,8 +54,8 @@ func hotkey(h *harness) error {
 		hot50, hot99 := percentile(beside.waits, .5), percentile(beside.waits, .99)
 		return []float64{p50 / 1e3, p99 / 1e3, hot50 / 1e3, hot99 / 1e3, hot50 / p50, hot99 / p99,
 			float64(beside.notBegun), float64(beside.queued - beside.notBegun), beside.rate}
-	})
-	return nil
+	}
+	return []row{w}
 }
 
 // arrivals returns n of them, at a constant rate.

@@ -11,26 +11,24 @@ import (
 )
 
 // idle measures what pools cost that have worked and have nothing to do.
-func idle(h *harness) error {
-	if row := "strategies/N=64"; h.wants(row) {
-		h.restRow(row, 64)
-	}
+func idle(h *harness) []row {
 	n := h.num(100_000)
-	if row := fmt.Sprintf("pools=%d", n); h.wants(row) {
-		h.lazyRow(row, n)
-	}
-	return nil
+	return []row{h.restRow("strategies/N=64", 64), h.lazyRow(fmt.Sprintf("pools=%d", n), n)}
 }
 
-const noPool = "no pool" // what the process uses by itself
+const (
+	noPool   = "no pool" // what the process uses by itself
+	restTime = 10 * time.Second
+)
 
 // restRow measures the CPU time of one idle pool by strategy.
-func (h *harness) restRow(row string, workers int) {
+func (h *harness) restRow(name string, workers int) row {
 	cs := h.among(append([]contender{{name: noPool}, {name: "pool", open: openPool}}, strategies...))
-	metrics := []metric{{"CPU ms/s", "%.3f", noRatio}, {"goroutines", "%.0f", noRatio}}
-	h.interleave(row, noPool, names(cs), metrics, func(k, _ int) []float64 {
+	w := row{name: name, base: noPool, names: names(cs), each: h.dur(restTime)}
+	w.metrics = []metric{{"CPU ms/s", "%.3f", noRatio}, {"goroutines", "%.0f", noRatio}}
+	w.measure = func(k, _ int) []float64 {
 		if cs[k].open == nil {
-			return []float64{h.idleCPU(10 * time.Second), 0}
+			return []float64{h.idleCPU(restTime), 0}
 		}
 		// Many more tasks than workers, of which each takes long enough for all workers
 		// to get some.
@@ -39,11 +37,12 @@ func (h *harness) restRow(row string, workers int) {
 		x := cs[k].open(h, workers, l).(*poolInstance)
 		x.submit(0, n)
 		l.await(n)
-		used := h.idleCPU(10 * time.Second)
+		used := h.idleCPU(restTime)
 		left := x.p.Stats().Goroutines
 		x.close()
 		return []float64{used, float64(left)}
-	})
+	}
+	return w
 }
 
 // idleCPU returns the CPU time of the process over that time, in ms per second.
@@ -60,14 +59,15 @@ func (h *harness) idleCPU(d time.Duration) float64 {
 // WithLazy: what is left of them, in goroutines, bytes and CPU time. The bytes do
 // not include the runtime's descriptors of goroutines, some 400 each, except in the
 // first round: those of dead goroutines are kept and used again.
-func (h *harness) lazyRow(row string, n int) {
+func (h *harness) lazyRow(name string, n int) row {
 	const limit = 10 * time.Millisecond // of idleness
 	cs := h.among([]contender{{name: "pool"}, {name: "pool-lazy"}})
-	metrics := []metric{
+	w := row{name: name, base: "pool", names: names(cs), each: h.dur(5*time.Second) + 2*time.Second}
+	w.metrics = []metric{
 		{"goroutines", "%.0f", noRatio}, {"heap B/pool", "%.0f", times}, {"stack B/pool", "%.0f", noRatio},
 		{"CPU ms/s", "%.3f", noRatio},
 	}
-	h.interleave(row, "pool", names(cs), metrics, func(k, _ int) []float64 {
+	w.measure = func(k, _ int) []float64 {
 		opts := []pool.Option{pool.WithBuffer(16)}
 		if cs[k].name == "pool-lazy" {
 			opts = append(opts, pool.WithLazy(limit))
@@ -75,7 +75,7 @@ func (h *harness) lazyRow(row string, n int) {
 		pools := make([]*pool.Pool, n)
 		done := new(counter)
 		task := func(context.Context) error { done.add(); return nil }
-		before := memory()
+		before := inUseNow()
 		for i := range pools {
 			p, err := pool.New(opts...)
 			must(err)
@@ -86,7 +86,7 @@ func (h *harness) lazyRow(row string, n int) {
 			time.Sleep(limit)
 		}
 		time.Sleep(50 * limit)
-		after := memory()
+		after := inUseNow()
 		used := h.idleCPU(5 * time.Second)
 		left := 0
 		for _, p := range pools {
@@ -97,11 +97,12 @@ func (h *harness) lazyRow(row string, n int) {
 		}
 		per := func(before, after uint64) float64 { return float64(int64(after-before)) / float64(n) }
 		return []float64{float64(left), per(before.HeapAlloc, after.HeapAlloc), per(before.StackInuse, after.StackInuse), used}
-	})
+	}
+	return w
 }
 
-// memory returns what is in use, without garbage.
-func memory() (m runtime.MemStats) {
+// inUseNow returns what is in use, without garbage.
+func inUseNow() (m runtime.MemStats) {
 	debug.FreeOSMemory()
 	runtime.ReadMemStats(&m)
 	return m

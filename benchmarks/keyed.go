@@ -11,22 +11,19 @@ import (
 
 // keyed measures the cost of an empty task with a key. The baseline is what is
 // written by hand: a channel for each worker, chosen by a hash of the key.
-func keyed(h *harness) error {
+func keyed(h *harness) []row {
 	n := runtime.GOMAXPROCS(0)
+	var rows []row
 	for _, producers := range []int{1, 2, 16} {
-		var all []*results
 		for _, keys := range []int{16, 64, 1024, 100_000} {
 			name := fmt.Sprintf("keys=%d/N=%d/P=%d", keys, n, producers)
-			if h.wants(name) {
-				s := shape{workers: n, producers: producers}
-				all = append(all, h.throughputRow(name, "hashed", h.among(keyedContenders(keys)), s))
-			}
-		}
-		if len(all) > 1 {
-			printTable(h.out, summary("ns per task (speed-up)", all, 0))
+			s := shape{workers: n, producers: producers}
+			w := h.throughputRow(name, "hashed", h.among(keyedContenders(keys)), s)
+			w.group = fmt.Sprintf("ns per task (speed-up), P=%d", producers)
+			rows = append(rows, w)
 		}
 	}
-	return nil
+	return rows
 }
 
 func keyedContenders(keys int) []contender {

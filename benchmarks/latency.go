@@ -10,26 +10,21 @@ import (
 	"time"
 )
 
-const latencyWork = 2 * time.Microsecond // the work of a task in most rows
+const (
+	latencyWork = 2 * time.Microsecond // the work of a task in most rows
+	hogsTime    = 2 * time.Second
+	trickleTime = 2 * time.Second
+)
 
 // latency measures how long tasks wait before they start.
-func latency(h *harness) error {
+func latency(h *harness) []row {
 	cs := h.selected(oneByOne)
+	var rows []row
 	for _, percent := range []int{10, 50, 90} {
-		if row := fmt.Sprintf("load=%d%%/N=8", percent); h.wants(row) {
-			h.poissonRow(row, cs, percent)
-		}
+		rows = append(rows, h.poissonRow(fmt.Sprintf("load=%d%%/N=8", percent), cs, percent))
 	}
-	if row := fmt.Sprintf("hogs=%d/N=8", h.hogs); h.wants(row) {
-		h.hogsRow(row, cs)
-	}
-	if h.wants("cpu1k/N=8") {
-		h.trickleRow("cpu1k/N=8", cs)
-	}
-	if h.wants("blocking/N=64") {
-		h.blockingRow("blocking/N=64", cs)
-	}
-	return nil
+	return append(rows, h.hogsRow(fmt.Sprintf("hogs=%d/N=8", h.hogs), cs),
+		h.trickleRow("cpu1k/N=8", cs), h.blockingRow("blocking/N=64", cs))
 }
 
 // poissonRow is an open loop: tasks arrive at random, whether or not those before
@@ -41,16 +36,17 @@ func latency(h *harness) error {
 // The delay counts from the intended arrival, not from the call of Submit:
 // otherwise a Submit that blocks would hide the arrivals it holds up (coordinated
 // omission).
-func (h *harness) poissonRow(row string, cs []contender, percent int) {
+func (h *harness) poissonRow(name string, cs []contender, percent int) row {
 	capacity := float64(max(1, runtime.GOMAXPROCS(0)-1)) / float64(latencyWork)
 	gap := 100 / (float64(percent) * capacity) // nanoseconds
 	n := int(float64(h.dur(500*time.Millisecond)) / gap)
-	metrics := []metric{
+	w := row{name: name, base: baseline, names: names(cs), each: h.dur(600 * time.Millisecond)}
+	w.metrics = []metric{
 		{"p50 us", "%.2f", times}, {"p90 us", "%.2f", times},
 		{"p99 us", "%.1f", times}, {"p99.9 us", "%.0f", times},
 		{"CPUs", "%.2f", noRatio},
 	}
-	h.interleave(row, baseline, names(cs), metrics, func(k, round int) []float64 {
+	w.measure = func(k, round int) []float64 {
 		l := h.numberedLoad(n, h.iters(latencyWork))
 		x := cs[k].open(h, 8, l)
 		arrive := poisson(n, gap, uint64(round)) // the same for all in a round
@@ -71,7 +67,8 @@ func (h *harness) poissonRow(row string, cs []contender, percent int) {
 		slices.Sort(d)
 		return []float64{percentile(d, .5) / 1e3, percentile(d, .9) / 1e3, percentile(d, .99) / 1e3,
 			percentile(d, .999) / 1e3, float64(cpu) / float64(wall)}
-	})
+	}
+	return w
 }
 
 // poisson returns n arrival times with exponential gaps of that mean.
@@ -90,12 +87,13 @@ func poisson(n int, gap float64, seed uint64) []int64 {
 // that never yield. Its generator sleeps, and the delay counts from the call of
 // Submit: a generator that spun would be one hog more, descheduled for tens of
 // milliseconds by the others.
-func (h *harness) hogsRow(row string, cs []contender) {
-	metrics := []metric{
+func (h *harness) hogsRow(name string, cs []contender) row {
+	w := row{name: name, base: baseline, names: names(cs), each: h.dur(hogsTime)}
+	w.metrics = []metric{
 		{"p50 us", "%.2f", times}, {"p90 us", "%.2f", times}, {"p99 us", "%.1f", times},
 		{"samples", "%.0f", noRatio},
 	}
-	h.interleave(row, baseline, names(cs), metrics, func(k, _ int) []float64 {
+	w.measure = func(k, _ int) []float64 {
 		const most = 10_000
 		l := h.numberedLoad(most, h.iters(latencyWork))
 		x := cs[k].open(h, 8, l)
@@ -110,7 +108,7 @@ func (h *harness) hogsRow(row string, cs []contender) {
 			})
 		}
 		submitted := make([]int64, 0, most)
-		for end := now() + int64(h.dur(2*time.Second)); now() < end && len(submitted) < most; {
+		for end := now() + int64(h.dur(hogsTime)); now() < end && len(submitted) < most; {
 			time.Sleep(time.Millisecond)
 			submitted = append(submitted, now())
 			x.submit(len(submitted)-1, len(submitted))
@@ -122,18 +120,20 @@ func (h *harness) hogsRow(row string, cs []contender) {
 		d := delays(l.start, submitted)
 		slices.Sort(d)
 		return []float64{percentile(d, .5) / 1e3, percentile(d, .9) / 1e3, percentile(d, .99) / 1e3, float64(len(d))}
-	})
+	}
+	return w
 }
 
 // trickleRow measures the CPU time of a thousand tasks a second, the load at which
 // a pool that spins could burn far more than the work needs.
-func (h *harness) trickleRow(row string, cs []contender) {
-	metrics := []metric{
+func (h *harness) trickleRow(name string, cs []contender) row {
+	w := row{name: name, base: baseline, names: names(cs), each: h.dur(trickleTime)}
+	w.metrics = []metric{
 		{"CPU ms/s", "%.2f", times},
 		{"p50 us", "%.1f", times},
 	}
-	h.interleave(row, baseline, names(cs), metrics, func(k, _ int) []float64 {
-		n := h.num(2000)
+	w.measure = func(k, _ int) []float64 {
+		n := int(h.dur(trickleTime) / time.Millisecond)
 		l := h.numberedLoad(n, h.iters(latencyWork))
 		x := cs[k].open(h, 8, l)
 		submitted := make([]int64, n)
@@ -152,19 +152,21 @@ func (h *harness) trickleRow(row string, cs []contender) {
 		d := delays(l.start, submitted)
 		slices.Sort(d)
 		return []float64{1000 * float64(cpu) / float64(wall), percentile(d, .5) / 1e3}
-	})
+	}
+	return w
 }
 
 // blockingRow floods the pool with tasks of 200 ns of which one in a thousand
 // sleeps for 20 ms: whoever takes several tasks at once may let the others wait
 // behind a sleeper. The delay counts from the call of Submit, so it includes the
 // wait for room.
-func (h *harness) blockingRow(row string, cs []contender) {
-	metrics := []metric{
+func (h *harness) blockingRow(name string, cs []contender) row {
+	w := row{name: name, base: baseline, names: names(cs), each: 500 * time.Millisecond}
+	w.metrics = []metric{
 		{"p50 ms", "%.3f", noRatio}, {"p99.9 ms", "%.2f", times}, {"max ms", "%.2f", times},
 		{"wall ms", "%.0f", times},
 	}
-	h.interleave(row, baseline, names(cs), metrics, func(k, round int) []float64 {
+	w.measure = func(k, round int) []float64 {
 		n := h.num(400_000)
 		l := h.numberedLoad(n, h.iters(200*time.Nanosecond))
 		sleeper := make([]bool, n) // the same tasks for all in a round
@@ -191,7 +193,8 @@ func (h *harness) blockingRow(row string, cs []contender) {
 		d := delays(l.start, submitted)
 		slices.Sort(d)
 		return []float64{percentile(d, .5) / 1e6, percentile(d, .999) / 1e6, percentile(d, 1) / 1e6, float64(wall) / 1e6}
-	})
+	}
+	return w
 }
 
 // numberedLoad returns a load of n tasks that note when they started.

@@ -15,6 +15,7 @@ import (
 type load struct {
 	iters int           // spins in every task
 	nap   time.Duration // how long every task sleeps
+	block chan struct{} // until it is closed every task waits; nil for tasks that do not
 	done  *counter      // counts completions; nil if the contender counts its own
 
 	// The rest is for loads whose n tasks differ. Without it one function serves
@@ -33,6 +34,9 @@ func (l *load) unit() {
 	}
 	if l.nap > 0 {
 		time.Sleep(l.nap)
+	}
+	if l.block != nil {
+		<-l.block
 	}
 	if l.done != nil {
 		l.done.add()

@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,14 +23,16 @@ import (
 // A harness is one run: its flags, and what was learnt about the machine.
 type harness struct {
 	rounds     int
+	divide     int
 	rows       *regexp.Regexp
 	contenders *regexp.Regexp
-	quick      bool
 	ownCount   bool
 	hogs       int
 	buffer     int
 
-	out, progress io.Writer
+	out      io.Writer
+	progress *progress
+	measured []*results
 
 	nsPerIter float64 // of spin
 	gate      gate
@@ -38,25 +41,29 @@ type harness struct {
 // A suite is one kind of measurement.
 type suite struct {
 	name, about string
-	run         func(*harness) error
+	rows        func(*harness) []row
+	after       func(*harness, []*results) // once the rows are measured; may be nil
 }
 
 var suites = []suite{
-	{"throughput", "ns per empty task, by producers, workers and GOMAXPROCS", throughput},
-	{"grain", "parallel efficiency by task size, and METG", grain},
-	{"latency", "delay from arrival to start: Poisson load, CPU hogs, trickle, blocking tasks", latency},
-	{"startup", "time and bytes of a pool of 100,000 workers, and idle CPU", startup},
-	{"buffer", "throughput of the pool by WithBuffer, next to the bytes", buffer},
-	{"batch", "ns per task that is handed over with others, by producers and task size", batches},
-	{"nested", "ns per empty task that is submitted from inside a task", nested},
-	{"keyed", "ns per empty task with a key, by producers and number of keys", keyed},
-	{"skew", "makespan of tasks of which a few take 10 or 100 times as long", skew},
-	{"hotkey", "wait of other keys beside one whose queue never empties", hotkey},
-	{"structured", "ns per unit of futures and loops, against pond, conc, and loops by hand", structured},
-	{"forkjoin", "recursive programs: a tree, Fibonacci numbers, merge sort, a walk over directories", forkJoin},
-	{"elastic", "parallel efficiency of goroutines on demand, with and without weights", elastic},
-	{"idle", "CPU time of idle pools by strategy, and 100,000 lazy pools", idle},
-	{"panics", "cost of the pool with and without a panic handler", panics},
+	{"throughput", "ns per empty task, by producers, workers and GOMAXPROCS", throughput, nil},
+	{"grain", "parallel efficiency by task size, and METG", grain, nil},
+	{"published", "the workloads that pond and ants publish, with the same limits for all", published, nil},
+	{"latency", "delay from arrival to start: Poisson load, CPU hogs, trickle, blocking tasks", latency, nil},
+	{"startup", "time and bytes of a pool of 100,000 workers, time to close, and idle CPU", startup, nil},
+	{"memory", "bytes per queued task, and per idle worker", memory, nil},
+	{"buffer", "throughput of the pool by WithBuffer, next to the bytes", buffer, bufferBytes},
+	{"batch", "ns per task that is handed over with others, by producers and task size", batches, nil},
+	{"nested", "ns per empty task that is submitted from inside a task", nested, nil},
+	{"keyed", "ns per empty task with a key, by producers and number of keys", keyed, nil},
+	{"skew", "makespan of tasks of which a few take 10 or 100 times as long", skew, duel},
+	{"hotkey", "wait of other keys beside one whose queue never empties", hotkey, nil},
+	{"structured", "ns per unit of futures and loops, against pond, conc, and loops by hand", structured, nil},
+	{"forkjoin", "recursive programs: a tree, Fibonacci numbers, merge sort, a walk over directories", forkJoin, nil},
+	{"elastic", "parallel efficiency of goroutines on demand, with and without weights", elastic, nil},
+	{"idle", "CPU time of idle pools by strategy, and 100,000 lazy pools", idle, nil},
+	{"panics", "cost of the pool with and without a panic handler", panics, nil},
+	{"claims", "what each optimisation gains where it is said to", claimRows, nil},
 }
 
 func main() {
@@ -67,25 +74,30 @@ func main() {
 }
 
 func run(args []string, out, progress io.Writer) error {
-	h := &harness{out: out, progress: progress}
-	var names []string
+	h := &harness{out: out}
+	var chosen string
 	for _, s := range suites {
-		names = append(names, s.name)
+		chosen += s.name + ", "
 	}
-	var name, rows, contenders, count string
+	var name, rows, contenders, count, plots, claims string
+	var quick bool
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	flags.StringVar(&name, "suite", "throughput", "what to measure: "+strings.Join(names, ", ")+", or all")
-	flags.IntVar(&h.rounds, "rounds", 7, "rounds; every contender is measured once in each")
+	flags.StringVar(&name, "suite", "throughput", "what to measure: "+chosen+"several with commas between them, or all")
+	flags.IntVar(&h.rounds, "rounds", 0, "rounds; every contender is measured once in each (7; 3 with -suite all)")
+	flags.IntVar(&h.divide, "divide", 0, "divide the time of a measurement by this (1; 3 with -suite all)")
+	flags.BoolVar(&quick, "quick", false, "rough figures in a tenth of the time: -rounds 1 -divide 20")
 	flags.StringVar(&rows, "rows", "", "measure only the rows that match this regular expression")
 	flags.StringVar(&contenders, "contenders", "", "measure only the contenders that match; ratios need the suite's baseline among them")
-	flags.BoolVar(&h.quick, "quick", false, "tiny sizes, to see that everything works; the figures mean nothing")
 	flags.StringVar(&count, "count", "task", "how completion is seen: task (a counter in every task, the same for all) or own (each contender's own wait)")
 	flags.IntVar(&h.hogs, "hogs", 4, "busy goroutines in the latency suite's hogs row")
 	flags.IntVar(&h.buffer, "buffer", 1024, "queue bound of the contenders that have one")
+	flags.StringVar(&plots, "plots", "", "draw what was measured by throughput, grain and latency into this directory, as SVG")
+	flags.StringVar(&claims, "claims", "", "write what the claims suite has measured to this file, as Markdown")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	h.defaults(name == "all", quick)
 	var err error
 	if h.rows, err = regexp.Compile(rows); err != nil {
 		return fmt.Errorf("-rows: %w", err)
@@ -93,49 +105,98 @@ func run(args []string, out, progress io.Writer) error {
 	if h.contenders, err = regexp.Compile(contenders); err != nil {
 		return fmt.Errorf("-contenders: %w", err)
 	}
-	if h.rounds < 1 || h.buffer < 1 || h.hogs < 0 || flags.NArg() > 0 || count != "task" && count != "own" {
+	if h.rounds < 1 || h.divide < 1 || h.buffer < 1 || h.hogs < 0 || flags.NArg() > 0 || count != "task" && count != "own" {
 		return fmt.Errorf("bad arguments %q; see -help", args)
 	}
 	h.ownCount = count == "own"
-	h.gate.off = h.quick
+	h.gate.off = h.divide > 10
 
-	matched := false
-	for _, s := range suites {
-		if name != "all" && name != s.name {
-			continue
-		}
-		if !matched {
-			matched = true
-			h.nsPerIter = calibrateSpin()
-			header(h)
-		}
-		fmt.Fprintf(out, "\n# %s: %s\n", s.name, s.about)
-		if err := s.run(h); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+	asked := strings.Split(name, ",")
+	for _, a := range asked {
+		if a != "all" && !slices.ContainsFunc(suites, func(s suite) bool { return s.name == a }) {
+			return fmt.Errorf("no suite %q; there are %sand all", a, chosen)
 		}
 	}
-	if !matched {
-		return fmt.Errorf("no suite %q; there are %s", name, strings.Join(names, ", "))
-	}
+	h.nsPerIter = calibrateSpin()
+	header(h)
+	h.runSuites(asked, progress)
 	h.gate.report(out)
+	if plots != "" {
+		if err := drawCharts(plots, h.measured); err != nil {
+			return err
+		}
+	}
+	if claims != "" {
+		return writeClaims(h, claims)
+	}
 	return nil
 }
 
-// wants reports whether the row was asked for.
-func (h *harness) wants(row string) bool { return h.rows.MatchString(row) }
-
-// dur is d, or a sliver of it under -quick.
-func (h *harness) dur(d time.Duration) time.Duration {
-	if h.quick {
-		return max(d/100, time.Millisecond)
+// defaults fills in what the flags left open.
+func (h *harness) defaults(all, quick bool) {
+	rounds, divide := 7, 1
+	switch {
+	case quick:
+		rounds, divide = 1, 20
+	case all:
+		rounds, divide = 3, 3
 	}
-	return d
+	if h.rounds == 0 {
+		h.rounds = rounds
+	}
+	if h.divide == 0 {
+		h.divide = divide
+	}
 }
 
-// num is n, or a sliver of it under -quick.
-func (h *harness) num(n int) int {
-	if h.quick {
-		return max(n/100, 1)
+// runSuites measures the rows that were asked for.
+func (h *harness) runSuites(asked []string, progress io.Writer) {
+	type chosen struct {
+		suite
+		rows []row
 	}
-	return n
+	var todo []chosen
+	var all []row
+	for _, s := range suites {
+		if !slices.Contains(asked, "all") && !slices.Contains(asked, s.name) {
+			continue
+		}
+		rows := slices.DeleteFunc(s.rows(h), func(w row) bool { return !h.rows.MatchString(w.name) })
+		todo = append(todo, chosen{s, rows})
+		all = append(all, rows...)
+	}
+	h.progress = newProgress(progress, all, h.rounds)
+	for _, c := range todo {
+		fmt.Fprintf(h.out, "\n# %s: %s\n", c.name, c.about)
+		var done, group []*results
+		for i, w := range c.rows {
+			h.progress.row(w.name)
+			r := h.interleave(w)
+			r.print(h.out)
+			done, group = append(done, r), append(group, r)
+			if i+1 == len(c.rows) || c.rows[i+1].group != w.group {
+				if w.group != "" && len(group) > 1 {
+					printTable(h.out, summary(w.group, group, 0))
+				}
+				group = nil
+			}
+		}
+		if c.after != nil {
+			c.after(h, done)
+		}
+		h.measured = append(h.measured, done...)
+	}
+}
+
+// dur is d, or the part of it that was asked for.
+func (h *harness) dur(d time.Duration) time.Duration {
+	return max(d/time.Duration(h.divide), min(d, time.Millisecond))
+}
+
+// num is n, or a part of it where the run is far too short for so many.
+func (h *harness) num(n int) int {
+	if h.divide <= 10 {
+		return n
+	}
+	return max(n/h.divide, 1)
 }

@@ -2,17 +2,24 @@ package main
 
 import (
 	"io"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestSuites runs every suite with tiny sizes. Each measurement of equal tasks
 // checks by itself that all of them ran.
 func TestSuites(t *testing.T) {
 	for _, s := range suites {
+		if s.name == "claims" {
+			continue // TestClaims
+		}
 		t.Run(s.name, func(t *testing.T) {
 			var out strings.Builder
-			if err := run([]string{"-suite", s.name, "-quick", "-rounds", "2"}, &out, io.Discard); err != nil {
+			if err := run([]string{"-suite", s.name, "-divide", "100", "-rounds", "2"}, &out, io.Discard); err != nil {
 				t.Fatal(err)
 			}
 			if !strings.Contains(out.String(), "|-") {
@@ -25,10 +32,65 @@ func TestSuites(t *testing.T) {
 	}
 }
 
+// TestCharts draws all charts, and none of what was not measured.
+func TestCharts(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"-divide", "100", "-rounds", "1", "-contenders", "^(pool|channel)$", "-plots", dir}
+	var out strings.Builder
+	if err := run(append(args, "-suite", "throughput,grain,latency", "-rows", "procs=2/N=2/P=1|^work=1|^load="), &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.svg"))
+	if want := len(charts); err != nil || runtime.GOMAXPROCS(0) == 2 && len(files) != want {
+		t.Errorf("got %v, %v; want %d files", files, err, want)
+	}
+	if err := run(append(args, "-suite", "panics"), &out, io.Discard); err == nil {
+		t.Error("nothing to draw: no error")
+	}
+}
+
+// TestClaims writes the page of claims, and not if a row is missing.
+func TestClaims(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "claims.md")
+	args := []string{"-suite", "claims", "-divide", "100", "-rounds", "1", "-claims", file}
+	var out strings.Builder
+	if err := run(append(args, "-rows", "^08"), &out, io.Discard); err == nil {
+		t.Error("all but one row missing: no error")
+	}
+	if err := run(args, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range optimisations {
+		if !strings.Contains(string(page), o) {
+			t.Errorf("the page has nothing about %q", o)
+		}
+	}
+}
+
+// TestLeft scales the plan by what was measured of it.
+func TestLeft(t *testing.T) {
+	w := row{names: []string{"a", "b"}, each: time.Minute}
+	p := newProgress(io.Discard, []row{w, w}, 3)
+	if got := p.left(); got != "12m0s left" {
+		t.Errorf("at the beginning: got %q", got)
+	}
+	p.begin = now() - int64(12*time.Minute)
+	for range 6 {
+		p.done(w.each)
+	}
+	if got := p.left(); got != "12m0s left" {
+		t.Errorf("half of it in twice the time: got %q", got)
+	}
+}
+
 // TestOwnCount runs every contender with its own way of waiting.
 func TestOwnCount(t *testing.T) {
 	var out strings.Builder
-	if err := run([]string{"-count", "own", "-quick", "-rounds", "1", "-rows", "/P=16$"}, &out, io.Discard); err != nil {
+	if err := run([]string{"-count", "own", "-divide", "100", "-rounds", "1", "-rows", "/P=16$"}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 }

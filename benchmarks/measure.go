@@ -73,7 +73,11 @@ func (h *harness) calibrate(c contender, s shape, d time.Duration) int {
 	if limit == 0 {
 		limit = 10_000_000
 	}
-	n := max(500, 2*s.producers)
+	n := 500
+	if work := float64(s.nap) + float64(s.iters)*h.nsPerIter; work > 0 {
+		n = min(n, int(float64(d)/8/work)*s.workers)
+	}
+	n = max(n, 2*s.producers, 2*s.workers)
 	for {
 		t := h.volley(c, s, n)
 		if t.wall >= d/8 || n >= limit {
@@ -86,7 +90,10 @@ func (h *harness) calibrate(c contender, s shape, d time.Duration) int {
 // byHand runs n tasks of that shape without any queue, in equal chunks on as many
 // goroutines as can run at once: the ideal that no pool can beat.
 func byHand(s shape, n int) timing {
-	workers := min(s.workers, runtime.GOMAXPROCS(0))
+	workers := s.workers
+	if s.nap == 0 {
+		workers = min(workers, runtime.GOMAXPROCS(0))
+	}
 	l := &load{iters: s.iters, nap: s.nap, done: new(counter)}
 	each := (n + workers - 1) / workers
 	begin := now()

@@ -13,18 +13,17 @@ import (
 
 // nested measures empty tasks that are submitted from inside of other tasks, with
 // the context those were given. The baseline is a go statement for each.
-func nested(h *harness) error {
+func nested(h *harness) []row {
 	n := runtime.GOMAXPROCS(0)
+	var rows []row
 	for _, roots := range []int{1, 4, everyTask} {
 		name := fmt.Sprintf("roots=%d/N=%d", roots, n)
 		if roots == everyTask {
 			name = fmt.Sprintf("tree/N=%d", n)
 		}
-		if h.wants(name) {
-			h.throughputRow(name, "go", h.nestable(n, roots), shape{workers: n, producers: 1})
-		}
+		rows = append(rows, h.throughputRow(name, "go", h.nestable(n, roots), shape{workers: n, producers: 1}))
 	}
-	return nil
+	return rows
 }
 
 // everyTask instead of a number of roots means a binary tree: each task submits

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A metric is one figure of a measurement.
@@ -35,21 +36,31 @@ type results struct {
 	values  [][][]float64
 }
 
+// A row is one table: contenders that are measured in turns.
+type row struct {
+	name    string
+	base    string   // the contender that ratios are computed with, "" for none
+	names   []string // of the contenders
+	metrics []metric
+	each    time.Duration // that a measurement takes, about
+	measure func(k, round int) []float64
+	group   string // rows of one group get a summary of their first metric; may be ""
+}
+
 // interleave measures a row: every name once in each round, in an order that moves
 // by one from round to round, so that nobody always follows the same neighbour.
-// Then it prints the row's table.
-func (h *harness) interleave(row, base string, names []string, metrics []metric, measure func(k, round int) []float64) *results {
-	r := &results{row: row, names: names, metrics: metrics, base: slices.Index(names, base)}
-	r.values = make([][][]float64, len(names))
+func (h *harness) interleave(w row) *results {
+	r := &results{row: w.name, names: w.names, metrics: w.metrics, base: slices.Index(w.names, w.base)}
+	r.values = make([][][]float64, len(w.names))
 	for round := range h.rounds {
-		for turn := range names {
-			k := (turn + round) % len(names)
-			fmt.Fprintf(h.progress, "\r\033[K%s  round %d of %d  %s", row, round+1, h.rounds, names[k])
-			r.values[k] = append(r.values[k], h.gate.measure(func() []float64 { return measure(k, round) }))
+		for turn := range w.names {
+			k := (turn + round) % len(w.names)
+			h.progress.at(w.name, round+1, h.rounds, w.names[k])
+			r.values[k] = append(r.values[k], h.gate.measure(func() []float64 { return w.measure(k, round) }))
+			h.progress.done(w.each)
 		}
 	}
-	fmt.Fprint(h.progress, "\r\033[K")
-	r.print(h.out)
+	h.progress.clear()
 	return r
 }
 

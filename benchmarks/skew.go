@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -43,7 +42,7 @@ func (s skewed) task(h *harness, d time.Duration) func() {
 // skew measures how well the strategies balance tasks whose durations differ and
 // are not known: whoever ties a task to a worker early lets it wait behind a slow
 // one, while others have nothing to do.
-func skew(h *harness) error {
+func skew(h *harness) []row {
 	n := runtime.GOMAXPROCS(0)
 	cs := h.among([]contender{
 		{name: "pool", open: openPool},
@@ -52,7 +51,7 @@ func skew(h *harness) error {
 		{name: "hashed", open: openScattered},
 		{name: "channel", open: openChannel},
 	})
-	var all []*results
+	var rows []row
 	for _, s := range []skewed{
 		{workers: 8, tasks: 800, fast: time.Millisecond, slow: 10 * time.Millisecond, percent: 10},
 		{workers: 64, tasks: 2000, fast: time.Millisecond, slow: 10 * time.Millisecond, percent: 10},
@@ -61,12 +60,9 @@ func skew(h *harness) error {
 		{workers: n, tasks: 4000, fast: 10 * time.Microsecond, slow: 100 * time.Microsecond, percent: 10, spins: true},
 		{workers: n, tasks: 4000, fast: time.Microsecond, slow: 100 * time.Microsecond, percent: 10, spins: true},
 	} {
-		if h.wants(s.name()) {
-			all = append(all, h.skewRow(s, cs))
-		}
+		rows = append(rows, h.skewRow(s, cs))
 	}
-	printDuel(h.out, all)
-	return nil
+	return rows
 }
 
 // openScattered is the channel of each worker's own, by a random key: the least
@@ -76,12 +72,13 @@ func openScattered(h *harness, workers int, l *load) instance {
 }
 
 // skewRow measures the time from the first submission to the last end.
-func (h *harness) skewRow(s skewed, cs []contender) *results {
+func (h *harness) skewRow(s skewed, cs []contender) row {
 	wide := *h
 	wide.buffer = skewBuffer
 	fast, slow := s.task(h, s.fast), s.task(h, s.slow)
-	metrics := []metric{{"makespan ms", "%.2f", times}}
-	return h.interleave(s.name(), "pool", names(cs), metrics, func(k, round int) []float64 {
+	w := row{name: s.name(), base: "pool", names: names(cs), each: 150 * time.Millisecond,
+		metrics: []metric{{"makespan ms", "%.2f", times}}}
+	w.measure = func(k, round int) []float64 {
 		n := h.num(s.tasks)
 		late := shuffled(n, n*s.percent/100, uint64(round)) // the same for all in a round
 		end := make([]int64, n)
@@ -101,7 +98,8 @@ func (h *harness) skewRow(s skewed, cs []contender) *results {
 		l.await(n)
 		x.close()
 		return []float64{float64(slices.Max(end)-begin) / 1e6}
-	})
+	}
+	return w
 }
 
 // shuffled returns n flags of which that many are set, in random places.
@@ -113,8 +111,8 @@ func shuffled(n, set int, seed uint64) []bool {
 	return flags
 }
 
-// printDuel compares two strategies directly, neither of which is the baseline.
-func printDuel(out io.Writer, all []*results) {
+// duel compares two strategies directly, neither of which is the baseline.
+func duel(h *harness, all []*results) {
 	rows := [][]string{{"makespan", "stealing / perworker (min..max)"}}
 	for _, r := range all {
 		a, b := slices.Index(r.names, "pool-stealing"), slices.Index(r.names, "pool-perworker")
@@ -123,6 +121,6 @@ func printDuel(out io.Writer, all []*results) {
 		}
 	}
 	if len(rows) > 1 {
-		printTable(out, rows)
+		printTable(h.out, rows)
 	}
 }

@@ -16,38 +16,33 @@ import (
 )
 
 // structured measures what is made of tasks: futures and loops.
-func structured(h *harness) error {
+func structured(h *harness) []row {
 	n := runtime.GOMAXPROCS(0)
+	var rows []row
 	for _, producers := range []int{1, 16} {
-		if name := fmt.Sprintf("future/N=%d/P=%d", n, producers); h.wants(name) {
-			h.throughputRow(name, "pond", h.among([]contender{
-				{name: "go-wait", open: openProgram(goWait)},
-				{name: "do", open: openProgram(do)},
-				{name: "pond", open: openPondWait},
-			}), shape{workers: n, producers: producers})
-		}
+		rows = append(rows, h.throughputRow(fmt.Sprintf("future/N=%d/P=%d", n, producers), "pond", h.among([]contender{
+			{name: "go-wait", open: openProgram(goWait)},
+			{name: "do", open: openProgram(do)},
+			{name: "pond", open: openPondWait},
+		}), shape{workers: n, producers: producers}))
 	}
 	for _, work := range []time.Duration{5 * time.Nanosecond, 100 * time.Nanosecond, time.Microsecond} {
-		if name := fmt.Sprintf("foreach/work=%v/N=%d", work, n); h.wants(name) {
-			h.throughputRow(name, "hand", h.among([]contender{
-				{name: "foreach", open: openProgram(forEach)},
-				{name: "foreach-chunk", open: openProgram(forEachChunk)},
-				{name: "hand", open: openProgram(chunkedByHand)},
-				{name: "conc-iter", open: openProgram(concForEach)},
-			}), shape{workers: n, producers: 1, iters: h.iters(work)})
-		}
+		rows = append(rows, h.throughputRow(fmt.Sprintf("foreach/work=%v/N=%d", work, n), "hand", h.among([]contender{
+			{name: "foreach", open: openProgram(forEach)},
+			{name: "foreach-chunk", open: openProgram(forEachChunk)},
+			{name: "hand", open: openProgram(chunkedByHand)},
+			{name: "conc-iter", open: openProgram(concForEach)},
+		}), shape{workers: n, producers: 1, iters: h.iters(work)}))
 	}
 	for _, work := range []time.Duration{time.Microsecond, 10 * time.Microsecond} {
-		if name := fmt.Sprintf("map/work=%v/N=%d", work, n); h.wants(name) {
-			h.throughputRow(name, "hand", h.among([]contender{
-				{name: "map", open: openProgram(mapOrdered)},
-				{name: "map-unordered", open: openProgram(mapUnordered)},
-				{name: "hand", open: openProgram(chunkedByHand)},
-				{name: "conc-iter", open: openProgram(concMap)},
-			}), shape{workers: n, producers: 1, iters: h.iters(work)})
-		}
+		rows = append(rows, h.throughputRow(fmt.Sprintf("map/work=%v/N=%d", work, n), "hand", h.among([]contender{
+			{name: "map", open: openProgram(mapOrdered)},
+			{name: "map-unordered", open: openProgram(mapUnordered)},
+			{name: "hand", open: openProgram(chunkedByHand)},
+			{name: "conc-iter", open: openProgram(concMap)},
+		}), shape{workers: n, producers: 1, iters: h.iters(work)}))
 	}
-	return nil
+	return rows
 }
 
 // program is an instance that does all units of a load itself.
