@@ -97,7 +97,9 @@ func run(args []string, out, progress io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	h.defaults(name == "all", quick)
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	h.defaults(name == "all", quick, given)
 	var err error
 	if h.rows, err = regexp.Compile(rows); err != nil {
 		return fmt.Errorf("-rows: %w", err)
@@ -133,7 +135,7 @@ func run(args []string, out, progress io.Writer) error {
 }
 
 // defaults fills in what the flags left open.
-func (h *harness) defaults(all, quick bool) {
+func (h *harness) defaults(all, quick bool, given map[string]bool) {
 	rounds, divide := 7, 1
 	switch {
 	case quick:
@@ -141,10 +143,10 @@ func (h *harness) defaults(all, quick bool) {
 	case all:
 		rounds, divide = 3, 3
 	}
-	if h.rounds == 0 {
+	if !given["rounds"] {
 		h.rounds = rounds
 	}
-	if h.divide == 0 {
+	if !given["divide"] {
 		h.divide = divide
 	}
 }
