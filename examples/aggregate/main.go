@@ -82,8 +82,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return fmt.Errorf("takes one FILE, got %d", flags.NArg())
 	case s.generate < 0 || s.hashes < 0:
 		return errors.New("-generate and -hashes must not be negative")
-	case s.users < 1 || s.rounds < 1:
-		return errors.New("-users and -rounds must be at least 1")
+	case s.users < 1 || s.workers < 1 || s.rounds < 1:
+		return errors.New("-users, -workers and -rounds must be at least 1")
 	case !(s.hot >= 0 && s.hot <= 1):
 		return fmt.Errorf("-hot must be between 0 and 1, got %v", s.hot)
 	}

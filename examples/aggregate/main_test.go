@@ -87,7 +87,7 @@ func TestChain(t *testing.T) {
 func TestBadInput(t *testing.T) {
 	for _, c := range []struct{ arg, want string }{
 		{"-generate=-1", "-generate"}, {"-hashes=-1", "-hashes"}, {"-users=0", "-users"}, {"-rounds=0", "-rounds"},
-		{"-hot=1.5", "got 1.5"}, {"-hot=NaN", "got NaN"}, {"-workers=0", "WithWorkers(0)"},
+		{"-hot=1.5", "got 1.5"}, {"-hot=NaN", "got NaN"}, {"-workers=0", "-workers"},
 		{filepath.Join(t.TempDir(), "none"), "none"},
 		{write(t, ""), "no events"},
 		{write(t, "a,1\nb\n"), `events:2: want user,cents, got "b"`},
