@@ -65,7 +65,7 @@ type settings struct {
 	hot                                      float64
 }
 
-func run(ctx context.Context, args []string, out io.Writer) (err error) {
+func run(ctx context.Context, args []string, out io.Writer) error {
 	var s settings
 	flags := flag.NewFlagSet("aggregate", flag.ExitOnError)
 	flags.IntVar(&s.generate, "generate", 0, "write a file of so many events first (without FILE: 50000)")
@@ -87,18 +87,21 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	case !(s.hot >= 0 && s.hot <= 1):
 		return fmt.Errorf("-hot must be between 0 and 1, got %v", s.hot)
 	}
-	name := flags.Arg(0)
-	if name == "" {
-		dir, err := os.MkdirTemp("", "aggregate")
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-		name = filepath.Join(dir, "events")
-		if s.generate == 0 {
-			s.generate = 50_000
-		}
+	if name := flags.Arg(0); name != "" {
+		return aggregate(ctx, s, name, out)
 	}
+	dir, err := os.MkdirTemp("", "aggregate")
+	if err != nil {
+		return err
+	}
+	if s.generate == 0 {
+		s.generate = 50_000
+	}
+	return errors.Join(aggregate(ctx, s, filepath.Join(dir, "events"), out), os.RemoveAll(dir))
+}
+
+// aggregate writes the file, if that was asked for, and compares the ways.
+func aggregate(ctx context.Context, s settings, name string, out io.Writer) error {
 	if s.generate > 0 {
 		if err := generate(ctx, name, s); err != nil {
 			return err
