@@ -23,7 +23,7 @@ type service struct {
 	client *http.Client
 	pool   *pool.Typed[event]
 
-	accepted, refused, delivered, failed atomic.Int64
+	delivered, failed atomic.Uint64
 
 	mu     sync.Mutex
 	cutOff []event // deliveries that the end of the drain has interrupted
@@ -83,12 +83,10 @@ func (s *service) accept(w http.ResponseWriter, r *http.Request) {
 	}
 	// The event outlives the request: the pool's context is that of the delivery.
 	if err := s.pool.Submit(r.Context(), body); err != nil { // full, or closing
-		s.refused.Add(1)
 		w.Header().Set("Retry-After", "1") // second
 		http.Error(w, "too busy", http.StatusServiceUnavailable)
 		return
 	}
-	s.accepted.Add(1)
 	w.WriteHeader(http.StatusAccepted)
 }
 
@@ -149,8 +147,8 @@ func (s *service) shutdown(server *http.Server, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.drain)
 	defer cancel()
 	err := server.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, server.Close())
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close() // cuts requests off
 	}
 	var deadline *pool.DeadlineError
 	if e := s.pool.Shutdown(ctx); !errors.As(e, &deadline) {
@@ -161,11 +159,11 @@ func (s *service) shutdown(server *http.Server, out io.Writer) error {
 	back := s.pool.Leftover()
 	fmt.Fprintf(out, "drain: %d waiting and %d under way, ended after %.0f ms of %v: %d cut off, %d handed back\n",
 		waiting.Queued, waiting.Running, time.Since(begin).Seconds()*1000, s.drain, len(s.cutOff), len(back))
-	fmt.Fprintf(out, "total: %d accepted, %d refused, %d delivered, %d failed\n", s.accepted.Load(), s.refused.Load(), s.delivered.Load(), s.failed.Load())
-
 	lost := append(s.cutOff, back...)
-	if n := s.delivered.Load() + s.failed.Load() + int64(len(lost)); n != s.accepted.Load() {
-		err = errors.Join(err, fmt.Errorf("%d events accepted, but %d accounted for", s.accepted.Load(), n))
+	total := s.pool.Stats()
+	fmt.Fprintf(out, "total: %d accepted, %d refused, %d delivered, %d failed\n", total.Accepted, total.Rejected, s.delivered.Load(), s.failed.Load())
+	if n := s.delivered.Load() + s.failed.Load() + uint64(len(lost)); n != total.Accepted {
+		err = errors.Join(err, fmt.Errorf("%d events accepted, but %d accounted for", total.Accepted, n))
 	}
 	return errors.Join(err, s.save(lost, out))
 }
