@@ -1,0 +1,6 @@
+package main
+
+import "syscall"
+
+// threadID returns the id of the thread that runs the caller, and whether it is known here.
+func threadID() (id int, known bool) { return syscall.Gettid(), true }
