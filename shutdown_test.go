@@ -162,6 +162,18 @@ func testStopper(t *testing.T, c stopper, buffer int) {
 	checkClosed(t, p)
 }
 
+// A missed deadline is an error of Close also when the tasks end at once, and the pool
+// with them.
+func TestMissedDeadlineIsReported(t *testing.T) {
+	for range rounds(3000) {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(1), WithShutdown(DrainFor(time.Second)))
+			must(t, p.Submit(bg, func(ctx context.Context) error { <-ctx.Done(); return nil }))
+			wantIs(t, p.Close(), context.DeadlineExceeded)
+		})
+	}
+}
+
 // B3, B4: concurrent calls of Close return together, later ones at once.
 func TestConcurrentClose(t *testing.T) {
 	bubbles(t, func(t *testing.T, workers, buffer int) {
