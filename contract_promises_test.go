@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -36,7 +37,7 @@ func wantAll(what string, err error, errs []error) error {
 		return fmt.Errorf("%s: got %w", what, err)
 	}
 	for _, target := range errs {
-		if !errors.Is(err, target) {
+		if !errors.Is(err, target) && (target != errAny || err == nil) {
 			return fmt.Errorf("%s: got %v, want %w", what, err, target)
 		}
 	}
@@ -278,4 +279,91 @@ func (c *scenario) counts(h *history) error {
 	}
 	want.Completed = want.Accepted - want.Unrun - want.Failed - want.Panicked - want.Goexited
 	return wantEqual("at rest", h.rest, want)
+}
+
+// What the cell comes to.
+
+// weight is that of a weighted submission.
+func (c *scenario) weight() int64 {
+	if c.call == "SubmitWeighted" {
+		return 2
+	}
+	return 1
+}
+
+// blockers is how many tasks keep workers busy from the start.
+func (c *scenario) blockers() int {
+	if c.when == "running" {
+		return c.workers - 1
+	}
+	return c.workers
+}
+
+// fillers is how many tasks wait in the queue before the subject.
+func (c *scenario) fillers() int {
+	switch c.when {
+	case "blocked":
+		return c.buffer
+	case "queued":
+		return c.buffer - 1
+	}
+	return 0
+}
+
+// refused reports whether the subject's submission is.
+func (c *scenario) refused() bool {
+	return c.when == "blocked" && (c.stop.call != nil || c.call == "TrySubmit")
+}
+
+// begins returns when the subject does, and whether.
+func (c *scenario) begins() (at time.Duration, yes bool) {
+	switch {
+	case c.when == "running":
+		return 0, true
+	case c.refused() || c.stop.aborts > 0:
+		return 0, false
+	}
+	return taskTime, true
+}
+
+// ends returns when the subject does, if it begins.
+func (c *scenario) ends() time.Duration {
+	at, _ := c.begins()
+	if c.when == "running" && c.stop.aborts > 0 && c.outcome != "ignore" {
+		return c.stop.aborts
+	}
+	return at + taskTime
+}
+
+// drained is when the last task ends.
+func (c *scenario) drained() time.Duration {
+	last := time.Duration(0)
+	if c.blockers() > 0 {
+		last = taskTime
+		if c.stop.aborts > 0 {
+			last = c.stop.aborts
+		}
+	}
+	if _, yes := c.begins(); yes {
+		last = max(last, c.ends())
+	}
+	return last
+}
+
+// handedBack is how many tasks are.
+func (c *scenario) handedBack() int {
+	n := 0
+	if c.stop.aborts > 0 {
+		n = c.fillers()
+		if c.when == "queued" {
+			n++
+		}
+	}
+	return n
+}
+
+// fails reports whether the subject does, and is begun.
+func (c *scenario) fails() bool {
+	_, yes := c.begins()
+	return yes && slices.Contains([]string{"error", "panic", "goexit"}, c.outcome)
 }

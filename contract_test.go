@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -268,23 +267,23 @@ func jobOf(task Task) (j *job) {
 	return j
 }
 
-// enter submits v as the cell wants it.
-func enter[T any](c *scenario, p intake[T], call string, v T) error {
+// enter submits v by the call with this name.
+func enter[T any](ctx context.Context, p intake[T], call string, weight int64, v T) error {
 	switch call {
 	case "TrySubmit":
 		return p.TrySubmit(v)
 	case "SubmitBatch":
-		n, err := p.SubmitBatch(bg, []T{v})
+		n, err := p.SubmitBatch(ctx, []T{v})
 		if (n == 1) != (err == nil) {
 			return fmt.Errorf("SubmitBatch returned %d and %w", n, err)
 		}
 		return err
 	case "SubmitKeyed":
-		return p.SubmitKeyed(bg, 7, v)
+		return p.SubmitKeyed(ctx, 7, v)
 	case "SubmitWeighted":
-		return p.SubmitWeighted(bg, c.weight(), v)
+		return p.SubmitWeighted(ctx, weight, v)
 	}
-	return p.Submit(bg, v)
+	return p.Submit(ctx, v)
 }
 
 func drive[T any](t *testing.T, c *scenario, h *history, p intake[T], in func(*job) T, out func(T) *job) {
@@ -292,7 +291,7 @@ func drive[T any](t *testing.T, c *scenario, h *history, p intake[T], in func(*j
 	var u *Future[int]
 	submit := func() {
 		if c.call != "Go" {
-			h.log(&h.submit, enter(c, p, c.call, in(h.subject)))
+			h.log(&h.submit, enter(bg, p, c.call, c.weight(), in(h.subject)))
 			return
 		}
 		u = Go(bg, any(p).(*Pool), func(ctx context.Context) (int, error) { return 42, h.subject.run(ctx) })
@@ -342,7 +341,7 @@ func drive[T any](t *testing.T, c *scenario, h *history, p intake[T], in func(*j
 	h.rest = p.Stats()
 	for _, call := range []string{"Submit", "TrySubmit", "SubmitBatch", "SubmitKeyed", "SubmitWeighted"} {
 		if c.buffer > 0 || call != "SubmitKeyed" {
-			h.refusals = append(h.refusals, enter(c, p, call, in(h.make(hold))))
+			h.refusals = append(h.refusals, enter(bg, p, call, c.weight(), in(h.make(hold))))
 		}
 	}
 	h.refusals = append(h.refusals, p.Resize(c.workers+1))
@@ -368,89 +367,4 @@ func atATime[T any](t *testing.T, p intake[T], n int, in func(*job) T) (running 
 	close(g)
 	synctest.Wait()
 	return running
-}
-
-// weight is that of a weighted submission.
-func (c *scenario) weight() int64 {
-	if c.call == "SubmitWeighted" {
-		return 2
-	}
-	return 1
-}
-
-// blockers is how many tasks keep workers busy from the start.
-func (c *scenario) blockers() int {
-	if c.when == "running" {
-		return c.workers - 1
-	}
-	return c.workers
-}
-
-// fillers is how many tasks wait in the queue before the subject.
-func (c *scenario) fillers() int {
-	switch c.when {
-	case "blocked":
-		return c.buffer
-	case "queued":
-		return c.buffer - 1
-	}
-	return 0
-}
-
-// refused reports whether the subject's submission is.
-func (c *scenario) refused() bool {
-	return c.when == "blocked" && (c.stop.call != nil || c.call == "TrySubmit")
-}
-
-// begins returns when the subject does, and whether.
-func (c *scenario) begins() (at time.Duration, yes bool) {
-	switch {
-	case c.when == "running":
-		return 0, true
-	case c.refused() || c.stop.aborts > 0:
-		return 0, false
-	}
-	return taskTime, true
-}
-
-// ends returns when the subject does, if it begins.
-func (c *scenario) ends() time.Duration {
-	at, _ := c.begins()
-	if c.when == "running" && c.stop.aborts > 0 && c.outcome != "ignore" {
-		return c.stop.aborts
-	}
-	return at + taskTime
-}
-
-// drained is when the last task ends.
-func (c *scenario) drained() time.Duration {
-	last := time.Duration(0)
-	if c.blockers() > 0 {
-		last = taskTime
-		if c.stop.aborts > 0 {
-			last = c.stop.aborts
-		}
-	}
-	if _, yes := c.begins(); yes {
-		last = max(last, c.ends())
-	}
-	return last
-}
-
-// handedBack is how many tasks are.
-func (c *scenario) handedBack() int {
-	n := 0
-	if c.stop.aborts > 0 {
-		n = c.fillers()
-		if c.when == "queued" {
-			n++
-		}
-	}
-	return n
-}
-
-// fails reports whether the subject does, and is begun.
-func (c *scenario) fails() bool {
-	_, yes := c.begins()
-	return yes && slices.Contains([]string{"error", "panic", "goexit"}, c.outcome)
 }
