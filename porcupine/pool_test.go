@@ -91,7 +91,7 @@ func poolModel(strategy pool.Strategy, workers, buffer int) porcupine.Model {
 func TestPool(t *testing.T) {
 	for _, strategy := range []pool.Strategy{pool.Shared, pool.WorkStealing, pool.PerWorker, pool.Elastic} {
 		t.Run(fmt.Sprint("strategy=", strategy), func(t *testing.T) {
-			for seed := range uint64(rounds(1000)) {
+			for seed := range uint64(rounds(4000)) {
 				random := rand.New(rand.NewPCG(seed, 1))
 				workers, buffer := 1+random.IntN(3), 1+random.IntN(3)
 				h := new(history)
@@ -112,7 +112,7 @@ func playPool(t *testing.T, h *history, random *rand.Rand, opts ...pool.Option) 
 		t.Fatal(err)
 	}
 	run := &poolRun{h: h, p: p}
-	var wg sync.WaitGroup
+	var clients [][]func()
 	n := 0
 	for range 3 {
 		var calls []func()
@@ -129,14 +129,9 @@ func playPool(t *testing.T, h *history, random *rand.Rand, opts ...pool.Option) 
 				calls = append(calls, run.close)
 			}
 		}
-		wg.Go(func() {
-			for _, call := range calls {
-				call()
-				runtime.Gosched()
-			}
-		})
+		clients = append(clients, calls)
 	}
-	wg.Wait()
+	h.play(clients)
 	run.close()
 	over := h.now()
 	for _, f := range run.finished {

@@ -3,8 +3,6 @@ package porcupine
 import (
 	"fmt"
 	"math/rand/v2"
-	"runtime"
-	"sync"
 	"testing"
 
 	"github.com/anishathalye/porcupine"
@@ -131,7 +129,7 @@ func (s *slots) claim(values []int) bool {
 func TestRing(t *testing.T) {
 	for size := 1; size <= maxSlots; size++ {
 		model := ringModel(size)
-		for seed := range uint64(rounds(2000)) {
+		for seed := range uint64(rounds(10000)) {
 			h := new(history)
 			playRing(h, size, rand.New(rand.NewPCG(seed, uint64(size))))
 			h.check(t, model)
@@ -145,7 +143,7 @@ func TestRing(t *testing.T) {
 // playRing makes random calls on a new ring by several goroutines.
 func playRing(h *history, size int, random *rand.Rand) {
 	r := ring.New[int](size)
-	var wg sync.WaitGroup
+	var clients [][]func()
 	values := 0
 	for range 4 {
 		var calls []func()
@@ -171,14 +169,9 @@ func playRing(h *history, size int, random *rand.Rand) {
 				})
 			}
 		}
-		wg.Go(func() {
-			for _, call := range calls {
-				call()
-				runtime.Gosched()
-			}
-		})
+		clients = append(clients, calls)
 	}
-	wg.Wait()
+	h.play(clients)
 }
 
 func pushOne(h *history, r *ring.Ring[int], v int) func() {
