@@ -23,7 +23,11 @@ type tasks struct {
 	closed                   bool
 	workers                  int
 	accepted, started, ended uint32 // a bit for each
+	n                        int
+	order                    [maxTasks]int // of acceptance
 }
+
+const maxTasks = 12
 
 func (s *tasks) running() int { return bits(s.started &^ s.ended) }
 func (s *tasks) waiting() int { return bits(s.accepted &^ s.started) }
@@ -46,9 +50,16 @@ type (
 	stop   struct{}
 )
 
+// full reports whether there is no room. The queue is a ring, so a task needs the place of the
+// one that was accepted as many before it as there are places. That one may wait
+// longer than younger ones, which other workers take over.
+func (s *tasks) full(buffer int) bool {
+	return s.n >= buffer && s.started&(1<<s.order[s.n-buffer]) == 0
+}
+
 // poolModel is a pool. Under PerWorker the room is counted in several places, and a submission
 // that is refused may have missed what was on its way between two of them: so it is only
-// when nobody else uses the pool that there must be no room.
+// when nobody else uses the pool that there must be room.
 func poolModel(strategy pool.Strategy, workers, buffer int) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return tasks{workers: workers} },
@@ -59,15 +70,15 @@ func poolModel(strategy pool.Strategy, workers, buffer int) porcupine.Model {
 			switch in := input.(type) {
 			case submit:
 				if !s.closed {
-					full := s.waiting() == buffer
-					if missed := strategy == pool.PerWorker && in.beside; err != nil {
-						ok = errors.Is(err, pool.ErrFull) && (full || missed)
-					} else {
-						ok = !full
+					ok = err == nil && s.waiting() < buffer || errors.Is(err, pool.ErrFull) && s.full(buffer)
+					if strategy == pool.PerWorker && in.beside {
+						ok = ok || errors.Is(err, pool.ErrFull)
 					}
 				}
 				if err == nil {
 					s.accepted |= 1 << in.task
+					s.order[s.n] = in.task
+					s.n++
 				}
 			case start:
 				ok = s.accepted&(1<<in.task) != 0 && s.running() < s.workers
