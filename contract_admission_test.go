@@ -118,6 +118,7 @@ func admit[T any](t *testing.T, a *entry, p intake[T], e *engine[T], in func(*jo
 	}
 	h.until(atEnd)
 	must(t, p.Close())
+	synctest.Wait()
 	if e.sorter.used != 0 {
 		t.Errorf("weights of %d are left", e.sorter.used)
 	}
