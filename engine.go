@@ -103,7 +103,7 @@ type engine[T any] struct {
 	finished    bool             // done is closed
 	reported    bool             // a Close has returned the kept errors
 	gone        totals           // of workers that are gone and jobs without one
-	deadlineSet bool             // the timer of DrainFor was set
+	deadlineEnd chan struct{}    // of DrainFor, nil before Close: see setDeadline
 	dropCount   uint64           // discarded by DropOldest
 	dropping    int              // drop handlers that run
 	last        Stats            // keeps Stats monotone
