@@ -53,9 +53,10 @@ type engine[T any] struct {
 	listed atomic.Int64 // local queues that may hold something, see steal.go
 	_      [120]byte
 
-	bank     atomic.Int64 // see credit.go
+	bank     atomic.Int64  // see credit.go
+	moves    atomic.Uint64 // of credit: those on their way, and above them how many have arrived
 	patience patience
-	_        [104]byte
+	_        [96]byte
 	counted  atomic.Uint64 // see paid
 	_        [56]byte
 

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/anishathalye/porcupine"
@@ -40,10 +39,7 @@ func bits(m uint32) (n int) {
 }
 
 type (
-	submit struct {
-		task   int
-		beside bool // others use the pool meanwhile
-	}
+	submit struct{ task int }
 	start  struct{ task int }
 	finish struct{ task int }
 	resize struct{ workers int }
@@ -54,13 +50,11 @@ type (
 // one that was accepted as many before it as there are places. That one may wait
 // longer than younger ones, which other workers take over.
 func (s *tasks) full(buffer int) bool {
-	return s.n >= buffer && s.started&(1<<s.order[s.n-buffer]) == 0
+	return s.waiting() >= buffer || s.n >= buffer && s.started&(1<<s.order[s.n-buffer]) == 0
 }
 
-// poolModel is a pool. Under PerWorker the room is counted in several places, and a submission
-// that is refused may have missed what was on its way between two of them: so it is only
-// when nobody else uses the pool that there must be room.
-func poolModel(strategy pool.Strategy, workers, buffer int) porcupine.Model {
+// poolModel is a pool.
+func poolModel(workers, buffer int) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return tasks{workers: workers} },
 		Step: func(state, input, output any) (bool, any) {
@@ -71,9 +65,6 @@ func poolModel(strategy pool.Strategy, workers, buffer int) porcupine.Model {
 			case submit:
 				if !s.closed {
 					ok = err == nil && s.waiting() < buffer || errors.Is(err, pool.ErrFull) && s.full(buffer)
-					if strategy == pool.PerWorker && in.beside {
-						ok = ok || errors.Is(err, pool.ErrFull)
-					}
 				}
 				if err == nil {
 					s.accepted |= 1 << in.task
@@ -107,7 +98,7 @@ func TestPool(t *testing.T) {
 				workers, buffer := 1+random.IntN(3), 1+random.IntN(3)
 				h := new(history)
 				playPool(t, h, random, pool.WithStrategy(strategy), pool.WithWorkers(workers), pool.WithBuffer(buffer))
-				h.check(t, poolModel(strategy, workers, buffer))
+				h.check(t, poolModel(workers, buffer))
 				if t.Failed() {
 					t.Fatalf("seed %d", seed)
 				}
@@ -155,8 +146,6 @@ type poolRun struct {
 	h *history
 	p *pool.Pool
 
-	using, uses atomic.Int64 // calls under way and tasks that have not begun; all there ever were
-
 	mu       sync.Mutex
 	finished []ending
 }
@@ -167,19 +156,10 @@ type ending struct {
 	from int64
 }
 
-// use is called when something begins to happen in the pool. It reports whether something
-// does already.
-func (r *poolRun) use() (beside bool, uses int64) {
-	uses = r.uses.Add(1)
-	return r.using.Add(1) > 1, uses
-}
-
 func (r *poolRun) submit(task, yields int) {
 	from := r.h.now()
-	beside, uses := r.use()
 	err := r.p.TrySubmit(func(context.Context) error {
 		r.h.add(from, r.h.now(), start{task}, nil)
-		r.using.Add(-1)
 		for range yields {
 			runtime.Gosched()
 		}
@@ -188,25 +168,17 @@ func (r *poolRun) submit(task, yields int) {
 		r.finished = append(r.finished, ending{task, r.h.now()})
 		return nil
 	})
-	beside = beside || r.uses.Load() != uses
-	if err != nil {
-		r.using.Add(-1)
-	}
-	r.h.add(from, r.h.now(), submit{task, beside}, err)
+	r.h.add(from, r.h.now(), submit{task}, err)
 }
 
 func (r *poolRun) resize(workers int) {
-	r.use()
 	from := r.h.now()
 	err := r.p.Resize(workers)
 	r.h.add(from, r.h.now(), resize{workers}, err)
-	r.using.Add(-1)
 }
 
 func (r *poolRun) close() {
-	r.use()
 	from := r.h.now()
 	err := r.p.Close()
 	r.h.add(from, r.h.now(), stop{}, err)
-	r.using.Add(-1)
 }
