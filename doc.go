@@ -120,8 +120,12 @@
 // youngest first. Blocked submissions are served in
 // the order of arrival, but one that finds room does not queue behind them.
 //
+// # Observing
+//
+// Statistics are always on: see [Stats]. Package poolexpvar, below this one, publishes them. With
+// [WithName] profiles and execution traces tell pools apart.
+//
 // # Cost
 //
-// README.md has figures and the commands that measure them. Statistics are always
-// on: see [Stats].
+// README.md has figures and the commands that measure them.
 package pool

@@ -33,6 +33,7 @@ type engine[T any] struct {
 	handle    func(context.Context, T) error
 	handleAll func(context.Context, []T) error // nil, or see collect.go
 	collects  bool                             // tasks linger
+	plain     bool                             // see observe.go
 	queue     atomic.Pointer[ring.Ring[T]]
 	lanes     *span.Set
 	locals    []local[T] // see steal.go
@@ -137,6 +138,7 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 		return fmt.Errorf("pool: WithContext: context is already done: %w", context.Cause(c.ctx))
 	}
 	e.config, e.handle = c, handle
+	e.plain = c.name == "" && c.onPanic == nil
 	e.queue.Store(ring.NewRetired[T](c.buffer))
 	if !e.expires() {
 		e.renewLocked()
@@ -150,7 +152,7 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	e.target = c.sizing.workers()
 	// The tasks' contexts end through stop, after which nothing starts, and not
 	// by themselves before it.
-	e.base, e.cancel = context.WithCancelCause(context.WithoutCancel(c.ctx))
+	e.base, e.cancel = context.WithCancelCause(c.labelled(context.WithoutCancel(c.ctx)))
 	e.follows.Store(c.sizing.perProc > 0)
 	e.parallel.Store(runtime.GOMAXPROCS(0) > 1)
 	e.gate.Store(uint64(e.target)*gateIdle | gateLook)
