@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/headrace-go/pool"
@@ -20,8 +21,10 @@ func (l *life) settle(j *job, all bool) {
 	if n, ended := j.ran.Load(), j.finished.Load(); n != ended || all && n != 1 || j.writtenEnd != int(ended) {
 		l.fail("the owner of a %v was told its outcome: ran %d, finished %d", j.name(), n, ended)
 	}
-	if all {
+	if j.ran.Load() > 0 {
 		j.verdict.Store(int32(accepted))
+	} else {
+		j.verdict.Store(int32(refused))
 	}
 }
 
@@ -60,10 +63,11 @@ func (c *client) group() {
 	if chance(c.r, 2) {
 		f.g.SetErrorMode(pool.KeepGoing)
 	}
-	if chance(c.r, 3) {
+	if c.l.plan.Overflow != pool.CallerRuns && chance(c.r, 3) { // else a task could wait for room that its own goroutine takes up
 		f.g.SetLimit(1 + c.r.IntN(4))
 	}
 	err := c.await(ctx, func() error {
+		defer f.g.Wait() // also if a task that ran here called Goexit: a group that is left is kept
 		for range 1 + c.r.IntN(8) {
 			j := f.newJob(c.newJob(byGroup))
 			if !chance(c.r, 5) {
@@ -117,9 +121,10 @@ func (j *job) value() func(context.Context) (*job, error) {
 	return func(ctx context.Context) (*job, error) { return j, t(ctx) }
 }
 
-// own reports whether err, or none, is the outcome of j.
+// own reports whether err, or none, is the outcome of j. A context that ended because
+// another task has failed has that one's error as the cause.
 func (j *job) own(err error) bool {
-	return err == nil || errors.Is(err, j) || errors.Is(err, pool.ErrGoexit) && j.ran.Load() > 0
+	return err == nil || errors.Is(err, j) || err == pool.ErrGoexit && j.ran.Load() > 0
 }
 
 // outcome checks the outcome of a future.
@@ -193,7 +198,7 @@ func (c *client) mapped(by way) {
 	}
 	err := c.await(ctx, func() error {
 		for i, err := range over(ctx, c.l.p, seq, func(ctx context.Context, i int) (int, error) { return i, tasks[i](ctx) }) {
-			if n == len(jobs) || !c.result(by, jobs[n], err) {
+			if n == len(jobs) || !result(by, jobs, n, err) {
 				return err // the last pair
 			}
 			if err == nil && by == byMap && i != n {
@@ -205,8 +210,9 @@ func (c *client) mapped(by way) {
 		}
 		return nil
 	})
+	all := n == len(jobs) && err == nil && !c.l.stopping.Load() // else an error may be that of the pool
 	for _, j := range jobs {
-		c.l.settle(j, n == len(jobs) && err == nil)
+		c.l.settle(j, all)
 	}
 	if err != nil {
 		c.expectEnd(ctx, by, err)
@@ -215,11 +221,10 @@ func (c *client) mapped(by way) {
 	}
 }
 
-// result reports whether err is that of a job, which is j if the results are in order.
-func (c *client) result(by way, j *job, err error) bool {
+// result reports whether err, or none, is that of a job: of number n, if the results are in order.
+func result(by way, jobs []*job, n int, err error) bool {
 	if by == byMap {
-		return j.own(err)
+		return jobs[n].own(err)
 	}
-	one := (*job)(nil)
-	return err == nil || errors.As(err, &one) || errors.Is(err, pool.ErrGoexit)
+	return slices.ContainsFunc(jobs, func(j *job) bool { return j.own(err) })
 }

@@ -117,7 +117,7 @@ func (l *life) newJob(r *rand.Rand, by way, depth int) *job {
 	case j.kind == nests && (depth == 0 || l.jobs.count.Load() > maxJobs),
 		j.kind == panics && !l.plan.Panics,
 		j.kind == resizes && !l.plan.Resizes,
-		j.kind >= fails && j.kind < fails+failures && l.plan.FailFast && !chance(r, 300):
+		j.kind >= fails && j.kind < fails+failures && (l.plan.FailFast && !chance(r, 300) || by >= byForEach && !chance(r, 20)):
 		j.kind = quick
 	}
 	j.written = 1

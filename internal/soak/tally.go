@@ -55,7 +55,7 @@ func (t *tally) print(out io.Writer, st pool.Strategy) {
 	}
 	fmt.Fprintf(out, "%v: %d lives, %d resizes, at most %d goroutines\n", st, t.lives.Load(), t.resizes.Load(), t.peak.Load())
 	fmt.Fprintf(out, "  submissions  %s; %d of them by tasks\n", strings.Join(by, ", "), t.nested.Load())
-	fmt.Fprintf(out, "  outcomes     run %d, of which failed %d, panicked %d, goexited %d; dropped %d, leftover %d, refused %d, submitter ended by Goexit %d\n",
+	fmt.Fprintf(out, "  outcomes     run %d, of which failed %d, panicked %d, goexited %d; dropped %d, leftover %d, refused %d, unknown to the submitter %d\n",
 		t.run.Load(), t.failed.Load(), t.panicked.Load(), t.goexited.Load(), t.dropped.Load(), t.leftover.Load(), t.refused.Load(), t.interrupted.Load())
 	fmt.Fprintf(out, "  checks       %d waits, %d payloads collected\n", t.waits.Load(), t.collected.Load())
 }
