@@ -170,8 +170,9 @@ func (s *seat) leave() {
 func (j *job) run(ctx context.Context) error {
 	l, s := j.l, &seat{job: j}
 	l.soak.moved.Add(1)
-	// Under CallerRuns it may be its submitter's goroutine. The context of a call does not tell.
-	s.gauged = l.plan.Overflow != pool.CallerRuns || !j.by.calls() && ctx.Value(submitter{}) == nil
+	// Under CallerRuns it may be its submitter's goroutine. The context of a call, and
+	// that of a task which Batcher.Close runs, does not tell.
+	s.gauged = l.plan.Overflow != pool.CallerRuns || !j.by.calls() && j.by != byBatcher && ctx.Value(submitter{}) == nil
 	l.startOf(j)
 	l.running.Add(1)
 	s.enter()
