@@ -14,14 +14,16 @@ import (
 // What has an owner: groups, futures and loops. When an owner was told the outcome, the
 // task has ended, or it never starts.
 
-// settle notes that the owner of j was told the outcome. all says that j must have run.
+// settle notes that the owner of j was told the outcome. all says that j must have run. What is in
+// Leftover while the owner still waits counts as well: whoever calls it runs it.
 func (l *life) settle(j *job, all bool) {
 	l.soak.moved.Add(1)
 	j.over.Store(true)
-	if n, ended := j.ran.Load(), j.finished.Load(); n != ended || all && n != 1 || j.writtenEnd != int(ended) {
-		l.fail("the owner of a %v was told its outcome: ran %d, finished %d", j.name(), n, ended)
+	n := j.ran.Load()
+	if ended := j.finished.Load(); n != ended || all && j.fate() != 1 || j.writtenEnd != int(ended) {
+		l.fail("the owner of a %v was told its outcome: ran %d, finished %d, handed back %d", j.name(), n, ended, j.back.Load())
 	}
-	if j.ran.Load() > 0 {
+	if j.fate() > 0 {
 		j.verdict.Store(int32(accepted))
 	} else {
 		j.verdict.Store(int32(refused))
@@ -138,7 +140,6 @@ func (c *client) outcome(ctx context.Context, j, v *job, err error) {
 	case j.ran.Load() > 0:
 		c.l.fail("a %v ran, and its future has failed with %v", j.name(), err)
 	default:
-		j.verdict.Store(int32(refused))
 		c.l.settle(j, false)
 		c.expectEnd(ctx, j.by, err)
 	}
