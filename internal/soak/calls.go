@@ -58,6 +58,19 @@ func (f *family) task(j *job, depth int) pool.Task {
 	}
 }
 
+// wait waits for the group, also if tasks that run here call Goexit: a group for which nobody waits is
+// kept until the pool ends.
+func (f *family) wait() {
+	ended := false
+	defer func() {
+		if !ended {
+			f.wait()
+		}
+	}()
+	_ = f.g.Wait()
+	ended = true
+}
+
 func (c *client) group() {
 	ctx, cancel := c.context()
 	defer cancel()
@@ -69,7 +82,7 @@ func (c *client) group() {
 		f.g.SetLimit(1 + c.r.IntN(4))
 	}
 	err := c.await(ctx, func() error {
-		defer f.g.Wait() // also if a task that ran here called Goexit: a group that is left is kept
+		defer f.wait()
 		for range 1 + c.r.IntN(8) {
 			j := f.newJob(c.newJob(byGroup))
 			if !chance(c.r, 5) {
