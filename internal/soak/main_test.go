@@ -6,24 +6,26 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/headrace-go/pool"
 )
 
 func TestNothingIsLost(t *testing.T) {
-	length := 2 * time.Second
+	args, ran := []string{"-for=100ms", "-seed=11"}, strategies
 	if testing.Short() {
-		length = 400 * time.Millisecond
+		args, ran = append(args, "-for=1ms", "-strategy=WorkStealing"), []pool.Strategy{pool.WorkStealing}
 	}
 	var out, errOut bytes.Buffer
-	if status := run([]string{"-for", length.String(), "-seed", "7"}, &out, &errOut); status != statusOK {
+	if status := run(args, &out, &errOut); status != statusOK {
 		t.Fatalf("status %d, printed\n%s%s", status, out.String(), errOut.String())
 	}
-	for _, want := range []string{"nothing lost\n", "Shared: ", "PerWorker: ", "WorkStealing: ", "Elastic: "} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("%q is not in what was printed:\n%s", want, out.String())
+	for _, st := range ran {
+		if !strings.Contains(out.String(), "\n"+st.String()+": ") {
+			t.Errorf("nothing about %v in what was printed:\n%s", st, out.String())
 		}
+	}
+	if !strings.HasSuffix(out.String(), "nothing lost\n") {
+		t.Errorf("printed\n%s", out.String())
 	}
 }
 
