@@ -124,14 +124,14 @@ func (c *call) unwound(r any) {
 	panic(ownedPanic{p})
 }
 
-// help runs the call inside the task of w, which waits for it.
-func (c *call) help(w *worker[Task]) {
+// help runs the call inside the task with the context ctx, which waits for it.
+func (c *call) help(ctx context.Context) {
 	returned := false
 	defer func() {
 		if returned {
 			return
 		}
-		w.owned = false // what unwinds now is the waiting task
+		*c.e.ownedBy(ctx) = false // what unwinds now is the waiting task
 		if c.e.onPanic == nil {
 			return
 		}
@@ -139,7 +139,7 @@ func (c *call) help(w *worker[Task]) {
 			c.e.onPanic(p.PanicError)
 		}
 	}()
-	_ = c.exec(w.ctx)
+	_ = c.exec(ctx)
 	returned = true
 }
 
@@ -241,7 +241,10 @@ func (e *engine[T]) until(parent context.Context) (context.Context, context.Canc
 		return ctx, cancel
 	}
 	stop := context.AfterFunc(e.base, func() { cancel(context.Cause(e.base)) })
-	return ctx, func(err error) { stop(); cancel(err) }
+	// Nobody may call what is returned: a group whose Wait never returns. The pool keeps nothing
+	// of it then when parent has ended.
+	unwatch := context.AfterFunc(parent, func() { stop() })
+	return ctx, func(err error) { unwatch(); stop(); cancel(err) }
 }
 
 // leave is called at the end of the call.

@@ -298,7 +298,9 @@ func (e *engine[T]) submitSlow(ctx context.Context, v T, n *ring.Record) error {
 	case ring.Closed:
 		return e.reject(e.errClosed())
 	}
-	w, inside := ctx.Value(e).(*worker[T])
+	seat := ctx.Value(e)
+	w, inside := seat.(*worker[T])
+	_, onCaller := seat.(*callerRun)
 	switch {
 	case e.overflow == Reject:
 		return e.reject(ErrFull)
@@ -312,6 +314,8 @@ func (e *engine[T]) submitSlow(ctx context.Context, v T, n *ring.Record) error {
 		return e.runInside(w, v, n)
 	case e.overflow == CallerRuns && n == nil:
 		return e.runOnCaller(ctx, v)
+	case onCaller:
+		return e.reject(ErrFull) // as runInside
 	}
 	return e.await(ctx, v, n)
 }

@@ -109,7 +109,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 		w = e.workerHere()
 	}
 	if w != nil && u.begin() {
-		u.help(w)
+		u.help(w.ctx)
 		return nil
 	}
 	u.lock.Lock()

@@ -34,6 +34,7 @@ type Group struct {
 	over bool         // Wait has returned since ctx was made
 
 	pending list[groupCall, *groupCall] // those that nobody has begun
+	callers map[uint64]context.Context  // goroutines that run a call as CallerRuns does, while there is a limit
 	active  int                         // that have not ended
 	away    int                         // that run elsewhere than in the task that made the group
 	limit   int                         // of active; -1: none
@@ -58,12 +59,13 @@ type groupError struct {
 type groupCall struct {
 	call
 	link[groupCall]
-	g     *Group
-	f     Task
-	index uint64
-	w     *worker[Task]
-	outer *Group // of w, before
-	away  bool   // as in Group
+	g      *Group
+	f      Task
+	index  uint64
+	w      *worker[Task]
+	outer  *Group // of w, before
+	caller uint64 // the goroutine, if the call is in callers
+	away   bool   // as in Group
 }
 
 // NewGroup returns a group whose tasks run in p. Their context has the values of ctx, and is
@@ -229,7 +231,8 @@ func (g *Group) start(f Task, try bool) bool {
 	if g.over {
 		g.renewLocked()
 	}
-	var w *worker[Task] // of the caller
+	var w *worker[Task]        // of the caller
+	var within context.Context // of a task of the group that the caller is inside of
 	looked := false
 	for g.limit >= 0 && g.active >= g.limit {
 		if try {
@@ -241,11 +244,16 @@ func (g *Group) start(f Task, try bool) bool {
 		}
 		if c := g.takeLocked(w); c != nil {
 			g.mu.Unlock()
-			c.help(w)
+			c.help(w.ctx)
 			g.mu.Lock()
 			continue
 		}
 		if w != nil && w.group.Load() == g {
+			within = w.ctx
+		} else if w == nil && len(g.callers) > 0 {
+			within = g.callers[goid()]
+		}
+		if within != nil {
 			break // its place in the group is f's, until it ends
 		}
 		if g.freed == nil {
@@ -288,13 +296,13 @@ func (g *Group) start(f Task, try bool) bool {
 	g.active++
 	g.pending.push(c, false)
 	ctx := g.ctx
-	inline := g.limit >= 0 && g.active > g.limit
+	inline := within != nil && g.active > g.limit
 	// If none of its tasks is at work elsewhere, it is the task that made the group that calls.
 	mine := g.away == 0
 	g.mu.Unlock()
 	if inline {
 		if c.begin() {
-			c.help(w)
+			c.help(within)
 		}
 		return true
 	}
@@ -324,7 +332,16 @@ func (c *groupCall) do(ctx context.Context) error {
 	g.pending.remove(c)
 	skip := c.user.Err() != nil
 	g.skipping = g.skipping || skip
-	w := g.e.insideOf(ctx)
+	seat := ctx.Value(g.e)
+	w, _ := seat.(*worker[Task])
+	if _, ok := seat.(*callerRun); ok && !skip && g.limit >= 0 {
+		if id := goid(); g.callers[id] == nil {
+			if g.callers == nil {
+				g.callers = make(map[uint64]context.Context)
+			}
+			c.caller, g.callers[id] = id, c.seat
+		}
+	}
 	if c.away = !skip && w != g.e.insideOf(g.parent); c.away {
 		g.away++
 	}
@@ -347,6 +364,9 @@ func (c *groupCall) ended(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pending.remove(c)
+	if c.caller != 0 {
+		delete(g.callers, c.caller)
+	}
 	if err != nil && err != errSkipped {
 		g.failLocked(c.index, err)
 	}
@@ -411,7 +431,7 @@ func (g *Group) Wait() error {
 	for looked := w != nil; g.active > 0; {
 		if c := g.takeLocked(w); c != nil {
 			g.mu.Unlock()
-			c.help(w)
+			c.help(w.ctx)
 			g.mu.Lock()
 			continue
 		}

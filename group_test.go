@@ -417,3 +417,26 @@ func TestWastedWork(t *testing.T) {
 		must(t, p.Close())
 	})
 }
+
+// Under CallerRuns a task of a group may run on the goroutine that calls Go. At the group's
+// limit a Go inside of it must not wait for itself.
+func TestGroupAtItsLimitUnderCallerRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(0), WithOverflow(CallerRuns))
+		defer p.Close()
+		hold := make(gate)
+		must(t, p.Submit(bg, hold.task)) // the worker is busy
+		g := NewGroup(bg, p)
+		g.SetLimit(1)
+		ran := false
+		g.Go(func(ctx context.Context) error { // runs here
+			g.Go(func(context.Context) error { ran = true; return nil })
+			return nil
+		})
+		must(t, g.Wait())
+		if !ran {
+			t.Error("the inner task did not run")
+		}
+		close(hold)
+	})
+}

@@ -438,7 +438,7 @@ func (l *loop[T, R]) help(w *worker[Task]) {
 			r.again()
 		}
 	}()
-	r.call.help(w)
+	r.call.help(w.ctx)
 }
 
 // end ends the loop: nothing of it runs when it returns.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 )
 
 // G1, G2, P12: nothing of a task is kept after its end, whatever that is, while
@@ -177,4 +178,57 @@ func TestLargePoolIsCheap(t *testing.T) {
 		t.Fatalf("%d bytes", n)
 	}
 	must(t, p.Close())
+}
+
+// A group whose Wait is never called, since its maker was ended by Goexit, keeps its parent context
+// until the pool ends, though that has ended.
+func TestNothingKeptOfAGroupThatNobodyWaitsFor(t *testing.T) {
+	p := mustNew(t, WithWorkers(1))
+	defer p.Close()
+	type key struct{}
+	made := make(chan weak.Pointer[[64]byte], 1)
+	must(t, p.Submit(bg, func(ctx context.Context) error {
+		v := new([64]byte)
+		made <- weak.Make(v)
+		ctx, cancel := context.WithCancel(context.WithValue(ctx, key{}, v))
+		defer cancel()
+		g := NewGroup(ctx, p)
+		_ = g.Context()
+		runtime.Goexit()
+		return nil
+	}))
+	must(t, p.Wait(bg))
+	wantCollected(t, <-made)
+}
+
+// Wait that ends by the Goexit of a task which it runs leaves the group's context registered with
+// the pool, and so keeps its parent until the pool ends.
+func TestNothingKeptOfAGroupWhoseWaitEndsByGoexit(t *testing.T) {
+	p := mustNew(t, WithWorkers(1))
+	defer p.Close()
+	type key struct{}
+	made := make(chan weak.Pointer[[64]byte], 1)
+	must(t, p.Submit(bg, func(ctx context.Context) error {
+		v := new([64]byte)
+		made <- weak.Make(v)
+		ctx, cancel := context.WithCancel(context.WithValue(ctx, key{}, v))
+		defer cancel()
+		g := NewGroup(ctx, p)
+		g.SetErrorMode(KeepGoing)
+		g.Go(func(ctx context.Context) error { _ = ctx.Done(); runtime.Goexit(); return nil })
+		return g.Wait() // runs it here
+	}))
+	must(t, p.Wait(bg))
+	wantCollected(t, <-made)
+}
+
+// wantCollected fails if what w points to is not garbage soon.
+func wantCollected[V any](t *testing.T, w weak.Pointer[V]) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); w.Value() != nil; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("it is still alive")
+		}
+		runtime.GC()
+	}
 }

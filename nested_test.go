@@ -221,3 +221,60 @@ func TestContextAfterItsTask(t *testing.T) {
 		}
 	})
 }
+
+// A task that CallerRuns runs on its submitter's goroutine is a task too: a submission
+// with a key or a weight inside of it does not wait for room.
+func TestKeyedAndWeightedInsideOfCallerRuns(t *testing.T) {
+	for name, submit := range map[string]func(*Pool, context.Context, Task) error{
+		"keyed":    func(p *Pool, ctx context.Context, t Task) error { return p.SubmitKeyed(ctx, 1, t) },
+		"weighted": func(p *Pool, ctx context.Context, t Task) error { return p.SubmitWeighted(ctx, 2, t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := mustNew(t, WithWorkers(2), WithBuffer(1), WithOverflow(CallerRuns))
+				hold := make(gate)
+				for range 3 { // two run, and the queue is full
+					must(t, p.Submit(bg, hold.task))
+					synctest.Wait()
+				}
+				var err error
+				go func() {
+					_ = p.Submit(bg, func(ctx context.Context) error { // runs here
+						err = submit(p, ctx, hold.task)
+						return nil
+					})
+					close(hold)
+				}()
+				synctest.Wait()
+				select {
+				case <-hold:
+				default:
+					t.Error("it waits for room")
+					close(hold)
+					synctest.Wait()
+				}
+				wantIs(t, err, ErrFull)
+				must(t, p.Close())
+			})
+		})
+	}
+}
+
+// The same as a deadlock: the task with a key waits for the one on its submitter's goroutine, which
+// waits for room, which is taken up by another one with the key.
+func TestKeyedInsideOfCallerRunsDeadlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2), WithBuffer(1), WithOverflow(CallerRuns))
+		hold := make(gate)
+		must(t, p.SubmitKeyed(bg, 1, func(ctx context.Context) error { <-hold; return p.Wait(ctx) }))
+		synctest.Wait()
+		must(t, p.SubmitKeyed(bg, 1, func(context.Context) error { return nil })) // behind it: the queue is full
+		_ = p.Submit(bg, func(ctx context.Context) error {                        // runs here
+			close(hold)
+			synctest.Wait()
+			_ = p.SubmitKeyed(ctx, 1, func(context.Context) error { return nil })
+			return nil
+		})
+		must(t, p.Close())
+	})
+}

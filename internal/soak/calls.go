@@ -78,7 +78,7 @@ func (c *client) group() {
 	if chance(c.r, 2) {
 		f.g.SetErrorMode(pool.KeepGoing)
 	}
-	if c.l.plan.Overflow != pool.CallerRuns && chance(c.r, 3) { // else a task could wait for room that its own goroutine takes up
+	if chance(c.r, 3) {
 		f.g.SetLimit(1 + c.r.IntN(4))
 	}
 	err := c.await(ctx, func() error {

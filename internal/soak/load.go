@@ -68,12 +68,10 @@ func (c *client) step() {
 	c.l.soak.moved.Add(1)
 	p := c.l.plan
 	shares := []int{40, 10, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1}
-	// A task on its submitter's goroutine waits for room for these, and others may wait for it.
-	blocks := c.seat != nil && p.Overflow == pool.CallerRuns
-	if p.Keys > 0 && !blocks {
+	if p.Keys > 0 {
 		shares[byKey] = 30
 	}
-	if p.Weights && !blocks {
+	if p.Weights {
 		shares[byWeight] = 20
 	}
 	if p.Batchers && c.seat == nil {
