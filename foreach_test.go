@@ -173,9 +173,16 @@ func TestMapBreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := mustNew(t, WithWorkers(2))
 		var cancelled atomic.Int64
+		begun := make(gate)
 		for v, err := range Map(bg, p, upTo(-1), func(ctx context.Context, v int) (int, error) {
-			if v < 3 {
+			switch {
+			case v == 2 && strategy != PerWorker: // there 3 may wait behind it
+				<-begun
 				return v, nil
+			case v < 3:
+				return v, nil
+			case v == 3:
+				close(begun)
 			}
 			<-ctx.Done()
 			time.Sleep(time.Second)
@@ -183,11 +190,11 @@ func TestMapBreak(t *testing.T) {
 			return 0, ctx.Err()
 		}) {
 			if must(t, err); v == 2 {
-				synctest.Wait() // others are at work
+				synctest.Wait()
 				break
 			}
 		}
-		if cancelled.Load() == 0 {
+		if cancelled.Load() == 0 && strategy != PerWorker {
 			t.Error("nothing was cancelled, or not waited for")
 		}
 		must(t, p.Close())
