@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"github.com/headrace-go/pool/internal/ring"
+
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // Room for tasks that wait in several places.
@@ -60,6 +62,7 @@ func (e *engine[T]) refill() bool {
 		}
 		k := min(b, ring.MaxCredit)
 		if e.bank.CompareAndSwap(b, b-k) {
+			seam.Yield()
 			if left := k - int64(e.ring().Grant(int(k))); left > 0 {
 				e.bank.Add(left)
 			}

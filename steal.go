@@ -9,6 +9,7 @@ import (
 
 	"github.com/headrace-go/pool/internal/deque"
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // WorkStealing: a queue for each worker at work.
@@ -212,6 +213,7 @@ func (e *engine[T]) payInto(l *local[T]) bool {
 		}
 		k := min(b, payment)
 		if e.bank.CompareAndSwap(b, b-k) {
+			seam.Yield()
 			l.mu.Lock()
 			l.credit += k
 			l.mu.Unlock()
@@ -426,6 +428,7 @@ func (e *engine[T]) eachLocal(f func(*local[T])) {
 		l.mu.Lock()
 		f(l)
 		l.mu.Unlock()
+		seam.Yield()
 	}
 }
 

@@ -1,0 +1,204 @@
+package main
+
+// waitingBugs are about who waits and who wakes: parking, room, weights, the life of workers.
+var waitingBugs = []bug{{
+	name: "park-no-second-look", class: wakeUp, file: "park.go",
+	old:   "if ((w.hasWork() || e.bufferedLocked()) && e.stopCause == nil",
+	new:   "if (e.bufferedLocked() && e.stopCause == nil",
+	tests: "TestExactlyOnce|TestStressOperations|TestStressTrees",
+}, {
+	name: "claimed-batch-wakes-nobody", class: wakeUp, file: "worker.go",
+	old:   "\tw.mark.Store(m)\n\tw.e.wakeMore()\n\treturn true\n}\n\n// run runs",
+	new:   "\tw.mark.Store(m)\n\treturn true\n}\n\n// run runs",
+	tests: "TestClaimWakesHelp",
+}, {
+	name: "cancelled-waiter-keeps-the-wake", class: wakeUp, file: "room.go",
+	old:   "if others && e.hasRoom() {",
+	new:   "if others && b.queued && e.hasRoom() {",
+	tests: "TestStressOperations|TestBlockedSubmit|TestCancelledHeavyTaskWakesOthers",
+}, {
+	name: "wake-while-trying-is-dropped", class: wakeUp, file: "room.go",
+	old:   "\t\t\tr.push(b, true)\n\t\t\tr.waking = false\n",
+	new:   "\t\t\tr.push(b, true)\n",
+	tests: "TestExactlyOnce|TestBlockedSubmit|TestStressOperations",
+}, {
+	name: "place-freed-without-queue-wakes-nobody", class: wakeUp, file: "park.go",
+	old:   "\tif e.direct() && e.ctl.Load()&ctlRoom != 0 {\n\t\te.roomMade()\n\t}\n\tif !rests {",
+	new:   "\tif !rests {",
+	tests: "TestExactlyOnce|TestBlockedSubmitOrder",
+}, {
+	name: "grown-capacity-wakes-nobody", class: wakeUp, file: "weight.go",
+	old:   "\td.grantBackLocked()\n\td.blocked.Store(false)\n\td.mu.Unlock()",
+	new:   "\td.grantBackLocked()\n\td.mu.Unlock()",
+	tests: "TestResizeWithWeights|TestStressOperations",
+}, {
+	name: "given-back-weight-wakes-nobody", class: wakeUp, file: "park.go",
+	old:   "\te.settle() // unlocks\n\tif freed {\n\t\te.wakeMore()\n\t}\n\tif e.direct()",
+	new:   "\te.settle() // unlocks\n\tif e.direct()",
+	tests: "TestHeavyTaskIsNotStarved|TestWeightsStayWithinCapacity|TestStressOperations",
+}, {
+	name: "busy-pool-sets-no-timer-after-a-search", class: wakeUp, file: "park.go",
+	old:   "\tcase g&gateLook != 0 && (e.hasWork() || e.seated() && !e.sorter.seatsEmpty()):\n\t\te.watch()\n",
+	new:   "",
+	tests: "TestWatchAfterASearch",
+}, {
+	name: "credit-in-flight-is-missed", class: wakeUp, file: "credit.go",
+	old:   "\t\t\tif e.ctl.Load()&ctlRoom != 0 {\n\t\t\t\te.roomMade() // it was nowhere to be found while it was moved\n\t\t\t}\n",
+	new:   "",
+	tests: "TestStress", seams: true,
+}, {
+	name: "second-look-at-the-owner-of-a-key-is-stale", class: wakeUp, file: "keyed.go",
+	old:   "\t\th.awaited.Or(bit)\n\t\tf.cursor = h.cursor.Load()\n",
+	new:   "\t\th.awaited.Or(bit)\n",
+	tests: "TestStress", seams: true,
+}, {
+	name: "wait-inside-is-not-counted-out", class: wakeUp, file: "wait.go",
+	old:   "left.Add(-int64(n)) <= e.insideWait.Load() {",
+	new:   "left.Add(-int64(n)) == 0 {",
+	tests: "TestNestedWait|TestNestedWaitChain|TestWaitOfTwo|TestStressOperations",
+}, {
+	name: "future-ended-before-its-waiter-locked", class: wakeUp, file: "future.go",
+	old:   "\tif u.state.Load() == callEnded {\n\t\tu.lock.Unlock()\n\t\treturn nil\n\t}\n",
+	new:   "",
+	tests: "TestFuture|TestStress", seams: true,
+}, {
+	name: "runner-leaves-without-a-look", class: wakeUp, file: "loop.go",
+	old:   "\t\tif turn = !l.closed.Load() && l.in.Load().Ready() && l.runners.Load() < int64(l.n); turn {\n\t\t\tl.runners.Add(1)\n\t\t}\n",
+	new:   "",
+	tests: "TestStressLoops|TestMapOrder|TestForEach", seams: true,
+}, {
+	name: "worker-parks-beside-its-own-credit", class: wakeUp, file: "credit.go",
+	old:   "\tif n := w.pocket.Swap(0); n != 0 {\n\t\tw.e.bank.Add(n)\n\t}\n\tw.e.roomMade()\n",
+	new:   "\tif n := w.pocket.Load(); n >= payment {\n\t\tw.e.bank.Add(w.pocket.Swap(0))\n\t}\n\tw.e.roomMade()\n",
+	tests: "TestBufferIsExact|TestStressOperations|TestStressKeyed",
+}, {
+	name: "seat-is-given-work-while-it-falls-asleep", class: wakeUp, file: "seat.go",
+	old:   "func (w *worker[T]) restSeat() {\n\tif s := w.seat.Load(); s != nil {\n\t\tw.e.rests(s)\n\t}\n}",
+	new:   "func (w *worker[T]) restSeat() {\n\tif s := w.seat.Load(); s != nil && s.waiting() == 0 {\n\t\tdefer w.e.rests(s)\n\t}\n}",
+	tests: "TestExactlyOnce|TestKeyedOrder",
+}, {
+	name: "token-in-flight-survives-a-shrink", class: limit, file: "park.go",
+	old:   "if e.finished || e.debt > 0 {",
+	new:   "if e.finished {",
+	tests: "TestShrinkWithATokenInFlight",
+}, {
+	name: "lent-place-is-not-taken-back", class: limit, file: "wait.go",
+	old:   "\tw := seat.(*worker[T])\n\te.reclaim(ctx)\n",
+	new:   "\tw := seat.(*worker[T])\n",
+	tests: "TestLentPlacesComeBack|TestStressLimitWithNestedWaits",
+}, {
+	name: "running-tasks-weigh-nothing", class: limit, file: "weight.go",
+	old:   "if sit := w.sit.Load(); !parked[w] && (sit == nil || !sit.lent) {",
+	new:   "if sit := w.sit.Load(); !parked[w] && w.searching && (sit == nil || !sit.lent) {",
+	tests: "TestWeightsStayWithinCapacity|TestHandOverBesideTheFirstWeight|TestStressOperations",
+}, {
+	name: "handed-over-beside-the-first-weight", class: limit, file: "handover.go",
+	old:   "\t\tif weight == 0 && e.ctl.Load()&ctlWeighs != 0 {\n\t\t\ts = ring.Broke\n\t\t\treturn\n\t\t}\n",
+	new:   "",
+	tests: "TestHandOverBesideTheFirstWeight",
+}, {
+	name: "batch-ignores-credit", class: limit, file: "internal/ring/ring.go",
+	old:   "\t\t\tmost = min(most, t&creditMask>>creditShift)\n",
+	new:   "",
+	tests: "FuzzModel|TestStress", pkg: "./internal/ring",
+}, {
+	name: "returning-weight-is-taken-twice", class: limit, file: "weight.go",
+	old:   "\tif len(d.back) > 0 || !d.fitsLocked(weight) {\n\t\td.blocked.Store(true)",
+	new:   "\tif !d.fitsLocked(weight) {\n\t\td.blocked.Store(true)",
+	tests: "TestWaitGivesWeightAway|TestStressOperations",
+}, {
+	name: "light-tasks-overtake-without-queue", class: starved, file: "handover.go",
+	old:   "if !first && e.somebodyWaits() || !e.admitDirect(weight) {",
+	new:   "if !e.admitDirect(weight) {",
+	tests: "TestHeavyTaskIsNotStarved",
+}, {
+	name: "overtaken-waiter-never-reserves", class: starved, file: "room.go",
+	old:   "if again && b.missed == misses {",
+	new:   "if again && b.missed < 0 {",
+	tests: "TestBlockedSubmitIsNotStarved",
+}, {
+	name: "waiter-requeues-at-the-back", class: starved, file: "room.go",
+	old:   "\t\t\tr.push(b, true)\n",
+	new:   "\t\t\tr.push(b, false)\n",
+	tests: "TestBlockedSubmitIsNotStarved|TestBlockedSubmitOrder",
+}, {
+	name: "children-before-the-ring-for-ever", class: starved, file: "steal.go",
+	old:   "if w.children < min(ringAfter, w.limit) && w.claimChildren(false) {",
+	new:   "if w.claimChildren(false) {",
+	tests: "TestStreamOfChildrenStarvesNobody",
+}, {
+	name: "abandoned-lane-is-not-looked-at", class: starved, file: "internal/span/span.go",
+	old:   "if w&owned != 0 && l.seen.Swap(w) != w {",
+	new:   "if l.seen.Swap(w) != w || w&owned == 0 {",
+	tests: "TestAbandonedLaneDoesNotStarve|TestNothingIsStrandedBehindALongTask",
+}, {
+	name: "cancelled-submission-stays-in-line", class: leak, file: "room.go",
+	old:   "\t\t\tcase <-done:\n\t\t\t\te.leave(b, holder)\n",
+	new:   "\t\t\tcase <-done:\n",
+	tests: "TestBlockedSubmitObeysContext|TestStressOperations",
+}, {
+	name: "reservation-is-not-ended", class: leak, file: "room.go",
+	old:   "\tif holder {\n\t\te.reserve(false)\n\t}\n",
+	new:   "",
+	tests: "TestBlockedSubmitIsNotStarved",
+}, {
+	name: "ending-worker-takes-its-credit-along", class: leak, file: "places.go",
+	old:   "\te.bank.Add(w.pocket.Swap(0))\n",
+	new:   "",
+	tests: "TestBufferIsExact|TestStressResize|TestStressOperations",
+}, {
+	name: "refused-hand-over-keeps-the-weight", class: leak, file: "handover.go",
+	old:   "\tif s != ring.OK {\n\t\te.giveWeight(nil, weight)\n\t}\n",
+	new:   "",
+	tests: "TestStressOperations|TestWeightsStayWithinCapacity",
+}, {
+	name: "refused-chunk-keeps-its-credit", class: leak, file: "chunk.go",
+	old:   "\t\te.bank.Add(int64(n))\n\t\tn = 0\n",
+	new:   "\t\tn = 0\n",
+	tests: "TestStressOperations|TestBufferIsExact|TestBlockedSubmitIsNotStarved",
+}, {
+	name: "next-batch-forgets-the-credit-of-the-last", class: leak, file: "workerqueue.go",
+	old:   "\tq.settle()\n\tq.settled = 0\n",
+	new:   "\tq.settled = 0\n",
+	tests: "TestChildrenAreBounded|TestStressKeyed|TestStressOperations",
+}, {
+	name: "holder-ignores-its-context", class: uncancel, file: "room.go",
+	old:   "if done := ctx.Done(); done == nil {",
+	new:   "if done := ctx.Done(); done == nil || holder {",
+	tests: "TestBlockedSubmit",
+}, {
+	name: "batch-looks-at-its-context-once", class: uncancel, file: "engine.go",
+	old:   "if err := e.submitSlow(ctx, vs[n], nil); err != nil {",
+	new:   "if err := e.submitSlow(context.WithoutCancel(ctx), vs[n], nil); err != nil {",
+	tests: "TestSubmitBatch|TestBlockedSubmitObeysContext|TestStressOperations",
+}, {
+	name: "abort-does-not-release-a-waiting-task", class: uncancel, file: "places.go",
+	old:   "\tcase <-granted:\n\t\treturn\n\tcase <-ctx.Done():\n\tcase <-e.stopped:\n",
+	new:   "\tcase <-granted:\n\t\treturn\n\tcase <-ctx.Done():\n",
+	tests: "TestAbortReleasesEveryone|TestNestedWait|TestStressOperations",
+}, {
+	name: "closing-refuses-only-the-first-waiter", class: uncancel, file: "room.go",
+	old:   "\tfor b := e.room.first; b != nil; b = b.next {\n\t\tb.signal()\n\t}\n",
+	new:   "\tif b := e.room.first; b != nil {\n\t\tb.signal()\n\t}\n",
+	tests: "TestShutdownTable|TestAbortReleasesEveryone|TestStressOperations",
+}, {
+	name: "expiry-ignores-the-floor", class: expiry, file: "life.go",
+	old:   "for n < len(e.parked) && e.live > e.floor && e.parked[n].restsSince",
+	new:   "for n < len(e.parked) && e.parked[n].restsSince",
+	tests: "TestLazyFloor",
+}, {
+	name: "expiry-counts-from-the-last-to-park", class: expiry, file: "life.go",
+	old:   "since = e.parked[0].restsSince",
+	new:   "since = e.parked[len(e.parked)-1].restsSince",
+	tests: "TestLazyExpiry|TestLazyFloor",
+}, {
+	name: "expiry-happens-once", class: expiry, file: "life.go",
+	old:   "\te.mu.Lock()\n\te.expirySet = false\n",
+	new:   "\te.mu.Lock()\n",
+	tests: "TestLazyExpiry|TestLazyFloor",
+}, {
+	name: "blocked-task-is-work-for-everybody", class: spinsIdle, file: "weight.go",
+	old:   "\t\td.blocked.Store(true)\n\t\treturn false\n",
+	new:   "\t\treturn false\n",
+	tests: "TestHeavyTaskIsNotStarved|TestWeightsStayWithinCapacity",
+}}
