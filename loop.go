@@ -350,8 +350,8 @@ func (r *runner[T, R]) ended(err error) {
 		return
 	}
 	if !turn {
+		seam.Yield() // after the last claim
 		l.runners.Add(-1)
-		seam.Yield()
 		if turn = !l.closed.Load() && l.in.Load().Ready() && l.runners.Load() < int64(l.n); turn {
 			l.runners.Add(1)
 		}

@@ -35,22 +35,21 @@ func (b bug) how() string {
 
 // The classes of bugs.
 const (
-	wakeUp    = "lost wake-up"
-	twice     = "taken twice"
-	early     = "early end"
-	leak      = "leak"
-	limit     = "over the limit"
-	retained  = "retained"
-	keyOrder  = "key order"
-	starved   = "starved"
-	uncancel  = "no cancel"
-	capacity  = "lost capacity"
-	leftover  = "leftover"
-	counters  = "counters"
-	expiry    = "expiry"
-	outcome   = "outcome"
-	batching  = "batcher"
-	spinsIdle = "spins"
+	wakeUp   = "lost wake-up"
+	twice    = "taken twice"
+	early    = "early end"
+	leak     = "leak"
+	limit    = "over the limit"
+	retained = "retained"
+	keyOrder = "key order"
+	starved  = "starved"
+	uncancel = "no cancel"
+	capacity = "lost capacity"
+	leftover = "leftover"
+	counters = "counters"
+	expiry   = "expiry"
+	outcome  = "outcome"
+	batching = "batcher"
 )
 
 // allBugs returns the list.

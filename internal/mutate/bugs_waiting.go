@@ -32,9 +32,9 @@ var waitingBugs = []bug{{
 	new:   "\td.grantBackLocked()\n\td.mu.Unlock()",
 	tests: "TestResizeWithWeights|TestStressOperations",
 }, {
-	name: "given-back-weight-wakes-nobody", class: wakeUp, file: "park.go",
-	old:   "\te.settle() // unlocks\n\tif freed {\n\t\te.wakeMore()\n\t}\n\tif e.direct()",
-	new:   "\te.settle() // unlocks\n\tif e.direct()",
+	name: "given-back-weight-wakes-nobody", class: wakeUp, file: "keyed.go",
+	old:   "\tif blocked || f.n > 1 {\n",
+	new:   "\tif f.n > 1 {\n",
 	tests: "TestHeavyTaskIsNotStarved|TestWeightsStayWithinCapacity|TestStressOperations",
 }, {
 	name: "busy-pool-sets-no-timer-after-a-search", class: wakeUp, file: "park.go",
@@ -67,16 +67,6 @@ var waitingBugs = []bug{{
 	new:   "",
 	tests: "TestStressLoops|TestMapOrder|TestForEach", seams: true,
 }, {
-	name: "worker-parks-beside-its-own-credit", class: wakeUp, file: "credit.go",
-	old:   "\tif n := w.pocket.Swap(0); n != 0 {\n\t\tw.e.bank.Add(n)\n\t}\n\tw.e.roomMade()\n",
-	new:   "\tif n := w.pocket.Load(); n >= payment {\n\t\tw.e.bank.Add(w.pocket.Swap(0))\n\t}\n\tw.e.roomMade()\n",
-	tests: "TestBufferIsExact|TestStressOperations|TestStressKeyed",
-}, {
-	name: "seat-is-given-work-while-it-falls-asleep", class: wakeUp, file: "seat.go",
-	old:   "func (w *worker[T]) restSeat() {\n\tif s := w.seat.Load(); s != nil {\n\t\tw.e.rests(s)\n\t}\n}",
-	new:   "func (w *worker[T]) restSeat() {\n\tif s := w.seat.Load(); s != nil && s.waiting() == 0 {\n\t\tdefer w.e.rests(s)\n\t}\n}",
-	tests: "TestExactlyOnce|TestKeyedOrder",
-}, {
 	name: "token-in-flight-survives-a-shrink", class: limit, file: "park.go",
 	old:   "if e.finished || e.debt > 0 {",
 	new:   "if e.finished {",
@@ -95,17 +85,12 @@ var waitingBugs = []bug{{
 	name: "handed-over-beside-the-first-weight", class: limit, file: "handover.go",
 	old:   "\t\tif weight == 0 && e.ctl.Load()&ctlWeighs != 0 {\n\t\t\ts = ring.Broke\n\t\t\treturn\n\t\t}\n",
 	new:   "",
-	tests: "TestHandOverBesideTheFirstWeight",
+	tests: "TestHandOverBesideTheFirstWeight", seams: true, count: 3,
 }, {
 	name: "batch-ignores-credit", class: limit, file: "internal/ring/ring.go",
 	old:   "\t\t\tmost = min(most, t&creditMask>>creditShift)\n",
 	new:   "",
-	tests: "FuzzModel|TestStress", pkg: "./internal/ring",
-}, {
-	name: "returning-weight-is-taken-twice", class: limit, file: "weight.go",
-	old:   "\tif len(d.back) > 0 || !d.fitsLocked(weight) {\n\t\td.blocked.Store(true)",
-	new:   "\tif !d.fitsLocked(weight) {\n\t\td.blocked.Store(true)",
-	tests: "TestWaitGivesWeightAway|TestStressOperations",
+	tests: "TestPushAllSpendsCredit", pkg: "./internal/ring",
 }, {
 	name: "light-tasks-overtake-without-queue", class: starved, file: "handover.go",
 	old:   "if !first && e.somebodyWaits() || !e.admitDirect(weight) {",
@@ -117,20 +102,10 @@ var waitingBugs = []bug{{
 	new:   "if again && b.missed < 0 {",
 	tests: "TestBlockedSubmitIsNotStarved",
 }, {
-	name: "waiter-requeues-at-the-back", class: starved, file: "room.go",
-	old:   "\t\t\tr.push(b, true)\n",
-	new:   "\t\t\tr.push(b, false)\n",
-	tests: "TestBlockedSubmitIsNotStarved|TestBlockedSubmitOrder",
-}, {
 	name: "children-before-the-ring-for-ever", class: starved, file: "steal.go",
 	old:   "if w.children < min(ringAfter, w.limit) && w.claimChildren(false) {",
 	new:   "if w.claimChildren(false) {",
 	tests: "TestStreamOfChildrenStarvesNobody",
-}, {
-	name: "abandoned-lane-is-not-looked-at", class: starved, file: "internal/span/span.go",
-	old:   "if w&owned != 0 && l.seen.Swap(w) != w {",
-	new:   "if l.seen.Swap(w) != w || w&owned == 0 {",
-	tests: "TestAbandonedLaneDoesNotStarve|TestNothingIsStrandedBehindALongTask",
 }, {
 	name: "cancelled-submission-stays-in-line", class: leak, file: "room.go",
 	old:   "\t\t\tcase <-done:\n\t\t\t\te.leave(b, holder)\n",
@@ -147,16 +122,6 @@ var waitingBugs = []bug{{
 	new:   "",
 	tests: "TestBufferIsExact|TestStressResize|TestStressOperations",
 }, {
-	name: "refused-hand-over-keeps-the-weight", class: leak, file: "handover.go",
-	old:   "\tif s != ring.OK {\n\t\te.giveWeight(nil, weight)\n\t}\n",
-	new:   "",
-	tests: "TestStressOperations|TestWeightsStayWithinCapacity",
-}, {
-	name: "refused-chunk-keeps-its-credit", class: leak, file: "chunk.go",
-	old:   "\t\te.bank.Add(int64(n))\n\t\tn = 0\n",
-	new:   "\t\tn = 0\n",
-	tests: "TestStressOperations|TestBufferIsExact|TestBlockedSubmitIsNotStarved",
-}, {
 	name: "next-batch-forgets-the-credit-of-the-last", class: leak, file: "workerqueue.go",
 	old:   "\tq.settle()\n\tq.settled = 0\n",
 	new:   "\tq.settled = 0\n",
@@ -172,11 +137,6 @@ var waitingBugs = []bug{{
 	new:   "if err := e.submitSlow(context.WithoutCancel(ctx), vs[n], nil); err != nil {",
 	tests: "TestSubmitBatch|TestBlockedSubmitObeysContext|TestStressOperations",
 }, {
-	name: "abort-does-not-release-a-waiting-task", class: uncancel, file: "places.go",
-	old:   "\tcase <-granted:\n\t\treturn\n\tcase <-ctx.Done():\n\tcase <-e.stopped:\n",
-	new:   "\tcase <-granted:\n\t\treturn\n\tcase <-ctx.Done():\n",
-	tests: "TestAbortReleasesEveryone|TestNestedWait|TestStressOperations",
-}, {
 	name: "closing-refuses-only-the-first-waiter", class: uncancel, file: "room.go",
 	old:   "\tfor b := e.room.first; b != nil; b = b.next {\n\t\tb.signal()\n\t}\n",
 	new:   "\tif b := e.room.first; b != nil {\n\t\tb.signal()\n\t}\n",
@@ -190,15 +150,5 @@ var waitingBugs = []bug{{
 	name: "expiry-counts-from-the-last-to-park", class: expiry, file: "life.go",
 	old:   "since = e.parked[0].restsSince",
 	new:   "since = e.parked[len(e.parked)-1].restsSince",
-	tests: "TestLazyExpiry|TestLazyFloor",
-}, {
-	name: "expiry-happens-once", class: expiry, file: "life.go",
-	old:   "\te.mu.Lock()\n\te.expirySet = false\n",
-	new:   "\te.mu.Lock()\n",
-	tests: "TestLazyExpiry|TestLazyFloor",
-}, {
-	name: "blocked-task-is-work-for-everybody", class: spinsIdle, file: "weight.go",
-	old:   "\t\td.blocked.Store(true)\n\t\treturn false\n",
-	new:   "\t\treturn false\n",
-	tests: "TestHeavyTaskIsNotStarved|TestWeightsStayWithinCapacity",
+	tests: "TestExpiryOneByOne",
 }}

@@ -142,7 +142,7 @@ func (t *trial) test(pkg, bin, pattern string, count int) (by, tail string, err 
 		_ = w.Close()
 		ended <- err
 	}()
-	last, ran := "?", false
+	last, ran, deadlock := "?", false, false
 	var lines []string
 	for in := bufio.NewReader(r); ; {
 		line, readErr := in.ReadString('\n')
@@ -160,6 +160,7 @@ func (t *trial) test(pkg, bin, pattern string, count int) (by, tail string, err 
 		if strings.HasPrefix(line, "panic: test timed out") {
 			by = last + ", which hangs"
 		}
+		deadlock = deadlock || strings.Contains(line, "deadlock: ")
 		if readErr != nil {
 			break
 		}
@@ -167,6 +168,8 @@ func (t *trial) test(pkg, bin, pattern string, count int) (by, tail string, err 
 	err = <-ended
 	tail = strings.Join(lines, "")
 	switch {
+	case by != "" && deadlock:
+		return by + ", a deadlock", tail, nil
 	case by != "":
 		return by, tail, nil
 	case err == nil && !ran:
@@ -180,6 +183,9 @@ func (t *trial) test(pkg, bin, pattern string, count int) (by, tail string, err 
 		return "", tail, err
 	case !exit.Exited(): // killed, for it did not even notice that it took too long
 		return last + ", which hangs", tail, nil
+	}
+	if deadlock {
+		return last + ", a deadlock", tail, nil
 	}
 	return last + ", which crashes", tail, nil
 }
