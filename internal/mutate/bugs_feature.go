@@ -70,7 +70,7 @@ var featureBugs = []bug{{
 	name: "batcher-gives-up-when-there-is-no-room", class: batching, file: "batch.go",
 	old:   "\tif b.pending() { // no room\n\t\tb.arm()\n\t}\n",
 	new:   "",
-	tests: "TestBatcherFullAtItsLinger",
+	tests: "TestBatcherLingersAgainWithoutRoom",
 }, {
 	name: "batcher-adds-to-a-closed-pool", class: batching, file: "batch.go",
 	old:   "\tif e.ctl.Load()&ctlClosed != 0 {\n\t\treturn b.late()\n\t}\n",
@@ -80,5 +80,5 @@ var featureBugs = []bug{{
 	name: "batcher-closes-with-tasks-in-it", class: batching, file: "batch.go",
 	old:   "\tif err := b.flush(context.Background(), flushAsked); err != nil {\n\t\treturn err\n\t}\n\tb.closed = true\n",
 	new:   "\tb.move(flushAsked)\n\tb.closed = true\n",
-	tests: "TestBatcher",
+	tests: "TestBatcherCloseWaitsForRoom",
 }}

@@ -44,17 +44,17 @@ var taskBugs = []bug{{
 }, {
 	name: "wait-counts-a-chunk-as-one", class: early, file: "chunk.go",
 	old:   "\t\tc.epoch[tag] += uint64(n - 1)\n",
-	new:   "",
+	new:   "\t\tc.epoch[tag]++\n",
 	tests: "TestSubmitBatch|TestWaitIsExact|TestStressWait|TestStressOperations",
 }, {
 	name: "slot-keeps-its-value", class: retained, file: "internal/ring/ring.go",
-	old:   "\ts.val = zero\n\ts.seq.Store(free(pos + r.size))\n\treturn v, seq",
+	old:   "\tvar zero T\n\ts.val = zero\n\ts.seq.Store(free(pos + r.size))\n\treturn v, seq",
 	new:   "\ts.seq.Store(free(pos + r.size))\n\treturn v, seq",
 	tests: "TestNothingIsRetained",
 }, {
 	name: "batch-keeps-what-was-run", class: retained, file: "workerqueue.go",
 	old:   "\t\tv := *p\n\t\t*p = zero\n",
-	new:   "\t\tv := *p\n",
+	new:   "\t\tv := *p\n\t\tif w.jobs != nil {\n\t\t\t*p = zero\n\t\t}\n",
 	tests: "TestNothingIsRetained",
 }, {
 	name: "typed-batch-keeps-its-jobs", class: retained, file: "collect.go",

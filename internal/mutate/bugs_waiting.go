@@ -34,7 +34,7 @@ var waitingBugs = []bug{{
 }, {
 	name: "given-back-weight-wakes-nobody", class: wakeUp, file: "keyed.go",
 	old:   "\tif blocked || f.n > 1 {\n",
-	new:   "\tif f.n > 1 {\n",
+	new:   "\tif _ = blocked; f.n > 1 {\n",
 	tests: "TestHeavyTaskIsNotStarved|TestWeightsStayWithinCapacity|TestStressOperations",
 }, {
 	name: "busy-pool-sets-no-timer-after-a-search", class: wakeUp, file: "park.go",
