@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"bytes"
 	"context"
 	"runtime"
 	"sync"
@@ -67,6 +68,15 @@ func TestStressLoops(t *testing.T) {
 				must(t, err)
 				sum.Add(int64(v))
 			}
+			err := ForEach(bg, p, slowly, func(_ context.Context, v int) error {
+				if v == 20 {
+					return errTest
+				}
+				return nil
+			})
+			if wantIs(t, err, errTest); waitsForTurn() {
+				t.Fatal("a runner of a loop waits for room after its end")
+			}
 			if next != 40 || sum.Load() != 2*40*39/2 || at.now.Load() != 0 {
 				t.Fatalf("%d results, sum %d, %d run", next, sum.Load(), at.now.Load())
 			}
@@ -75,6 +85,35 @@ func TestStressLoops(t *testing.T) {
 			must(t, p.Close())
 		})
 	}
+}
+
+// A loop gets its larger ring while a result that was yielded is not counted yet: then it counted
+// in the new ring, and the driver took values for finished that were not.
+func TestStressLoopWidens(t *testing.T) {
+	widened := 0
+	for range rounds(800) {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(2))
+			l := newLoop(bg, p, sinkOrdered, func(_ context.Context, v int) (int, error) { return v, nil })
+			must(t, l.results(upTo(2*grainAfter), func(int, error) bool { return true }))
+			if l.in.Load().Size() == l.fullSize() {
+				widened++
+			}
+			if l.finished.Load() != l.added {
+				t.Fatalf("%d of %d values are finished", l.finished.Load(), l.added)
+			}
+			must(t, p.Close())
+		})
+	}
+	if widened == 0 {
+		t.Error("no loop got its larger ring")
+	}
+}
+
+// waitsForTurn reports whether a goroutine waits to put a runner back into a queue.
+func waitsForTurn() bool {
+	buf := make([]byte, 1<<16)
+	return bytes.Contains(buf[:runtime.Stack(buf, true)], []byte(".again.func"))
 }
 
 // A task stays in a batcher, or in a queue with room, while a worker is idle and nobody moves it.

@@ -55,12 +55,7 @@ var featureBugs = []bug{{
 	name: "loop-widens-too-soon", class: early, file: "loop.go",
 	old:   "\tfor l.finished.Load() != l.added { // what was yielded is counted a moment later\n\t\truntime.Gosched()\n\t}\n",
 	new:   "",
-	tests: "TestStressLoops", seams: true,
-}, {
-	name: "loop-spawns-without-a-second-look", class: wakeUp, file: "loop.go",
-	old:   "if l.runners.Add(-1) == 0 && l.in.Load().Ready() {",
-	new:   "if l.runners.Add(-1) < 0 {",
-	tests: "TestStressLoops", seams: true,
+	tests: "TestStressLoopWidens", seams: true,
 }, {
 	name: "batcher-lingers-once", class: batching, file: "batch.go",
 	old:   "func (b *batcher[T]) lingered() {\n\tb.armed.Store(false)\n",

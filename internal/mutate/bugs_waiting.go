@@ -35,7 +35,7 @@ var waitingBugs = []bug{{
 	name: "given-back-weight-wakes-nobody", class: wakeUp, file: "keyed.go",
 	old:   "\tif blocked || f.n > 1 {\n",
 	new:   "\tif _ = blocked; f.n > 1 {\n",
-	tests: "TestHeavyTaskIsNotStarved|TestWeightsStayWithinCapacity|TestStressOperations",
+	tests: "TestFreedWeightWakesOthers",
 }, {
 	name: "busy-pool-sets-no-timer-after-a-search", class: wakeUp, file: "park.go",
 	old:   "\tcase g&gateLook != 0 && (e.hasWork() || e.seated() && !e.sorter.seatsEmpty()):\n\t\te.watch()\n",
@@ -115,7 +115,7 @@ var waitingBugs = []bug{{
 	name: "reservation-is-not-ended", class: leak, file: "room.go",
 	old:   "\tif holder {\n\t\te.reserve(false)\n\t}\n",
 	new:   "",
-	tests: "TestBlockedSubmitIsNotStarved",
+	tests: "TestBlockedSubmitIsNotStarved|TestReservedSubmitObeysContext",
 }, {
 	name: "ending-worker-takes-its-credit-along", class: leak, file: "places.go",
 	old:   "\te.bank.Add(w.pocket.Swap(0))\n",
@@ -130,7 +130,7 @@ var waitingBugs = []bug{{
 	name: "holder-ignores-its-context", class: uncancel, file: "room.go",
 	old:   "if done := ctx.Done(); done == nil {",
 	new:   "if done := ctx.Done(); done == nil || holder {",
-	tests: "TestBlockedSubmit",
+	tests: "TestReservedSubmitObeysContext",
 }, {
 	name: "batch-looks-at-its-context-once", class: uncancel, file: "engine.go",
 	old:   "if err := e.submitSlow(ctx, vs[n], nil); err != nil {",
