@@ -45,7 +45,7 @@ var taskBugs = []bug{{
 	name: "wait-counts-a-chunk-as-one", class: early, file: "chunk.go",
 	old:   "\t\tc.epoch[tag] += uint64(n - 1)\n",
 	new:   "\t\tc.epoch[tag]++\n",
-	tests: "TestSubmitBatch|TestWaitIsExact|TestStressWait|TestStressOperations",
+	tests: "TestWaitCoversBatches",
 }, {
 	name: "slot-keeps-its-value", class: retained, file: "internal/ring/ring.go",
 	old:   "\tvar zero T\n\ts.val = zero\n\ts.seq.Store(free(pos + r.size))\n\treturn v, seq",
