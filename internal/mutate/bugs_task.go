@@ -60,7 +60,7 @@ var taskBugs = []bug{{
 	name: "typed-batch-keeps-its-jobs", class: retained, file: "collect.go",
 	old:   "\tclear(w.slice)\n",
 	new:   "",
-	tests: "TestNothingIsRetained|TestTypedBatch",
+	tests: "TestNothingIsRetained",
 }, {
 	name: "goexit-in-a-handler-ends-the-worker", class: capacity, file: "worker.go",
 	old:   "\tcase w.inHook:\n\t\tw.inHook = false\n\tdefault:",
@@ -77,10 +77,10 @@ var taskBugs = []bug{{
 	new:   "",
 	tests: "TestGroupPanicAndGoexit|TestFutureEndings",
 }, {
-	name: "keys-are-sorted-after-the-stop", class: leftover, file: "keyed.go",
-	old:   "\tif e.ctl.Load()&ctlStop != 0 { // nothing may be put behind its key any more\n\t\td.mu.Unlock()\n\t\treturn false\n\t}\n",
-	new:   "",
-	tests: "TestStressAbort|TestStressOperations", seams: true,
+	name: "task-added-late-is-not-taken-back", class: leftover, file: "batch.go",
+	old:   "\t\tb.buf[b.at] = zero\n\t\tb.count--\n\t\tb.added.Store(b.count)\n",
+	new:   "\t\tb.buf[b.at] = zero\n",
+	tests: "TestBatcherAtTheEnd|TestRaceBatcherWithTheEnd",
 }, {
 	name: "leftover-is-returned-again", class: leftover, file: "shutdown.go",
 	old:   "\te.leftover = nil\n",
