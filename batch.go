@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // Batchers: one producer's buffer in front of the queue.
@@ -138,6 +139,7 @@ func (b *batcher[T]) add(ctx context.Context, v T) error {
 	}
 	b.count++
 	b.added.Store(b.count)
+	seam.Yield()
 	if e.ctl.Load()&ctlClosed != 0 {
 		return b.late()
 	}
@@ -233,6 +235,7 @@ func (b *batcher[T]) move(why flushReason) (moved bool) {
 	for b.pending() {
 		if !b.mu.TryLock() {
 			added := b.added.Load()
+			seam.Yield()
 			if b.missed.Or(1<<why | missed); !b.mu.TryLock() {
 				b.seen.Store(added + 1)
 				return moved
@@ -240,6 +243,7 @@ func (b *batcher[T]) move(why flushReason) (moved bool) {
 		}
 		some := b.moveLocked(why)
 		b.mu.Unlock()
+		seam.Yield()
 		missed = b.missed.Swap(0)
 		idle := (1<<why|missed)&(1<<flushIdle) != 0
 		if !some && !(idle && b.e.want()) && missed == 0 {
@@ -253,6 +257,7 @@ func (b *batcher[T]) move(why flushReason) (moved bool) {
 // unlock ends the producer's use of the lock.
 func (b *batcher[T]) unlock() {
 	b.mu.Unlock()
+	seam.Yield()
 	if why := b.missed.Swap(0); why != 0 {
 		b.move(flushReason(bits.TrailingZeros32(why)))
 	}

@@ -183,6 +183,64 @@ func TestBatcherFullAtItsLinger(t *testing.T) {
 	}
 }
 
+// There is no room when the linger is over: what is in the Batcher goes as soon after as there
+// is, though no worker becomes idle and the producer does nothing more.
+func TestBatcherLingersAgainWithoutRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(4), WithBatch(4), WithLinger(time.Second))
+		g := busy(t, p, 1)
+		for range 4 {
+			must(t, p.Submit(bg, sleep(time.Minute)))
+		}
+		b := p.Batcher()
+		must(t, b.Add(bg, sleep(0)))
+		time.Sleep(10 * time.Second)
+		if s := p.Stats(); s.Batch.Flushed != 0 {
+			t.Fatalf("flushed to a full queue: %+v", s)
+		}
+		close(g)
+		time.Sleep(2 * time.Second)
+		if s := p.Stats(); s.Batch.Flushed != 1 || s.Queued != 4 {
+			t.Errorf("left in the Batcher beside room: %+v", s)
+		}
+		must(t, b.Close())
+		must(t, p.Close())
+	})
+}
+
+// Close of a Batcher returned while what was in it was not accepted, since the queue was full.
+func TestBatcherCloseWaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(2), WithBatch(2))
+		g := busy(t, p, 1)
+		for range 2 {
+			must(t, p.Submit(bg, sleep(0)))
+		}
+		b := p.Batcher()
+		var ran record
+		must(t, b.Add(bg, ran.task(1)))
+		closed := make(chan error, 1)
+		go func() { closed <- b.Close() }()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Errorf("Close returned beside a full queue: %+v", p.Stats())
+		default:
+		}
+		close(g)
+		synctest.Wait()
+		if err := <-closed; err != nil || len(ran.get()) != 1 {
+			t.Errorf("Close returned %v, %d ran", err, len(ran.get()))
+		}
+		p.mu.Lock()
+		if n := len(p.batching.batchers); n != 0 {
+			t.Errorf("the pool keeps %d closed batchers", n)
+		}
+		p.mu.Unlock()
+		must(t, p.Close())
+	})
+}
+
 // Close runs what is in a Batcher, also when the queue is full, and Abort hands it back.
 func TestBatcherAtTheEnd(t *testing.T) {
 	for _, abort := range []bool{false, true} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // Calls: tasks whose outcome belongs to somebody, a Group, a Future, or a loop (ForEach, Map).
@@ -63,7 +64,11 @@ func (c *call) run(ctx context.Context) error {
 
 // begin makes the caller the one who runs the call.
 func (c *call) begin() bool {
-	return c.state.Load() == callPending && c.state.CompareAndSwap(callPending, callBegun)
+	if c.state.Load() != callPending {
+		return false
+	}
+	seam.Yield()
+	return c.state.CompareAndSwap(callPending, callBegun)
 }
 
 // refuse ends a call that nobody has begun.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // Room for tasks that wait in several places.
@@ -73,6 +74,7 @@ func (e *engine[T]) refill() bool {
 		k := min(b, ring.MaxCredit)
 		taken := e.bank.CompareAndSwap(b, b-k)
 		if taken {
+			seam.Yield()
 			if left := k - int64(e.ring().Grant(int(k))); left > 0 {
 				e.bank.Add(left)
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 	"github.com/headrace-go/pool/internal/span"
 )
 
@@ -218,6 +219,7 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 		}
 	}
 	if !e.direct() && e.ring().Push(v, nil, false) == ring.OK {
+		seam.Yield()
 		if e.needsLook(e.gate.Load()) {
 			e.pushed()
 		}
@@ -247,6 +249,7 @@ func (e *engine[T]) push(v T, n *ring.Record, first bool) ring.Status {
 	for {
 		switch s := e.ring().Push(v, n, first); s {
 		case ring.OK:
+			seam.Yield()
 			if e.needsLook(e.gate.Load()) {
 				e.pushed()
 			}

@@ -148,7 +148,7 @@ func TestLoopWindow(t *testing.T) {
 				}) {
 					must(t, err)
 					yielded++
-					if n := taken.Load() - yielded; n > int64(window)+1 {
+					if n := taken.Load() - yielded; n > int64(window) {
 						t.Errorf("%s: %d values are on their way, the window is %d", name, n, window)
 					}
 					if yielded > 50 {

@@ -3,6 +3,8 @@ package pool
 import (
 	"context"
 	"sync"
+
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // Future is the outcome of a call that [Go] has submitted. Its methods may be called by any number of
@@ -112,6 +114,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 		u.help(w.ctx)
 		return nil
 	}
+	seam.Yield()
 	u.lock.Lock()
 	if u.state.Load() == callEnded {
 		u.lock.Unlock()

@@ -166,6 +166,32 @@ func TestFutureContext(t *testing.T) {
 	})
 }
 
+// A call that nobody has begun ends when one who waits sees its context done, for all who wait,
+// and not only when a worker comes to it.
+func TestFutureEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1))
+		must(t, p.Submit(bg, sleep(time.Hour)))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(bg, time.Second)
+		defer cancel()
+		start := time.Now()
+		u := Go(ctx, p, func(context.Context) (int, error) { return 1, nil })
+		other := make(chan time.Duration)
+		go func() {
+			_, err := u.Wait(bg)
+			wantIs(t, err, context.DeadlineExceeded)
+			other <- time.Since(start)
+		}()
+		_, err := u.Wait(ctx)
+		wantIs(t, err, context.DeadlineExceeded)
+		if d := <-other; d != time.Second {
+			t.Errorf("ended after %v for another one who waits", d)
+		}
+		must(t, p.Close())
+	})
+}
+
 // Recursion with one worker, with futures and Do, with the task's context and without.
 func TestFutureNested(t *testing.T) {
 	for _, n := range []int{1, 2, 8} {

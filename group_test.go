@@ -63,6 +63,24 @@ func TestGroupFailsFast(t *testing.T) {
 	})
 }
 
+// A task that fails after the first one, with an error of its own, does not replace its error.
+func TestGroupKeepsTheFirstError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(3))
+		g := NewGroup(bg, p)
+		for i, err := range []error{errTest, errBad, errors.New("third")} {
+			g.Go(func(context.Context) error {
+				time.Sleep(time.Duration(i+1) * time.Second) // whatever happens to its context
+				return err
+			})
+		}
+		if err := g.Wait(); err != errTest {
+			t.Errorf("got error %v, want the first one", err)
+		}
+		must(t, p.Close())
+	})
+}
+
 // A failure ends the wait of Go for room (E11).
 func TestGroupFailureUnblocksGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // Jobs that do not run on a worker's own: under CallerRuns on their submitter's
@@ -62,6 +63,7 @@ func (e *engine[T]) inlineCounts() (ended, running uint64) {
 // looks then whether something runs inline. So the pool does not end meanwhile.
 func (e *engine[T]) runInline(ctx context.Context, v T, run *callerRun) error {
 	e.inlines.Add(inlineNow)
+	seam.Yield()
 	if e.ring().IsClosed() {
 		e.inlines.Add(^uint64(inlineNow - 1))
 		err := e.errClosed()

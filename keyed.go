@@ -12,6 +12,7 @@ import (
 	"github.com/headrace-go/pool/internal/deque"
 	"github.com/headrace-go/pool/internal/keymap"
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // Keyed tasks. Equal keys never overlap and start in the order of acceptance.
@@ -123,6 +124,7 @@ func (e *engine[T]) submitKeyed(ctx context.Context, key uint64, v T) error {
 	}
 	n := ring.Record{Kind: ring.Keyed, Bits: key}
 	if e.ring().Push(v, &n, false) == ring.OK {
+		seam.Yield()
 		if e.needsLook(e.gate.Load()) {
 			e.pushed()
 		}
@@ -195,6 +197,7 @@ func (f *draft[T]) overLocked(k *keyState[T]) bool {
 	}
 	bit := uint64(1) << (k.claim & (handSize - 1))
 	if h.awaited.Load()&bit == 0 {
+		seam.Yield()
 		h.awaited.Or(bit)
 		f.cursor = h.cursor.Load()
 	}

@@ -77,6 +77,28 @@ func TestLazyExpiry(t *testing.T) {
 	}
 }
 
+// Workers that began to rest at different times end at different times: the timer, when it is
+// set again, was set for one that had rested less.
+func TestExpiryOneByOne(t *testing.T) {
+	only(t, notElastic()...)
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(4), WithLazy(10*time.Second))
+		for i := range 4 {
+			must(t, p.Submit(bg, sleep(time.Duration(i)*time.Second)))
+			synctest.Wait()
+		}
+		time.Sleep(10*time.Second - 1)
+		for want := 3; want >= 0; want-- {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if n := p.Stats().Goroutines; n != want {
+				t.Errorf("%d workers, want %d", n, want)
+			}
+		}
+		must(t, p.Close())
+	})
+}
+
 // D17: the floor is kept, and needs no timer.
 func TestLazyFloor(t *testing.T) {
 	only(t, notElastic()...)

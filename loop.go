@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // Loops: how ForEach, Map and MapUnordered work.
@@ -166,6 +167,7 @@ func (l *loop[T, R]) add(v T) {
 		runtime.Gosched()
 	}
 	l.added++
+	seam.Yield()
 	if l.runners.Load() < int64(l.n) {
 		l.spawn()
 	}
@@ -178,6 +180,7 @@ func (l *loop[T, R]) spawn() {
 	case l.runners.Add(1) == 1 || l.w != nil:
 		r.submit(l.ctx, true)
 	case !r.try():
+		seam.Yield()
 		if l.runners.Add(-1) == 0 && l.in.Load().Ready() {
 			l.spawn() // those that have ended meanwhile may have seen r
 		}
@@ -197,6 +200,7 @@ func (r *runner[T, R]) do(ctx context.Context) error {
 	l, e := r.l, r.e
 	l.busy.Add(1)
 	r.atWork = true
+	seam.Yield()
 	r.clock, r.since, r.check = time.Since(e.start), 0, 1
 	begun := r.clock
 	for r.i < r.size || r.claim() {
@@ -283,6 +287,7 @@ func (r *runner[T, R]) finish() {
 	}
 	r.i, r.size = 0, 0
 	r.since += n
+	seam.Yield()
 	done := l.finished.Add(uint64(n))
 	if want := l.want.Load(); want != 0 && done >= want && l.want.CompareAndSwap(want, 0) {
 		l.signal()
@@ -344,6 +349,7 @@ func (r *runner[T, R]) ended(err error) {
 		return
 	}
 	if !turn {
+		seam.Yield() // after the last claim
 		l.runners.Add(-1)
 		if turn = !l.closed.Load() && l.in.Load().Ready() && l.runners.Load() < int64(l.n); turn {
 			l.runners.Add(1)
@@ -416,6 +422,7 @@ func (l *loop[T, R]) await(want uint64) {
 			continue
 		}
 		l.want.Store(want)
+		seam.Yield()
 		if l.finished.Load() < want && !l.over() {
 			l.waits.Store(true)
 			if err := e.rest(l.ctx, l.parent, l.w, l.wake); err != nil {

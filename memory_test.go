@@ -94,6 +94,20 @@ func TestNothingIsRetained(t *testing.T) {
 			})
 		}
 	}
+	t.Run("typed batch", func(t *testing.T) {
+		var freed atomic.Int64
+		p, err := NewTypedBatch(func(context.Context, []*big) error { return nil }, WithStrategy(strategy), WithWorkers(2))
+		must(t, err)
+		for range 50 {
+			b := new(big)
+			runtime.AddCleanup(b, func(n *atomic.Int64) { n.Add(1) }, &freed)
+			must(t, p.Submit(bg, b))
+		}
+		must(t, p.Wait(bg))
+		collect(t, &freed, 50)
+		must(t, p.Close())
+		runtime.KeepAlive(p)
+	})
 	t.Run("handed back", func(t *testing.T) {
 		var freed atomic.Int64
 		p := mustNew(t, WithWorkers(1))

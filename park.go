@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // Parking: who wakes whom, and why no wake-up is lost.
@@ -162,6 +164,7 @@ func (e *engine[T]) hasWork() bool {
 // employ turns a token into a worker, which gets the job in hand, if any. It
 // reports false if there was no place any more.
 func (e *engine[T]) employ(give func(*worker[T])) bool {
+	seam.Yield() // with a token in hand
 	e.mu.Lock()
 	e.followLocked()
 	if e.finished || e.debt > 0 {
@@ -369,7 +372,9 @@ func (w *worker[T]) park() bool {
 	freed := e.ctl.Load()&ctlWeighs != 0 && w.release()
 	w.leaveHandsLocked()
 	w.moveLocked()
+	seam.Yield()
 	e.gate.Add(delta)
+	seam.Yield()
 	if ((w.hasWork() || e.bufferedLocked()) && e.stopCause == nil || e.endedLocked()) && e.takeToken() {
 		w.searching = true
 		e.mu.Unlock()

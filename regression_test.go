@@ -635,6 +635,53 @@ func TestBlockedSubmitIsNotStarved(t *testing.T) {
 	}
 	close(g)
 	must(t, <-done)
+	if p.ring().IsReserved() {
+		t.Error("the queue is reserved for a submission that is over")
+	}
+	must(t, p.Close())
+}
+
+// One for which the queue is reserved still obeys its context, and leaves no reservation.
+func TestReservedSubmitObeysContext(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	p := mustNew(t, WithWorkers(1), WithBuffer(1))
+	g, hold, reserved := make(gate), make(gate), make(gate)
+	turns := 0
+	var again Task
+	again = func(context.Context) error {
+		if turns++; turns == 1000 {
+			t.Error("never reserved")
+			close(reserved)
+			return nil
+		}
+		_ = p.TrySubmit(again) // takes the room that this task has made
+		for p.ctl.Load()&ctlRoom == 0 && !p.ring().IsReserved() {
+			runtime.Gosched() // the submitter has not seen that yet
+		}
+		if p.ring().IsReserved() {
+			close(reserved)
+			<-hold
+			turns = 999
+		}
+		return nil
+	}
+	must(t, p.Submit(bg, g.task))
+	must(t, p.Submit(bg, again))
+	ctx, cancel := context.WithCancel(bg)
+	done := make(chan error)
+	go func() { done <- p.Submit(ctx, func(context.Context) error { return nil }) }()
+	for p.ctl.Load()&ctlRoom == 0 {
+		runtime.Gosched()
+	}
+	close(g)
+	<-reserved
+	cancel()
+	wantIs(t, <-done, context.Canceled)
+	if p.ring().IsReserved() {
+		t.Error("the queue is reserved for a submission that is over")
+	}
+	p.Abort()
+	close(hold)
 	must(t, p.Close())
 }
 
@@ -673,7 +720,7 @@ func TestPlaceIsLentOnce(t *testing.T) {
 // A pool without a queue handed a task over by the rules of before its first weight, while
 // that came: the task was not weighed.
 func TestHandOverBesideTheFirstWeight(t *testing.T) {
-	for range rounds(2000) {
+	for round := range rounds(2000) {
 		synctest.Test(t, func(t *testing.T) {
 			p := mustNew(t, WithWorkers(4), WithBuffer(0))
 			var sum atomic.Int64
@@ -690,7 +737,7 @@ func TestHandOverBesideTheFirstWeight(t *testing.T) {
 			var wg sync.WaitGroup
 			for i := range 6 {
 				wg.Go(func() {
-					if i%3 == 2 {
+					if (i+round)%3 == 2 { // the last one of them begins first, mostly
 						must(t, p.SubmitWeighted(bg, 3, task(3)))
 					} else {
 						must(t, p.Submit(bg, task(1)))

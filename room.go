@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // room is where submitters wait while the queue is full, in the order of their
@@ -109,6 +110,7 @@ func (e *engine[T]) checkSubmitters() {
 
 // roomMade is called after a slot was freed and ctlRoom was seen.
 func (e *engine[T]) roomMade() {
+	seam.Yield()
 	e.room.mu.Lock()
 	wanted := e.batching.wants.Swap(false)
 	e.wakeSubmitterLocked()
@@ -126,6 +128,7 @@ func (e *engine[T]) await(ctx context.Context, v T, n *ring.Record) error {
 	r.push(b, false)
 	e.announceLocked()
 	r.mu.Unlock()
+	seam.Yield()
 	if e.gate.Load()&gateLook != 0 {
 		e.watch()
 	}

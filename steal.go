@@ -9,6 +9,7 @@ import (
 
 	"github.com/headrace-go/pool/internal/deque"
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // WorkStealing: a queue for each worker at work.
@@ -216,6 +217,7 @@ func (e *engine[T]) payInto(l *local[T]) bool {
 		e.moves.Add(moveBegins)
 		taken := e.bank.CompareAndSwap(b, b-k)
 		if taken {
+			seam.Yield()
 			l.mu.Lock()
 			l.credit += k
 			l.mu.Unlock()
@@ -433,6 +435,7 @@ func (e *engine[T]) eachLocal(f func(*local[T])) {
 		l.mu.Lock()
 		f(l)
 		l.mu.Unlock()
+		seam.Yield()
 	}
 }
 

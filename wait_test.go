@@ -157,3 +157,34 @@ func TestStressWait(t *testing.T) {
 		checkRest(t, p.Stats())
 	}
 }
+
+// Wait covers every task of those that were submitted together, and its epochs come to an end: more
+// of them than there are tags.
+func TestWaitCoversBatches(t *testing.T) {
+	for _, size := range []int{3, 4, 20, 150} {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(2))
+			var ran atomic.Int64
+			ts := make([]Task, size)
+			for i := range ts {
+				ts[i] = func(context.Context) error { time.Sleep(time.Second); ran.Add(1); return nil }
+			}
+			for round := range 20 {
+				n, err := p.SubmitBatch(bg, ts)
+				if must(t, err); n != size {
+					t.Fatalf("%d of %d accepted", n, size)
+				}
+				must(t, p.Wait(bg))
+				if got := int(ran.Load()); got != (round+1)*size {
+					t.Fatalf("Wait returned after %d of %d tasks", got, (round+1)*size)
+				}
+			}
+			p.mu.Lock()
+			if n := len(p.epochs); n != 1 {
+				t.Errorf("%d epochs at rest", n)
+			}
+			p.mu.Unlock()
+			must(t, p.Close())
+		})
+	}
+}

@@ -242,3 +242,30 @@ func TestWaitGivesWeightAway(t *testing.T) {
 		})
 	}
 }
+
+// A task that had to wait for capacity takes the place of a heavier one: those behind it fit as
+// well then, and idle workers, which had seen that the first one did not fit, are told.
+func TestFreedWeightWakesOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(4), WithCapacity(8))
+		start := time.Now()
+		var at record
+		light := func(context.Context) error {
+			at.add(int(time.Since(start) / time.Second))
+			return nil
+		}
+		must(t, p.SubmitWeighted(bg, 5, sleep(time.Second)))
+		must(t, p.Submit(bg, sleep(time.Hour)))
+		synctest.Wait()
+		must(t, p.SubmitWeighted(bg, 4, sleep(time.Hour)))
+		for range 2 {
+			must(t, p.Submit(bg, light))
+		}
+		must(t, p.Close())
+		for _, sec := range at.get() {
+			if sec != 1 {
+				t.Errorf("a task that fitted after 1 s ran after %d s, beside idle workers", sec)
+			}
+		}
+	})
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 	"github.com/headrace-go/pool/internal/span"
 )
 
@@ -556,6 +557,7 @@ func (w *worker[T]) runGiven() {
 	var zero T
 	v := w.given
 	w.given = zero
+	seam.Yield()
 	switch c := w.e.ctl.Load(); {
 	case c&ctlStop != 0:
 		w.e.giveBack(w.pos, v)
@@ -627,6 +629,7 @@ func (w *worker[T]) retag(pos, tag uint64) {
 // flush accounts for the batch.
 func (w *worker[T]) flush() {
 	m := w.mark.Swap(0)
+	seam.Yield()
 	n := w.end - markPos(m)
 	if n > 0 {
 		w.taken[min(bits.Len64(n), BatchSizes)-1].Add(1)

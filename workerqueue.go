@@ -3,6 +3,8 @@ package pool
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // workerQueue is what the queues of WorkStealing (local) and PerWorker (seat) have in
@@ -101,6 +103,7 @@ func (q *workerQueue[T]) cut() (it item[T], ok bool) {
 		if c>>8&255 == end {
 			return it, false
 		}
+		seam.Yield()
 		if q.cursor.CompareAndSwap(c, c-1) {
 			if q.jobs != nil {
 				it.mark = markOf(chunkAge(q.jobsPos, end-1), q.jobsTag, false) | markItems
@@ -183,6 +186,7 @@ func (w *worker[T]) runItems() {
 		if next == c&255 || w.has.Load() != q { // or it was taken away
 			break
 		}
+		seam.Yield()
 		if !q.cursor.CompareAndSwap(c, c+1<<8) {
 			continue
 		}

@@ -42,6 +42,8 @@ package ring
 import (
 	"fmt"
 	"sync/atomic"
+
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 const (
@@ -209,6 +211,7 @@ func (r *Ring[T]) Push(v T, rec *Record, holder bool) Status {
 		s := r.at(pos)
 		if s.seq.Load() == free(pos) {
 			if r.tail.CompareAndSwap(t, next) {
+				seam.Yield() // the slot is taken and not yet published
 				s.val = v
 				seq := free(pos) | tagOf(t)<<1 | 1
 				if rec != nil {
@@ -395,6 +398,7 @@ func (r *Ring[T]) claim(limit int, stop uint64) (pos uint64, n int) {
 			}
 			continue
 		}
+		seam.Yield()
 		if r.head.CompareAndSwap(h, h+uint64(n)) {
 			if n >= ownMin {
 				r.own(h, n)

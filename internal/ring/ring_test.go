@@ -245,3 +245,20 @@ func TestPadding(t *testing.T) {
 		t.Fatalf("offsets %d, %d, %d", tail, head, slots)
 	}
 }
+
+// A push of many spends a unit of credit for each, and pushes no more than there are.
+func TestPushAllSpendsCredit(t *testing.T) {
+	r := New[int](8)
+	r.Count()
+	r.Grant(3)
+	vs := []int{1, 2, 3, 4, 5}
+	if n, s := r.PushAll(vs[:2], false); n != 2 || s != OK || r.Credit() != 1 {
+		t.Fatalf("pushed %d, status %v, credit left %d", n, s, r.Credit())
+	}
+	if n, s := r.PushAll(vs[2:], false); n != 1 || s != OK || r.Credit() != 0 {
+		t.Fatalf("pushed %d with a credit of 1, status %v, credit left %d", n, s, r.Credit())
+	}
+	if n, s := r.PushAll(vs[3:], false); n != 0 || s != Broke || r.Accepted() != 3 {
+		t.Fatalf("pushed %d without credit, status %v, %d accepted", n, s, r.Accepted())
+	}
+}

@@ -14,7 +14,11 @@
 // only running workers hold short tasks, whose batches are worth a lane.
 package span
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/headrace-go/pool/internal/seam"
+)
 
 const (
 	countMask = 1<<16 - 1
@@ -67,6 +71,7 @@ func (l *Lane) Next(near uint64) (pos uint64, ok bool) {
 		if w&countMask == 0 {
 			return 0, false
 		}
+		seam.Yield()
 		if l.word.CompareAndSwap(w, w+1<<posShift-1) {
 			return widen(w>>posShift, near), true
 		}
@@ -168,6 +173,7 @@ func (l *Lane) steal(limit int, near uint64) (pos uint64, n int) {
 			continue
 		}
 		k := min((have+1)/2, uint64(limit))
+		seam.Yield()
 		if l.word.CompareAndSwap(w, w-k) {
 			return widen(w>>posShift+have-k, near), int(k)
 		}
