@@ -1,0 +1,160 @@
+package pool
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+var (
+	fence    = regexp.MustCompile("(?ms)^ *```.*?^ *```")
+	codeSpan = regexp.MustCompile("`[^`\n]*`")
+	mdLink   = regexp.MustCompile(`\[[^\]]*\]\(([^)\s]+)\)`)
+	heading  = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	scheme   = regexp.MustCompile(`^[a-z]+:`)
+)
+
+// pages returns the Markdown files whose links are checked.
+func pages(t *testing.T) []string {
+	t.Helper()
+	docs, err := filepath.Glob("docs/*.md")
+	must(t, err)
+	all := append(docs, "README.md", "CONTRIBUTING.md", "benchmarks/README.md", "dropin/README.md")
+	if len(docs) == 0 {
+		t.Fatal("no pages in docs")
+	}
+	return all
+}
+
+// links returns where the links of a page lead. What looks like a link in code is none.
+func links(text string) []string {
+	text = fence.ReplaceAllString(text, "")
+	var targets []string
+	for _, m := range mdLink.FindAllStringSubmatch(codeSpan.ReplaceAllString(text, "code"), -1) {
+		targets = append(targets, m[1])
+	}
+	return targets
+}
+
+// anchors returns the names that the headings of a page have in links: lower case, with hyphens for
+// spaces, without other punctuation.
+func anchors(text string) []string {
+	var names []string
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		names = append(names, strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, strings.TrimSpace(m[1])))
+	}
+	return names
+}
+
+// deadLinks returns the relative links of a page, whose text is given, that lead nowhere.
+func deadLinks(page, text string) []string {
+	var dead []string
+	for _, target := range links(text) {
+		if scheme.MatchString(target) {
+			continue // somewhere else
+		}
+		file, anchor, hasAnchor := strings.Cut(target, "#")
+		where, content := page, text
+		if file != "" {
+			where = filepath.Join(filepath.Dir(page), filepath.FromSlash(file))
+			if _, err := os.Stat(where); err != nil {
+				dead = append(dead, target)
+				continue
+			}
+		}
+		if !hasAnchor {
+			continue
+		}
+		if file != "" {
+			data, err := os.ReadFile(where)
+			if err != nil {
+				dead = append(dead, target)
+				continue
+			}
+			content = string(data)
+		}
+		if !slices.Contains(anchors(content), anchor) {
+			dead = append(dead, target)
+		}
+	}
+	return dead
+}
+
+func TestDocsLinks(t *testing.T) {
+	only(t, Shared)
+	n := 0
+	for _, page := range pages(t) {
+		data, err := os.ReadFile(page)
+		must(t, err)
+		n += len(links(string(data)))
+		for _, target := range deadLinks(page, string(data)) {
+			t.Errorf("%s: the link to %s leads nowhere", page, target)
+		}
+	}
+	if n == 0 {
+		t.Error("found no links at all")
+	}
+}
+
+// The checks themselves.
+func TestDocsDeadLinks(t *testing.T) {
+	only(t, Shared)
+	text := "# Ends: `Close`, and more\n" +
+		"[ok](#ends-close-and-more) [`x`](README.md) [out](https://example.com/none) `[code](none.md)`\n" +
+		"```\n[fenced](none.md)\n# not-a-heading\n```\n" +
+		"[a](none.md) [b](#none) [c](README.md#none) [d](#not-a-heading)\n"
+	got := deadLinks("CONTRIBUTING.md", text)
+	if want := []string{"none.md", "#none", "README.md#none", "#not-a-heading"}; !slices.Equal(got, want) {
+		t.Errorf("dead links %q, want %q", got, want)
+	}
+}
+
+// The program of the README runs in a module of its own, offline, with this package in place of a
+// published version.
+func TestDocsReadmeProgram(t *testing.T) {
+	only(t, Shared)
+	if testing.Short() {
+		t.Skip("builds a program")
+	}
+	data, err := os.ReadFile("README.md")
+	must(t, err)
+	_, program, ok := strings.Cut(string(data), "```go\npackage main\n")
+	program, _, closed := strings.Cut(program, "```\n")
+	if !ok || !closed {
+		t.Fatal("README.md has no program")
+	}
+	here, err := filepath.Abs(".")
+	must(t, err)
+	sums, err := os.ReadFile("go.sum")
+	must(t, err)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"main.go": "package main\n" + program,
+		"go.sum":  string(sums),
+		"go.mod": "module example.com/try\n\ngo 1.26.0\n\nrequire github.com/headrace-go/pool v0.0.0\n\n" +
+			"replace github.com/headrace-go/pool => " + strconv.Quote(here) + "\n",
+	} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666))
+	}
+	run := exec.Command("go", "run", "-mod=mod", ".")
+	run.Dir = dir
+	run.Env = append(os.Environ(), "GOPROXY=off", "GOWORK=off", "GOFLAGS=")
+	out, err := run.CombinedOutput()
+	if err != nil || strings.Count(string(out), "task ") != 10 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
