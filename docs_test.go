@@ -123,6 +123,31 @@ func TestDocsDeadLinks(t *testing.T) {
 	}
 }
 
+// The options and the benchmark suites that the guides name exist.
+func TestDocsNames(t *testing.T) {
+	only(t, Shared)
+	code, err := os.ReadFile("options.go")
+	must(t, err)
+	state, err := os.ReadFile("state.go")
+	must(t, err)
+	main, err := os.ReadFile("benchmarks/main.go")
+	must(t, err)
+	for _, page := range []string{"README.md", "docs/choosing.md", "docs/migration.md", "benchmarks/README.md"} {
+		data, err := os.ReadFile(page)
+		must(t, err)
+		for _, name := range regexp.MustCompile(`\bWith[A-Z]\w*`).FindAllString(string(data), -1) {
+			if !regexp.MustCompile(`(?m)^func ` + name + `[\[(]`).MatchString(string(code) + string(state)) {
+				t.Errorf("%s: there is no %s", page, name)
+			}
+		}
+		for _, m := range regexp.MustCompile(`-suite (\w+)`).FindAllStringSubmatch(string(data), -1) {
+			if m[1] != "all" && !strings.Contains(string(main), `{"`+m[1]+`", "`) {
+				t.Errorf("%s: there is no suite %s", page, m[1])
+			}
+		}
+	}
+}
+
 // The program of the README runs in a module of its own, offline, with this package in place of a
 // published version.
 func TestDocsReadmeProgram(t *testing.T) {
