@@ -3,76 +3,283 @@ package pool
 import (
 	"context"
 	"fmt"
+	"iter"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
-// produce calls submit b.N times from the given number of goroutines.
-func produce(b *testing.B, producers int, submit func()) {
+// These measure the pool alone, for comparing two versions of it with benchstat; see
+// docs/benchmarking.md. One operation is one task. The tasks are empty, unless there is work=, and made
+// once. What the pool gains over anything else is measured in the module benchmarks.
+
+var (
+	benchStrategies = []Strategy{Shared, WorkStealing, PerWorker, Elastic}
+	empty           = Task(func(context.Context) error { return nil })
+)
+
+// produce divides b.N among the given number of goroutines, each of which calls submit once.
+func produce(b *testing.B, producers int, submit func(n int)) {
 	var wg sync.WaitGroup
 	for i := range producers {
 		n := b.N / producers
 		if i < b.N%producers {
 			n++
 		}
-		wg.Go(func() {
-			for range n {
-				submit()
-			}
-		})
+		wg.Go(func() { submit(n) })
 	}
 	wg.Wait()
 }
 
-func BenchmarkSubmit(b *testing.B) {
+// benchPool measures what submit does to a pool until all tasks have completed.
+func benchPool(b *testing.B, producers int, submit func(p *Pool, n int), opts ...Option) {
+	p, err := New(opts...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	b.ReportAllocs()
+	b.ResetTimer()
+	produce(b, producers, func(n int) { submit(p, n) })
+	if err := p.Wait(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func submitEmpty(p *Pool, n int) {
 	ctx := context.Background()
-	for _, workers := range []int{1, runtime.GOMAXPROCS(0), 1000} {
-		for _, producers := range []int{1, 2, 16, 1000} {
-			name := fmt.Sprintf("workers=%d/producers=%d", workers, producers)
-			b.Run("pool=task/"+name, func(b *testing.B) {
-				p, _ := New(WithWorkers(workers))
-				defer p.Close()
-				task := Task(func(context.Context) error { return nil })
-				b.ReportAllocs()
-				b.ResetTimer()
-				produce(b, producers, func() { _ = p.Submit(ctx, task) })
-				_ = p.Wait(ctx)
-			})
-			b.Run("pool=channel/"+name, func(b *testing.B) {
-				ch := make(chan func(), 1024)
-				var wg sync.WaitGroup
-				for range workers {
-					wg.Go(func() {
-						for f := range ch {
-							f()
-						}
-					})
-				}
-				f := func() {}
-				b.ReportAllocs()
-				b.ResetTimer()
-				produce(b, producers, func() { ch <- f })
-				close(ch)
-				wg.Wait()
+	for range n {
+		_ = p.Submit(ctx, empty)
+	}
+}
+
+func BenchmarkSubmit(b *testing.B) {
+	for _, s := range benchStrategies {
+		for _, workers := range []int{1, runtime.GOMAXPROCS(0), 8, 1000} {
+			for _, producers := range []int{1, 2, 16, 1000} {
+				b.Run(fmt.Sprintf("strategy=%v/workers=%d/producers=%d", s, workers, producers), func(b *testing.B) {
+					benchPool(b, producers, submitEmpty, WithStrategy(s), WithWorkers(workers))
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkWork is tasks that compute, submitted by one goroutine.
+func BenchmarkWork(b *testing.B) {
+	begin := time.Now()
+	burn(1_000_000)
+	perNs := 1_000_000 / float64(time.Since(begin))
+	for _, s := range benchStrategies {
+		for _, work := range []time.Duration{100 * time.Nanosecond, time.Microsecond, 10 * time.Microsecond, 100 * time.Microsecond} {
+			n := int(float64(work) * perNs)
+			b.Run(fmt.Sprintf("strategy=%v/work=%v", s, work), func(b *testing.B) {
+				task := Task(func(context.Context) error { burn(n); return nil })
+				benchPool(b, 1, func(p *Pool, n int) {
+					for range n {
+						_ = p.Submit(context.Background(), task)
+					}
+				}, WithStrategy(s))
 			})
 		}
 	}
 }
 
-// BenchmarkNew is a pool of 100,000 workers, before its first task.
-func BenchmarkNew(b *testing.B) {
+// burn computes n times, without touching memory.
+//
+//go:noinline
+func burn(n int) (x uint64) {
+	for range n {
+		x = x*6364136223846793005 + 1442695040888963407
+	}
+	return x
+}
+
+func BenchmarkSubmitBatch(b *testing.B) {
+	for _, size := range []int{8, 64, 256} {
+		for _, producers := range []int{1, 16} {
+			b.Run(fmt.Sprintf("size=%d/producers=%d", size, producers), func(b *testing.B) {
+				benchPool(b, producers, func(p *Pool, n int) {
+					tasks := make([]Task, size)
+					for i := range tasks {
+						tasks[i] = empty
+					}
+					for n > 0 {
+						done, _ := p.SubmitBatch(context.Background(), tasks[:min(n, size)])
+						n -= done
+					}
+				})
+			})
+		}
+	}
+}
+
+func BenchmarkBatcher(b *testing.B) {
+	for _, producers := range []int{1, 16} {
+		b.Run(fmt.Sprintf("producers=%d", producers), func(b *testing.B) {
+			benchPool(b, producers, func(p *Pool, n int) {
+				buffer := p.Batcher()
+				for range n {
+					_ = buffer.Add(context.Background(), empty)
+				}
+				_ = buffer.Close()
+			})
+		})
+	}
+}
+
+func BenchmarkSubmitKeyed(b *testing.B) {
+	for _, s := range []Strategy{Shared, WorkStealing, PerWorker} {
+		for _, keys := range []uint64{16, 64, 100_000} {
+			for _, producers := range []int{1, 16} {
+				b.Run(fmt.Sprintf("strategy=%v/keys=%d/producers=%d", s, keys, producers), func(b *testing.B) {
+					var seed atomic.Uint64
+					benchPool(b, producers, func(p *Pool, n int) {
+						x := seed.Add(0x9e3779b97f4a7c15)
+						for range n {
+							x = x*6364136223846793005 + 1442695040888963407
+							_ = p.SubmitKeyed(context.Background(), x>>32%keys, empty)
+						}
+					}, WithStrategy(s))
+				})
+			}
+		}
+	}
+}
+
+func BenchmarkSubmitWeighted(b *testing.B) {
+	for _, s := range benchStrategies {
+		b.Run(fmt.Sprintf("strategy=%v", s), func(b *testing.B) {
+			benchPool(b, 1, func(p *Pool, n int) {
+				for range n {
+					_ = p.SubmitWeighted(context.Background(), 1, empty)
+				}
+			}, WithStrategy(s), WithCapacity(int64(runtime.GOMAXPROCS(0))))
+		})
+	}
+}
+
+// BenchmarkNested is tasks that a single task submits.
+func BenchmarkNested(b *testing.B) {
+	for _, s := range benchStrategies {
+		b.Run(fmt.Sprintf("strategy=%v", s), func(b *testing.B) {
+			benchPool(b, 1, func(p *Pool, n int) {
+				_ = p.Submit(context.Background(), func(ctx context.Context) error {
+					for range n {
+						_ = p.Submit(ctx, empty)
+					}
+					return nil
+				})
+			}, WithStrategy(s))
+		})
+	}
+}
+
+func BenchmarkTyped(b *testing.B) {
+	type record struct{ a, b, c, d, e uint64 }
+	b.Run("job=int", func(b *testing.B) { benchTyped(b, 1) })
+	b.Run("job=pointer", func(b *testing.B) { benchTyped(b, new(record)) })
+	b.Run("job=40B", func(b *testing.B) { benchTyped(b, record{}) })
+}
+
+func benchTyped[T any](b *testing.B, job T) {
+	p, err := NewTyped(func(context.Context, T) error { return nil })
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	ctx := context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
-		p, err := New(WithWorkers(100_000))
-		if err != nil {
-			b.Fatal(err)
-		}
-		_ = p.Close()
+		_ = p.Submit(ctx, job)
+	}
+	_ = p.Wait(ctx)
+}
+
+func nothing(context.Context) (int, error) { return 0, nil }
+
+// BenchmarkFuture is functions whose results are waited for one by one.
+func BenchmarkFuture(b *testing.B) {
+	for _, producers := range []int{1, 16} {
+		ctx := context.Background()
+		b.Run(fmt.Sprintf("call=GoWait/producers=%d", producers), func(b *testing.B) {
+			benchPool(b, producers, func(p *Pool, n int) {
+				for range n {
+					_, _ = Go(ctx, p, nothing).Wait(ctx)
+				}
+			})
+		})
+		b.Run(fmt.Sprintf("call=Do/producers=%d", producers), func(b *testing.B) {
+			benchPool(b, producers, func(p *Pool, n int) {
+				for range n {
+					_, _ = Do(ctx, p, nothing)
+				}
+			})
+		})
 	}
 }
 
-// BenchmarkStats is a snapshot of a pool with parked workers.
+func BenchmarkGroup(b *testing.B) {
+	benchPool(b, 1, func(p *Pool, n int) {
+		g := NewGroup(context.Background(), p)
+		for range n {
+			g.Go(empty)
+		}
+		_ = g.Wait()
+	})
+}
+
+func count(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+func BenchmarkForEach(b *testing.B) {
+	benchPool(b, 1, func(p *Pool, n int) {
+		_ = ForEach(context.Background(), p, count(n), func(context.Context, int) error { return nil })
+	})
+}
+
+func BenchmarkMap(b *testing.B) {
+	same := func(_ context.Context, v int) (int, error) { return v, nil }
+	b.Run("order=input", func(b *testing.B) {
+		benchPool(b, 1, func(p *Pool, n int) {
+			for range Map(context.Background(), p, count(n), same) {
+			}
+		})
+	})
+	b.Run("order=completion", func(b *testing.B) {
+		benchPool(b, 1, func(p *Pool, n int) {
+			for range MapUnordered(context.Background(), p, count(n), same) {
+			}
+		})
+	})
+}
+
+// BenchmarkNew is a pool that is closed before its first task.
+func BenchmarkNew(b *testing.B) {
+	for _, workers := range []int{2, 100_000} {
+		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				p, err := New(WithWorkers(workers))
+				if err != nil {
+					b.Fatal(err)
+				}
+				_ = p.Close()
+			}
+		})
+	}
+}
+
+// BenchmarkStats is a snapshot of a pool whose workers are all busy.
 func BenchmarkStats(b *testing.B) {
 	for _, workers := range []int{2, 1000} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
@@ -89,6 +296,7 @@ func BenchmarkStats(b *testing.B) {
 				})
 			}
 			started.Wait()
+			b.ReportAllocs()
 			for b.Loop() {
 				p.Stats()
 			}

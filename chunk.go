@@ -81,8 +81,10 @@ func (e *engine[T]) chunks() bool {
 // pushChunk pushes a prefix of vs as a chunk, as much as there is room for, and returns its
 // length. late is as for pushAll.
 func (e *engine[T]) pushChunk(vs []T, late bool) (int, ring.Status) {
+	e.moves.Add(moveBegins) // the credit is given back if the ring has no slot
 	n := e.takeCredit(min(len(vs), chunkSize, e.batch))
 	if n == 0 {
+		e.moves.Add(moveEnds)
 		return 0, ring.Full
 	}
 	c := &e.chunking
@@ -100,6 +102,7 @@ func (e *engine[T]) pushChunk(vs []T, late bool) (int, ring.Status) {
 		e.bank.Add(int64(n))
 		n = 0
 	}
+	e.moves.Add(moveEnds)
 	if e.ctl.Load()&ctlRoom != 0 {
 		e.roomMade() // credit was nowhere to be found while it was on its way
 	}

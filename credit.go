@@ -23,7 +23,9 @@ import (
 // Pockets and queues keep workers from sharing a word at every task: what is in
 // them goes to the bank when it has become a payment. A push that finds no
 // credit in the tail takes some from the bank, and if that is empty, from all
-// pockets, so a submission is refused only when there is none anywhere. A worker
+// pockets. Credit that is moved from one place to another is in neither for a moment, and moves
+// says so: who finds none in any place looks again, unless nothing was on its way from before the
+// first look until after the last. So a submission is refused only when there is none anywhere. A worker
 // that sees somebody waiting for room (ctlRoom) puts its unit into the bank and
 // wakes them: it writes its pocket and then reads ctl, a submitter announces
 // itself and then looks into the pockets, so one of the two sees the other.
@@ -48,26 +50,55 @@ func (e *engine[T]) countLocked() {
 	e.bank.Add(int64(e.buffer - e.legacy))
 }
 
-// refill moves credit into the ring. It reports false if there is none.
+// refill moves credit into the ring, unless there is some. It reports false if there is
+// none anywhere.
 func (e *engine[T]) refill() bool {
 	for {
+		m := e.moves.Load()
+		if e.ring().Credit() > 0 {
+			return true
+		}
 		b := e.bank.Load()
 		if b <= 0 {
-			if !e.patience.wait(e.parallel.Load(), &e.bank, 1) && !e.gather() {
+			switch {
+			case e.patience.wait(e.parallel.Load(), &e.bank, 1) || e.gather():
+			case m&moving == 0 && e.moves.Load() == m:
 				return false
+			default:
+				runtime.Gosched() // whoever moves it may wait for this core
 			}
 			continue
 		}
+		e.moves.Add(moveBegins)
 		k := min(b, ring.MaxCredit)
-		if e.bank.CompareAndSwap(b, b-k) {
+		taken := e.bank.CompareAndSwap(b, b-k)
+		if taken {
 			if left := k - int64(e.ring().Grant(int(k))); left > 0 {
 				e.bank.Add(left)
 			}
+		}
+		e.moves.Add(moveEnds)
+		if taken {
 			if e.ctl.Load()&ctlRoom != 0 {
 				e.roomMade() // it was nowhere to be found while it was moved
 			}
 			return true
 		}
+	}
+}
+
+const (
+	moveBegins = 1
+	moveEnds   = 1<<32 - 1
+	moving     = 1<<32 - 1 // the mask of those on their way
+)
+
+// deposit puts the pocket's credit into the bank.
+func (w *worker[T]) deposit() {
+	if w.pocket.Load() != 0 {
+		w.e.moves.Add(moveBegins)
+		w.e.bank.Add(w.pocket.Swap(0))
+		w.e.moves.Add(moveEnds)
 	}
 }
 
@@ -140,9 +171,7 @@ func (e *engine[T]) gatherLocked() {
 	e.eachHandLocked(func(h *hand[T]) { e.gatherFrom(&h.workerQueue) })
 	for _, w := range e.workers {
 		w.settleLane()
-		if w.pocket.Load() != 0 {
-			e.bank.Add(w.pocket.Swap(0))
-		}
+		w.deposit()
 		if q := w.queue(); q != nil {
 			q.mu.Lock()
 			e.gatherFrom(q)
@@ -190,7 +219,7 @@ func (w *worker[T]) earn(from, end uint64) {
 		return
 	}
 	if from = max(from, w.e.counted.Load()); from < end && w.pocket.Add(int64(end-from)) >= payment/4 {
-		w.e.bank.Add(w.pocket.Swap(0))
+		w.deposit()
 	}
 }
 
@@ -199,7 +228,7 @@ func (w *worker[T]) earn(from, end uint64) {
 func (w *worker[T]) starts(pos uint64) {
 	e := w.e
 	if e.paid(pos) && w.pocket.Add(1) >= payment {
-		e.bank.Add(w.pocket.Swap(0))
+		w.deposit()
 	}
 	if e.ctl.Load()&ctlRoom != 0 {
 		w.makeRoom()
@@ -208,9 +237,7 @@ func (w *worker[T]) starts(pos uint64) {
 
 // makeRoom wakes who waits for room.
 func (w *worker[T]) makeRoom() {
-	if n := w.pocket.Swap(0); n != 0 {
-		w.e.bank.Add(n)
-	}
+	w.deposit()
 	w.e.roomMade()
 }
 

@@ -62,8 +62,8 @@
 //	a type of job, in a service                 NewTyped            the handler, and Close
 //	jobs that are faster handled many at a time NewTypedBatch       the handler, and Close
 //
-// All share the pool's workers, and none affects another. [Pool.TrySubmit] never
-// waits for room; [Pool.SubmitBatch] and [Pool.Batcher] hand over many at a time.
+// None affects another. [Pool.TrySubmit] never waits for room; [Pool.SubmitBatch] and
+// [Pool.Batcher] hand over many at a time.
 //
 // # Contexts
 //
@@ -91,11 +91,11 @@
 //
 // A task that passes on the context it was given may submit to its pool, wait for
 // it, and close it, with one worker and a full queue, without a deadlock: a
-// submission that would block runs the new task at once (one with a key or a
-// weight is refused with [ErrFull]), Wait lends the worker's place
-// to another worker, and Close returns [ErrInTask]. [Group.Wait], [Future.Wait], [Do] and the loops
-// first run what is their own and nobody has begun. The pool never runs
-// somebody else's task on a goroutine that is inside of a task.
+// submission that would block runs the new task at once (one with a key or a weight
+// is refused with [ErrFull]), Wait lends the worker's place to another worker, and
+// Close returns [ErrInTask]. [Group.Wait], [Future.Wait], [Do] and the loops first
+// run what is their own and nobody has begun. The pool never runs somebody else's
+// task on a goroutine that is inside of a task.
 //
 // # Ending a pool
 //
@@ -128,11 +128,15 @@
 // synchronizes before the start of the task, and the end of a task before the
 // return of the [Pool.Wait], [Pool.Close], [Group.Wait] or [Future.Wait] that covers it.
 //
+// # Observing
+//
+// Statistics are always on: see [Stats]. Package poolexpvar, below this one, publishes
+// them. With [WithName] profiles and execution traces tell pools apart.
+//
 // # Cost
 //
 // [New] allocates the queue, 8 bytes and one job for each place, unless the pool is
 // [Elastic], and starts nothing but for [WithWarmup]. Submit allocates nothing but
 // the caller's closure, which [NewTyped] does without; a Group and a Future take two
-// allocations for each task. Statistics are always on: see [Stats]. README.md has
-// figures and the commands that measure them.
+// allocations for each task. README.md has figures and the commands that measure them.
 package pool

@@ -1,6 +1,11 @@
 package pool
 
 import (
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,17 +131,14 @@ func TestDocsDeadLinks(t *testing.T) {
 // The options and the benchmark suites that the guides name exist.
 func TestDocsNames(t *testing.T) {
 	only(t, Shared)
-	code, err := os.ReadFile("options.go")
-	must(t, err)
-	state, err := os.ReadFile("state.go")
-	must(t, err)
+	pkg, _ := checkPackage(t)
 	main, err := os.ReadFile("benchmarks/main.go")
 	must(t, err)
 	for _, page := range []string{"README.md", "docs/choosing.md", "docs/migration.md", "benchmarks/README.md"} {
 		data, err := os.ReadFile(page)
 		must(t, err)
 		for _, name := range regexp.MustCompile(`\bWith[A-Z]\w*`).FindAllString(string(data), -1) {
-			if !regexp.MustCompile(`(?m)^func ` + name + `[\[(]`).MatchString(string(code) + string(state)) {
+			if pkg.Scope().Lookup(name) == nil {
 				t.Errorf("%s: there is no %s", page, name)
 			}
 		}
@@ -146,6 +148,66 @@ func TestDocsNames(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Every exported function, and every exported method of the types that users call, occurs in an example.
+func TestDocsExamples(t *testing.T) {
+	only(t, Shared)
+	pkg, used := checkPackage(t)
+	check := func(name string, o types.Object) {
+		if o.Exported() && !used[o] {
+			t.Errorf("no example uses %s", name)
+		}
+	}
+	for _, name := range pkg.Scope().Names() {
+		if f, ok := pkg.Scope().Lookup(name).(*types.Func); ok {
+			check(name, f)
+		}
+	}
+	for _, name := range []string{"Pool", "Typed", "Group", "Batcher", "TypedBatcher", "Future", "Scratch"} {
+		o := pkg.Scope().Lookup(name)
+		if o == nil {
+			t.Errorf("there is no %s", name)
+			continue
+		}
+		methods := types.NewMethodSet(types.NewPointer(o.Type()))
+		for m := range methods.Methods() {
+			check(name+"."+m.Obj().Name(), m.Obj().(*types.Func).Origin())
+		}
+	}
+}
+
+// checkPackage type-checks this package and its examples, from the source. It returns the package as the
+// examples see it, and the functions and methods that they use.
+func checkPackage(t *testing.T) (pkg *types.Package, used map[types.Object]bool) {
+	t.Helper()
+	names, err := filepath.Glob("example*_test.go")
+	must(t, err)
+	fset := token.NewFileSet()
+	var files []*ast.File
+	for _, name := range names {
+		file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+		must(t, err)
+		files = append(files, file)
+	}
+	info := &types.Info{Uses: make(map[*ast.Ident]types.Object)}
+	conf := types.Config{Importer: importer.ForCompiler(fset, "source", nil)}
+	examples, err := conf.Check("pool_test", fset, files, info)
+	must(t, err)
+	used = make(map[types.Object]bool)
+	for _, o := range info.Uses {
+		if f, ok := o.(*types.Func); ok {
+			o = f.Origin() // of methods of generic types
+		}
+		used[o] = true
+	}
+	for _, p := range examples.Imports() {
+		if p.Name() == "pool" {
+			return p, used
+		}
+	}
+	t.Fatal("the examples do not import this package")
+	return nil, nil
 }
 
 // The program of the README runs in a module of its own, offline, with this package in place of a

@@ -33,6 +33,7 @@ type engine[T any] struct {
 	handle    func(context.Context, T) error
 	handleAll func(context.Context, []T) error // nil, or see collect.go
 	collects  bool                             // tasks linger
+	plain     bool                             // see observe.go
 	queue     atomic.Pointer[ring.Ring[T]]
 	lanes     *span.Set
 	locals    []local[T] // see steal.go
@@ -53,9 +54,10 @@ type engine[T any] struct {
 	listed atomic.Int64 // local queues that may hold something, see steal.go
 	_      [120]byte
 
-	bank     atomic.Int64 // see credit.go
+	bank     atomic.Int64  // see credit.go
+	moves    atomic.Uint64 // of credit: those on their way, and above them how many have arrived
 	patience patience
-	_        [104]byte
+	_        [96]byte
 	counted  atomic.Uint64 // see paid
 	_        [56]byte
 
@@ -103,7 +105,7 @@ type engine[T any] struct {
 	finished    bool             // done is closed
 	reported    bool             // a Close has returned the kept errors
 	gone        totals           // of workers that are gone and jobs without one
-	deadlineSet bool             // the timer of DrainFor was set
+	deadlineEnd chan struct{}    // of DrainFor, nil before Close: see setDeadline
 	dropCount   uint64           // discarded by DropOldest
 	dropping    int              // drop handlers that run
 	last        Stats            // keeps Stats monotone
@@ -136,6 +138,7 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 		return fmt.Errorf("pool: WithContext: context is already done: %w", context.Cause(c.ctx))
 	}
 	e.config, e.handle = c, handle
+	e.plain = c.name == "" && c.onPanic == nil
 	e.queue.Store(ring.NewRetired[T](c.buffer))
 	if !e.expires() {
 		e.renewLocked()
@@ -149,7 +152,7 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	e.target = c.sizing.workers()
 	// The tasks' contexts end through stop, after which nothing starts, and not
 	// by themselves before it.
-	e.base, e.cancel = context.WithCancelCause(context.WithoutCancel(c.ctx))
+	e.base, e.cancel = context.WithCancelCause(c.labelled(context.WithoutCancel(c.ctx)))
 	e.follows.Store(c.sizing.perProc > 0)
 	e.parallel.Store(runtime.GOMAXPROCS(0) > 1)
 	e.gate.Store(uint64(e.target)*gateIdle | gateLook)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -346,4 +347,22 @@ func ExampleWithContext() {
 	// Output:
 	// task of indexer
 	// pool: closed: context canceled
+}
+
+// The name is in the statistics, and a label of profiles.
+func ExampleWithName() {
+	p, err := pool.New(pool.WithName("thumbnails"))
+	if err != nil {
+		panic(err)
+	}
+	_ = p.Submit(context.Background(), func(ctx context.Context) error {
+		label, _ := pprof.Label(ctx, "pool")
+		fmt.Println("label", label)
+		return nil
+	})
+	_ = p.Close()
+	fmt.Println(p.Stats().Name)
+	// Output:
+	// label thumbnails
+	// thumbnails
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,7 +37,7 @@ func TestFuture(t *testing.T) {
 	}
 }
 
-// A future ends in every ending.
+// A future ends in every ending: those that TestContract does not have.
 func TestFutureEndings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, c := range map[string]struct {
@@ -47,12 +46,7 @@ func TestFutureEndings(t *testing.T) {
 			then func(p *Pool, cancel func())
 			want error
 		}{
-			"error":            {f: func(context.Context) (int, error) { return 0, errTest }, want: errTest},
-			"panic":            {opts: []Option{WithPanicHandler(func(*PanicError) {})}, f: func(context.Context) (int, error) { panic(errTest) }, want: errTest},
-			"Goexit":           {f: func(context.Context) (int, error) { runtime.Goexit(); return 0, nil }, want: ErrGoexit},
 			"cancelled queued": {then: func(_ *Pool, cancel func()) { cancel() }, want: context.Canceled},
-			"aborted queued":   {then: func(p *Pool, _ func()) { p.Abort() }, want: ErrAborted},
-			"shut down queued": {opts: []Option{WithShutdown(DrainFor(time.Second))}, then: func(p *Pool, _ func()) { go p.Close() }, want: context.DeadlineExceeded},
 			"pool failed": {opts: []Option{WithErrorMode(FailFast)}, then: func(p *Pool, _ func()) {
 				must(t, p.Resize(2))
 				must(t, p.Submit(bg, func(context.Context) error { return errTest }))
@@ -60,7 +54,6 @@ func TestFutureEndings(t *testing.T) {
 			"closed":            {opts: []Option{WithContext(closedContext{bg})}, want: ErrClosed},
 			"dropped":           {opts: []Option{WithBuffer(1), WithOverflow(DropOldest)}, then: func(p *Pool, _ func()) { must(t, p.Submit(bg, func(context.Context) error { return nil })) }, want: ErrDropped},
 			"rejected":          {opts: []Option{WithBuffer(1), WithOverflow(Reject)}, want: ErrFull},
-			"aborted at work":   {f: func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, context.Cause(ctx) }, then: func(p *Pool, _ func()) { p.Abort() }, want: ErrAborted},
 			"cancelled at work": {f: func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }, then: func(_ *Pool, cancel func()) { cancel() }, want: context.Canceled},
 		} {
 			p := mustNew(t, append([]Option{WithWorkers(1)}, c.opts...)...)

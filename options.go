@@ -15,6 +15,7 @@ import (
 type Option func(*config)
 
 type config struct {
+	name      string
 	strategy  Strategy
 	workers   int
 	sizing    Sizing

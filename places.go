@@ -104,7 +104,7 @@ func (w *worker[T]) forgetLocked() {
 		e.left[tag].gone += n
 		e.gone.finished += n
 	}
-	e.bank.Add(w.pocket.Swap(0))
+	w.deposit()
 	e.gone.failed += w.failed.Load()
 	e.gone.panicked += w.panicked.Load()
 	e.gone.goexited += w.goexited.Load()

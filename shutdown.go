@@ -210,16 +210,7 @@ func (e *engine[T]) Close() error {
 		e.drain()
 	}
 	if e.shutdown > 0 {
-		e.mu.Lock()
-		set := e.deadlineSet
-		e.deadlineSet = true
-		e.mu.Unlock()
-		if !set {
-			t := time.AfterFunc(time.Duration(e.shutdown), func() {
-				_ = e.miss(context.DeadlineExceeded)
-			})
-			e.onDone(t.Stop)
-		}
+		e.setDeadline()
 	}
 	if inside {
 		return ErrInTask
@@ -228,6 +219,9 @@ func (e *engine[T]) Close() error {
 	reported := e.reported
 	e.mu.Unlock()
 	<-e.done
+	if e.deadlineEnd != nil {
+		<-e.deadlineEnd // if it was missed, the tasks may have ended before that was noted
+	}
 	if reported {
 		return nil
 	}
@@ -242,6 +236,31 @@ func (e *engine[T]) Close() error {
 		return e.missed
 	}
 	return errors.Join(e.missed, kept)
+}
+
+// setDeadline makes a drain that takes too long an abort. e.deadlineEnd is closed when that
+// has happened, or will not happen any more.
+func (e *engine[T]) setDeadline() {
+	e.mu.Lock()
+	set := e.deadlineEnd != nil
+	if !set {
+		e.deadlineEnd = make(chan struct{})
+	}
+	e.mu.Unlock()
+	if set {
+		return
+	}
+	t := time.AfterFunc(time.Duration(e.shutdown), func() {
+		_ = e.miss(context.DeadlineExceeded)
+		close(e.deadlineEnd)
+	})
+	e.onDone(func() bool {
+		stopped := t.Stop()
+		if stopped {
+			close(e.deadlineEnd)
+		}
+		return stopped
+	})
 }
 
 // Shutdown drains the pool until ctx is done and then aborts it. It never

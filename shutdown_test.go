@@ -34,132 +34,16 @@ func checkClosed(t *testing.T, p *Pool) {
 	}
 }
 
-// stopper is one cell of the table of shutdowns in the package documentation.
-type stopper struct {
-	name      string
-	opts      []Option
-	stop      func(p *Pool) error
-	runs      bool          // queued tasks run
-	takes     time.Duration // the call, with running tasks that obey or take 10 s
-	cancelled time.Duration // after which running contexts are cancelled, -1 never
-	err       error
-}
-
-func stoppers() []stopper {
-	shutdown := func(d time.Duration) func(*Pool) error {
-		return func(p *Pool) error {
-			ctx, cancel := context.WithTimeout(bg, d)
-			defer cancel()
-			return p.Shutdown(ctx)
-		}
+// A missed deadline is an error of Close also when the tasks end at once, and the pool
+// with them.
+func TestMissedDeadlineIsReported(t *testing.T) {
+	for range rounds(3000) {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(1), WithShutdown(DrainFor(time.Second)))
+			must(t, p.Submit(bg, func(ctx context.Context) error { <-ctx.Done(); return nil }))
+			wantIs(t, p.Close(), context.DeadlineExceeded)
+		})
 	}
-	closing := func(p *Pool) error { return p.Close() }
-	return []stopper{
-		{"Close/Drain", nil, closing, true, 20 * time.Second, -1, nil},
-		{"Close/Abort", []Option{WithShutdown(Abort)}, closing, false, 10 * time.Second, 0, nil},
-		{"Close/DrainFor/in-time", []Option{WithShutdown(DrainFor(time.Minute))}, closing, true, 20 * time.Second, -1, nil},
-		{"Close/DrainFor/missed", []Option{WithShutdown(DrainFor(4 * time.Second))}, closing, false, 10 * time.Second, 4 * time.Second, context.DeadlineExceeded},
-		{"Shutdown/in-time", nil, shutdown(time.Minute), true, 20 * time.Second, -1, nil},
-		{"Shutdown/missed", nil, shutdown(4 * time.Second), false, 4 * time.Second, 4 * time.Second, context.DeadlineExceeded},
-		{"Abort", nil, func(p *Pool) error { p.Abort(); return nil }, false, 0, 0, nil},
-	}
-}
-
-// B7, B8, B10, B12: the table of shutdowns, each cell, with a running task that
-// ignores its context for 10 s, one that obeys it, a full queue and blocked
-// submitters.
-func TestShutdownTable(t *testing.T) {
-	for _, c := range stoppers() {
-		for _, buffer := range buffers {
-			t.Run(name("stop", c.name, "buffer", buffer), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { testStopper(t, c, buffer) })
-			})
-		}
-	}
-}
-
-func testStopper(t *testing.T, c stopper, buffer int) {
-	p := mustNew(t, append(c.opts, WithWorkers(2), WithBuffer(buffer))...)
-	var ran, blockedRan, refused atomic.Int64
-	cancelledAt := make(chan time.Duration, 1)
-	start := time.Now()
-	must(t, p.Submit(bg, sleep(10*time.Second))) // ignores its context
-	synctest.Wait()
-	must(t, p.Submit(bg, func(ctx context.Context) error {
-		select {
-		case <-ctx.Done():
-			cancelledAt <- time.Since(start)
-			if !errors.Is(context.Cause(ctx), ErrAborted) {
-				t.Errorf("cause is %v", context.Cause(ctx))
-			}
-			time.Sleep(10*time.Second - time.Since(start))
-			return ctx.Err()
-		case <-time.After(10 * time.Second):
-			return nil
-		}
-	}))
-	synctest.Wait()
-	queued := buffer
-	for range queued {
-		must(t, p.Submit(bg, func(context.Context) error { ran.Add(1); time.Sleep(time.Millisecond); return nil }))
-	}
-	for range 3 {
-		go func() {
-			err := p.Submit(bg, func(context.Context) error { blockedRan.Add(1); return nil })
-			if err != nil {
-				refused.Add(1)
-				if !errors.Is(err, ErrClosed) {
-					t.Errorf("blocked submission: %v", err)
-				}
-				if c.name == "Abort" && !errors.Is(err, ErrAborted) {
-					t.Errorf("blocked submission: %v", err) // B13
-				}
-			}
-		}()
-	}
-	synctest.Wait()
-	err := c.stop(p)
-	took := time.Since(start)
-	if c.err == nil {
-		must(t, err)
-	} else {
-		wantIs(t, err, c.err)
-		var d *DeadlineError
-		if !errors.As(err, &d) || d.Running != 2 || d.Unstarted != queued {
-			t.Fatalf("got %v, want 2 running and %d unstarted", err, queued)
-		}
-	}
-	slack := time.Duration(0)
-	if c.runs {
-		slack = 11 * time.Second // the queue takes some milliseconds
-	}
-	if took > c.takes || took < c.takes-slack {
-		t.Fatalf("took %v, want %v", took, c.takes)
-	}
-	synctest.Wait()
-	if refused.Load() != 3 || blockedRan.Load() != 0 {
-		t.Fatalf("of the blocked submissions %d were refused", refused.Load())
-	}
-	<-p.Done()
-	select {
-	case at := <-cancelledAt:
-		if at != c.cancelled {
-			t.Fatalf("contexts were cancelled after %v, want %v", at, c.cancelled)
-		}
-	default:
-		if c.cancelled >= 0 {
-			t.Fatal("contexts were not cancelled")
-		}
-	}
-	left := len(p.Leftover())
-	if c.runs && (int(ran.Load()) != queued || left != 0) || !c.runs && (ran.Load() != 0 || left != queued) {
-		t.Fatalf("%d queued: %d ran, %d were handed back", queued, ran.Load(), left)
-	}
-	if again := p.Leftover(); len(again) != 0 {
-		t.Fatalf("%d were handed back twice", len(again)) // B14
-	}
-	must(t, p.Close())
-	checkClosed(t, p)
 }
 
 // B3, B4: concurrent calls of Close return together, later ones at once.

@@ -15,6 +15,8 @@ package pool
 // submissions do not take unless they wake a worker, and looks at every worker: 64 ns
 // with 2 workers, 10 µs with 1000 (go test -bench Stats, AMD EPYC, go1.26.8, 2026-11-23).
 type Stats struct {
+	// Name is the pool's, see [WithName].
+	Name string
 	// Workers is how many tasks may run at a time.
 	Workers int
 	// Goroutines is how many workers there are now, running or parked.
@@ -53,6 +55,7 @@ func (e *engine[T]) Stats() Stats {
 	e.mu.Lock()
 	grown := e.closeErr == nil && e.followLocked()
 	s := Stats{
+		Name:       e.name,
 		Workers:    e.target,
 		Goroutines: e.live,
 		Buffer:     e.buffer,

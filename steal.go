@@ -200,9 +200,11 @@ func (e *engine[T]) payInto(l *local[T]) bool {
 	for {
 		b := e.bank.Load()
 		if b <= 0 {
-			if b = int64(e.ring().Revoke()); b > 0 {
-				e.bank.Add(b)
-			} else if !e.gather() {
+			e.moves.Add(moveBegins)
+			b = int64(e.ring().Revoke())
+			e.bank.Add(b)
+			e.moves.Add(moveEnds)
+			if b == 0 && !e.gather() {
 				l.mu.Lock()
 				l.dry = dryPushes
 				l.mu.Unlock()
@@ -211,10 +213,15 @@ func (e *engine[T]) payInto(l *local[T]) bool {
 			continue
 		}
 		k := min(b, payment)
-		if e.bank.CompareAndSwap(b, b-k) {
+		e.moves.Add(moveBegins)
+		taken := e.bank.CompareAndSwap(b, b-k)
+		if taken {
 			l.mu.Lock()
 			l.credit += k
 			l.mu.Unlock()
+		}
+		e.moves.Add(moveEnds)
+		if taken {
 			if e.ctl.Load()&ctlRoom != 0 {
 				e.roomMade() // it was nowhere to be found while it was moved
 			}

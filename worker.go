@@ -168,6 +168,7 @@ func (c *taskContext[T]) Value(key any) any {
 // main is the worker's goroutine.
 func (w *worker[T]) main() {
 	w.lock()
+	w.label()
 	w.goid.Store(goid())
 	clean := false
 	defer func() {
@@ -409,22 +410,31 @@ func (w *worker[T]) hold(pos uint64, n int) bool {
 // run runs the batch in hand. It reports false if the rest has to be run by another
 // goroutine, because a panic may have left this one's thread in any state.
 func (w *worker[T]) run() bool {
-	if w.e.onPanic == nil {
+	if w.e.plain {
 		w.batch()
-	} else {
-		for {
-			p := w.protect(nil)
-			if p == nil {
-				break
-			}
-			w.panic(p)
-			if w.e.locked {
-				return false
-			}
-		}
+	} else if !w.watched() {
+		return false
 	}
 	w.flush()
 	return true
+}
+
+// guarded runs the batch in hand, and deals with panics if there is a handler for them. It returns as run does.
+func (w *worker[T]) guarded() bool {
+	if w.e.onPanic == nil {
+		w.batch()
+		return true
+	}
+	for {
+		p := w.protect(nil)
+		if p == nil {
+			return true
+		}
+		w.panic(p)
+		if w.e.locked {
+			return false
+		}
+	}
 }
 
 // protect runs the batch, or reports err if it is not nil, and returns the panic

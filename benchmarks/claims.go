@@ -112,12 +112,19 @@ func writeClaims(h *harness, file string) error {
 			return fmt.Errorf("-claims: nothing measures %q", what)
 		}
 	}
+	return writePage(h, file, claimsHead, rows, "\n## Why\n\n"+notes.String())
+}
+
+// writePage writes a page of one table. The text before it ends where the machine and the run are to be told.
+func writePage(h *harness, file, before string, table [][]string, after string) error {
 	var b strings.Builder
-	b.WriteString(claimsHead)
-	header(&harness{out: &b, rounds: h.rounds, buffer: h.buffer, divide: h.divide, nsPerIter: h.nsPerIter, ownCount: h.ownCount})
+	b.WriteString(before + "```\n")
+	told := *h
+	told.out = &b
+	header(&told)
 	b.WriteString("```\n")
-	printTable(&b, rows)
-	b.WriteString("\n## Why\n\n" + notes.String())
+	printTable(&b, table)
+	b.WriteString(after)
 	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 		return err
 	}
@@ -137,4 +144,4 @@ This page is written by
 
 which fails if a row was not measured. The machine, and the run:
 
-` + "```\n"
+`

@@ -55,6 +55,7 @@ var suites = []suite{
 	{"buffer", "throughput of the pool by WithBuffer, next to the bytes", buffer, bufferBytes},
 	{"batch", "ns per task that is handed over with others, by producers and task size", batches, nil},
 	{"nested", "ns per empty task that is submitted from inside a task", nested, nil},
+	{"rounds", "time to submit some tasks and to wait for them", rounds, nil},
 	{"keyed", "ns per empty task with a key, by producers and number of keys", keyed, nil},
 	{"skew", "makespan of tasks of which a few take 10 or 100 times as long", skew, duel},
 	{"hotkey", "wait of other keys beside one whose queue never empties", hotkey, nil},
@@ -79,7 +80,7 @@ func run(args []string, out, progress io.Writer) error {
 	for _, s := range suites {
 		chosen += s.name + ", "
 	}
-	var name, rows, contenders, count, plots, claims string
+	var name, rows, contenders, count, plots, gates, claims string
 	var quick bool
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	flags.SetOutput(progress)
@@ -93,6 +94,7 @@ func run(args []string, out, progress io.Writer) error {
 	flags.IntVar(&h.hogs, "hogs", 4, "busy goroutines in the latency suite's hogs row")
 	flags.IntVar(&h.buffer, "buffer", 1024, "queue bound of the contenders that have one")
 	flags.StringVar(&plots, "plots", "", "draw what was measured by throughput, grain and latency into this directory, as SVG")
+	flags.StringVar(&gates, "gates", "", "write how what was measured compares with the project's gates to this file, as Markdown")
 	flags.StringVar(&claims, "claims", "", "write what the claims suite has measured to this file, as Markdown")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -125,6 +127,11 @@ func run(args []string, out, progress io.Writer) error {
 	h.gate.report(out)
 	if plots != "" {
 		if err := drawCharts(plots, h.measured); err != nil {
+			return err
+		}
+	}
+	if gates != "" {
+		if err := writeGates(h, gates); err != nil {
 			return err
 		}
 	}

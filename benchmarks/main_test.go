@@ -4,7 +4,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,11 +38,11 @@ func TestCharts(t *testing.T) {
 	dir := t.TempDir()
 	args := []string{"-divide", "100", "-rounds", "1", "-contenders", "^(pool|channel)$", "-plots", dir}
 	var out strings.Builder
-	if err := run(append(args, "-suite", "throughput,grain,latency", "-rows", "procs=2/N=2/P=1|^work=1|^load="), &out, io.Discard); err != nil {
+	if err := run(append(args, "-suite", "throughput,grain,latency", "-rows", here("procs={n}/N={n}/P=1|^work=1|^load=")), &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.svg"))
-	if want := len(charts); err != nil || runtime.GOMAXPROCS(0) == 2 && len(files) != want {
+	if want := len(charts); err != nil || len(files) != want {
 		t.Errorf("got %v, %v; want %d files", files, err, want)
 	}
 	if err := run(append(args, "-suite", "panics"), &out, io.Discard); err == nil {
@@ -68,6 +69,31 @@ func TestClaims(t *testing.T) {
 		if !strings.Contains(string(page), o) {
 			t.Errorf("the page has nothing about %q", o)
 		}
+	}
+}
+
+// TestGates fails if one of them names a row, a contender or a metric that there is none of.
+func TestGates(t *testing.T) {
+	h := &harness{rounds: 1, divide: 1, buffer: 1024, hogs: 4, nsPerIter: 1, rows: regexp.MustCompile(""), contenders: regexp.MustCompile("")}
+	for _, s := range suites {
+		for _, w := range s.rows(h) {
+			r := &results{row: w.name, names: w.names, metrics: w.metrics}
+			for range w.names {
+				r.values = append(r.values, [][]float64{slices.Repeat([]float64{1}, len(w.metrics))})
+			}
+			h.measured = append(h.measured, r)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "gates.md")
+	if err := writeGates(h, file); err != nil {
+		t.Fatal(err)
+	}
+	if page, err := os.ReadFile(file); err != nil || !strings.Contains(string(page), "| 17 |") {
+		t.Errorf("got %v, %s", err, page)
+	}
+	h.measured = h.measured[1:]
+	if err := writeGates(h, file); err == nil {
+		t.Error("a row is missing: no error")
 	}
 }
 

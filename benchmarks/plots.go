@@ -25,8 +25,8 @@ type chart struct {
 }
 
 var charts = []chart{
-	{"throughput", "Empty tasks, as many workers as processors: less is better", "producers", "ns per task", "procs=2/N=2/P=", "", "ns/task", true},
-	{"efficiency", "Efficiency against the ideal, one producer: more is better", "work in each task", "efficiency", "work=", "/N=2/P=1", "efficiency", false},
+	{"throughput", "Empty tasks, as many workers as processors: less is better", "producers", "ns per task", "procs={n}/N={n}/P=", "", "ns/task", true},
+	{"efficiency", "Efficiency against the ideal, one producer: more is better", "work in each task", "efficiency", "work=", "/N={n}/P=1", "efficiency", false},
 	{"latency-p50", "From arrival to start, 8 workers, tasks of 2 µs: median", "load", "µs", "load=", "/N=8", "p50 us", true},
 	{"latency-p99", "From arrival to start, 8 workers, tasks of 2 µs: 99th percentile", "load", "µs", "load=", "/N=8", "p99 us", true},
 }
@@ -56,8 +56,8 @@ func drawCharts(dir string, measured []*results) error {
 // rows returns the rows of the chart, all of which have its metric at m, and what stands for each on the x axis.
 func (c chart) rows(measured []*results) (rs []*results, labels []string, m int) {
 	for _, r := range measured {
-		x, begins := strings.CutPrefix(r.row, c.prefix)
-		x, ends := strings.CutSuffix(x, c.suffix)
+		x, begins := strings.CutPrefix(r.row, here(c.prefix))
+		x, ends := strings.CutSuffix(x, here(c.suffix))
 		i := slices.IndexFunc(r.metrics, func(m metric) bool { return m.name == c.metric })
 		if begins && ends && i >= 0 && x != "0s" && x != "1%" && !slices.Contains(labels, x) {
 			rs, labels, m = append(rs, r), append(labels, x), i

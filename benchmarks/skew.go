@@ -62,7 +62,15 @@ func skew(h *harness) []row {
 	} {
 		rows = append(rows, h.skewRow(s, cs))
 	}
-	return rows
+	const keys = 1000
+	w := h.skewRow(skewed{workers: 16, tasks: 2000, fast: time.Millisecond, slow: 10 * time.Millisecond, percent: 10}, h.among([]contender{
+		{name: "pool", open: openKeyed(keys, pool.Shared)},
+		{name: "pool-stealing", open: openKeyed(keys, pool.WorkStealing)},
+		{name: "pool-perworker", open: openKeyed(keys, pool.PerWorker)},
+		{name: "hashed", open: openHashed(keys)},
+	}))
+	w.name = fmt.Sprintf("%d keys, %s", keys, w.name)
+	return append(rows, w)
 }
 
 // openScattered is the channel of each worker's own, by a random key: the least

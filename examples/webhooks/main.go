@@ -23,7 +23,8 @@
 //	          ([pool.Typed.Shutdown]). What is left is handed back, and goes to the -spool file:
 //	          it was accepted with 202, so it must not be lost
 //
-// The pool's statistics are in /debug/vars, by a function over Stats that is published with expvar.
+// The pool's statistics are in /debug/vars, through package poolexpvar. Its name is in them, and in profiles and
+// traces ([pool.WithName]).
 //
 // # When it backfires
 //

@@ -81,7 +81,7 @@ func TestFullQueueAndMissedDeadline(t *testing.T) {
 		if err := json.Unmarshal(vars.Body.Bytes(), &shown); err != nil {
 			t.Error(err)
 		}
-		if s := shown.Pool; s.Running != 1 || s.Queued != 1 || s.Rejected != 1 || s.Goroutines != 1 {
+		if s := shown.Pool; s.Running != 1 || s.Queued != 1 || s.Rejected != 1 || s.Goroutines != 1 || s.Name != "webhooks" {
 			t.Errorf("/debug/vars shows %+v", s)
 		}
 

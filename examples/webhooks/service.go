@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/headrace-go/pool"
+	"github.com/headrace-go/pool/poolexpvar"
 )
 
 // A service accepts events and delivers them.
@@ -42,6 +43,7 @@ func newService(s settings) (*service, error) {
 		Timeout:   10 * time.Second,
 	}}
 	p, err := pool.NewTyped(svc.deliver,
+		pool.WithName("webhooks"),
 		pool.WithSizing(pool.IO(s.workers)),
 		pool.WithBuffer(s.queue),
 		pool.WithOverflow(pool.Reject),
@@ -51,20 +53,10 @@ func newService(s settings) (*service, error) {
 		return nil, err
 	}
 	svc.pool = p
-	published.Store(p)
+	if _, err := poolexpvar.Publish("pool", p); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
 	return svc, nil
-}
-
-// published is the pool whose statistics expvar shows. A name can be published only once in a program.
-var published atomic.Pointer[pool.Typed[event]]
-
-func init() {
-	expvar.Publish("pool", expvar.Func(func() any {
-		if p := published.Load(); p != nil {
-			return p.Stats()
-		}
-		return nil
-	}))
 }
 
 func (s *service) handler() http.Handler {
