@@ -20,43 +20,33 @@
 // exactly once.
 //
 // A worker is a goroutine of the pool; there are at most as many as
-// [Stats].Workers, started when there is work for them. A pool at rest has parked workers, no
-// timer, and uses no CPU.
+// [Stats].Workers, started when there is work for them. A pool at rest has parked
+// workers, no timer, and uses no CPU.
 //
-// # Where tasks wait
+// # Choosing a strategy
 //
 // All strategies accept tasks in one order and within one bound; they differ in
 // where a task waits, who takes it, and which goroutines there are:
 //
-//	Shared        one queue for all workers; the default
-//	PerWorker     a queue for each worker: keys, caches and state stay with it, and
-//	              a task may wait behind a long one while others are idle
-//	WorkStealing  one queue, and one for each worker at work, for what its tasks
-//	              submit; idle workers steal from these
-//	Elastic       one queue; a goroutine exists only while a task runs
+//	workload            option        why                           backfires when
+//	any                 Shared        one queue, the default: who   children should find their
+//	                                  is free takes the next task   parent's data in the cache
+//	keys, caches, state PerWorker     a queue for each worker, to   durations differ: a task
+//	that should stay                  which a key comes back        waits behind a long one
+//	tasks that divide   WorkStealing  what a task submits stays     children should start in
+//	their work                        with its worker until         the order of submission
+//	                                  another one steals it
+//	rare, or long       Elastic       a goroutine exists only       short tasks come one by
+//	                                  while a task runs             one: each starts one
 //
-// [Pool.SubmitKeyed] runs the tasks of a key one at a time and in order, and
-// [Pool.SubmitWeighted] bounds the sum of the weights of what runs, under every
-// strategy.
-//
-// # The life of a worker
+// Under each of them [Pool.SubmitKeyed] runs the tasks of a key one at a time and in
+// order, and [Pool.SubmitWeighted] bounds the sum of the weights of what runs. How
+// many workers is [WithSizing]: [CPU] for tasks that compute, [IO] or [LittlesLaw]
+// for tasks that wait. docs/choosing.md leads from symptoms to the other options.
 //
 // Workers are started on demand. [WithLazy] ends them when they have been idle,
 // [WithWarmup] starts and prepares them all in New, [WithLockedThread] gives each
 // a thread, and [WithState] a value of its own that [StateOf] returns.
-//
-// # Submitting
-//
-// [Pool.Submit] waits for room, and its context bounds that wait. A context that is
-// already done is never accepted, and after acceptance it has no influence: the
-// task gets the pool's context. [Pool.TrySubmit] never waits. [NewTyped] makes a
-// pool for one kind of job, without a closure for each. [NewTypedBatch] makes one whose
-// handler gets many jobs at a time. [Pool.SubmitBatch] and [Pool.Batcher] hand over many at
-// a time.
-//
-// What happens before a submission synchronizes before the start of the task (in
-// the terms of the Go memory model), and the end of a task before the return of the
-// [Pool.Wait] or [Pool.Close] that covers it.
 //
 // # Which call to use
 //
@@ -70,28 +60,42 @@
 //	a result for each, in order                 Map                 beside each result
 //	a result for each, as they come             MapUnordered        beside each result
 //	a type of job, in a service                 NewTyped            the handler, and Close
+//	jobs that are faster handled many at a time NewTypedBatch       the handler, and Close
 //
-// All share the pool's workers with everything else, and none of them affects another. The errors of groups,
-// futures and loops belong to them: the pool counts the tasks as failed and does not
-// report them a second time.
+// None affects another. [Pool.TrySubmit] never waits for room; [Pool.SubmitBatch] and
+// [Pool.Batcher] hand over many at a time.
 //
-// # Errors and panics
+// # Contexts
 //
-// There is no channel of results. An error of a submitted task goes to [WithErrorHandler], if there is
-// one, and [Pool.Close] returns the first, or more with [WithErrorLimit]. With
-// [FailFast] the first error stops the pool. A panic ends the program, unless
-// [WithPanicHandler] makes it an error. Goexit counts as a failure. None of them
-// costs a worker.
+// The context of a submission bounds its wait for room. One that is already done is
+// never accepted, and after acceptance it has no influence: the task gets the
+// pool's context, a child of [WithContext]'s, which is cancelled with a cause when
+// the pool stops. The tasks of a group, a future or a loop get one with the
+// values and the end of the context which that was given, which the pool ends too.
+// Pass a task's context on to the pool's functions: it tells them who calls.
+//
+// # Errors
+//
+// There is no channel of results. An error of a submitted task goes to
+// [WithErrorHandler], if there is one, and [Pool.Close] returns the first, or more
+// with [WithErrorLimit]. With [FailFast] the first error stops the pool. The errors
+// of groups, futures and loops belong to them: the pool counts the tasks as failed
+// and does not report them a second time.
+//
+// # Panics
+//
+// A panic ends the program, unless [WithPanicHandler] makes it an error, a
+// [*PanicError]. Goexit is a failure too: [ErrGoexit]. Neither costs a worker.
 //
 // # Tasks that use their own pool
 //
 // A task that passes on the context it was given may submit to its pool, wait for
 // it, and close it, with one worker and a full queue, without a deadlock: a
-// submission that would block runs the new task at once (one with a key or a
-// weight is refused with [ErrFull]), Wait lends the worker's place
-// to another worker, and Close returns [ErrInTask]. [Group.Wait], [Future.Wait], [Do] and the loops
-// first run what is their own and nobody has begun. The pool never runs
-// somebody else's task on a goroutine that is inside of a task.
+// submission that would block runs the new task at once (one with a key or a weight
+// is refused with [ErrFull]), Wait lends the worker's place to another worker, and
+// Close returns [ErrInTask]. [Group.Wait], [Future.Wait], [Do] and the loops first
+// run what is their own and nobody has begun. The pool never runs somebody else's
+// task on a goroutine that is inside of a task.
 //
 // # Ending a pool
 //
@@ -109,7 +113,7 @@
 // the ways of ending that do not wait. A pool that is dropped without being ended
 // keeps its parked workers.
 //
-// # Order
+// # Order and memory
 //
 // Tasks start in the order of acceptance with one worker. With several they
 // start nearly in that order: a worker claims up to 64 short tasks at a time, and
@@ -117,15 +121,22 @@
 // free no task waits for a longer one; with all busy a task may start after
 // up to 64 tasks for each worker that were accepted after it. Under [WorkStealing]
 // what a task submits starts before what waits from outside, for a while, and the
-// youngest first. Blocked submissions are served in
-// the order of arrival, but one that finds room does not queue behind them.
+// youngest first. Blocked submissions are served in the order of arrival, but one
+// that finds room does not queue behind them.
+//
+// In the terms of the Go memory model, what happens before a submission
+// synchronizes before the start of the task, and the end of a task before the
+// return of the [Pool.Wait], [Pool.Close], [Group.Wait] or [Future.Wait] that covers it.
 //
 // # Observing
 //
-// Statistics are always on: see [Stats]. Package poolexpvar, below this one, publishes them. With
-// [WithName] profiles and execution traces tell pools apart.
+// Statistics are always on: see [Stats]. Package poolexpvar, below this one, publishes
+// them. With [WithName] profiles and execution traces tell pools apart.
 //
 // # Cost
 //
-// README.md has figures and the commands that measure them.
+// [New] allocates the queue, 8 bytes and one job for each place, unless the pool is
+// [Elastic], and starts nothing but for [WithWarmup]. Submit allocates nothing but
+// the caller's closure, which [NewTyped] does without; a Group and a Future take two
+// allocations for each task. README.md has figures and the commands that measure them.
 package pool

@@ -9,9 +9,9 @@ import (
 // the first error, which cancels the contexts of the other calls and ends the loop.
 // When ctx is done, or the pool stops, it returns that error when the calls at work have ended.
 //
-// The sequence runs on the caller's goroutine, and is asked for a value when there is room in the
-// window: at most twice as many values as there are workers, or workers and [WithResultBuffer], were
-// taken from it and have not ended. While f is tiny (below some 20 µs) and workers cannot keep
+// The sequence runs on the caller's goroutine, and there is a window: at most twice as many values as
+// there are workers, or workers and [WithResultBuffer], were taken from it and have not ended, and one
+// that waits for room. While f is tiny (below some 20 µs) and workers cannot keep
 // up, they take up to 64 values at a time, and the window is as many times larger, unless
 // WithResultBuffer was given. It is never larger than 65,536 values. The sequence may be infinite, and it may block.
 //

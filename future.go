@@ -10,7 +10,7 @@ import (
 // Future is the outcome of a call that [Go] has submitted. Its methods may be called by any number of
 // goroutines.
 type Future[T any] struct {
-	call
+	c    call // not embedded: its context is for f alone
 	f    func(context.Context) (T, error)
 	val  T
 	err  error
@@ -35,18 +35,18 @@ type Future[T any] struct {
 // reads the result: then [Pool.Submit] is enough, and allocates nothing.
 func Go[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error)) *Future[T] {
 	u := &Future[T]{f: f}
-	u.owner = u
+	u.c.owner = u
 	e := &p.engine
 	switch {
 	case ctx == nil:
-		u.refuse(e.reject(errNilContext))
+		u.c.refuse(e.reject(errNilContext))
 		return u
 	case f == nil:
-		u.refuse(e.reject(ErrNilTask))
+		u.c.refuse(e.reject(ErrNilTask))
 		return u
 	}
-	u.e, u.user, u.covered = e, ctx, e.covers(ctx)
-	u.submit(ctx, true)
+	u.c.e, u.c.user, u.c.covered = e, ctx, e.covers(ctx)
+	u.c.submit(ctx, true)
 	return u
 }
 
@@ -61,7 +61,7 @@ func Do[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error))
 }
 
 func (u *Future[T]) do(ctx context.Context) (err error) {
-	if err := u.user.Err(); err != nil {
+	if err := u.c.user.Err(); err != nil {
 		return err
 	}
 	u.val, err = u.f(ctx)
@@ -72,7 +72,7 @@ func (u *Future[T]) ended(err error) {
 	u.lock.Lock()
 	defer u.lock.Unlock()
 	u.err, u.f = err, nil
-	u.state.Store(callEnded)
+	u.c.state.Store(callEnded)
 	if u.done != nil {
 		close(u.done)
 	}
@@ -90,7 +90,7 @@ func (u *Future[T]) Wait(ctx context.Context) (T, error) {
 	if ctx == nil {
 		return zero, errNilContext
 	}
-	if u.state.Load() != callEnded {
+	if u.c.state.Load() != callEnded {
 		if err := u.wait(ctx); err != nil {
 			return zero, err
 		}
@@ -102,21 +102,21 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	e := u.e
+	e := u.c.e
 	w := e.insideOf(ctx)
 	if w == nil && u.polled() {
 		return nil
 	}
-	if w == nil && u.state.Load() == callPending {
+	if w == nil && u.c.state.Load() == callPending {
 		w = e.workerHere()
 	}
-	if w != nil && u.begin() {
-		u.help(w.ctx)
+	if w != nil && u.c.begin() {
+		u.c.help(w.ctx)
 		return nil
 	}
 	seam.Yield()
 	u.lock.Lock()
-	if u.state.Load() == callEnded {
+	if u.c.state.Load() == callEnded {
 		u.lock.Unlock()
 		return nil
 	}
@@ -127,7 +127,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	u.lock.Unlock()
 	for {
 		err := e.rest(ctx, ctx, w, done)
-		if u.state.Load() == callEnded {
+		if u.c.state.Load() == callEnded {
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -135,7 +135,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 			return err
 		}
 		// The pool has stopped. What runs may still end.
-		if u.refuse(err) {
+		if u.c.refuse(err) {
 			return nil
 		}
 		select {
@@ -149,19 +149,19 @@ func (u *Future[T]) wait(ctx context.Context) error {
 
 // cancelled ends a call that nobody has begun, if the context it was submitted with is done.
 func (u *Future[T]) cancelled() {
-	if err := u.user.Err(); err != nil {
-		u.refuse(err)
+	if err := u.c.user.Err(); err != nil {
+		u.c.refuse(err)
 	}
 }
 
 // polled waits a moment for the end of a call that is short. It reports whether it has ended.
 func (u *Future[T]) polled() bool {
-	p := &u.e.futures
-	if !u.e.parallel.Load() || !p.worth() {
+	p := &u.c.e.futures
+	if !u.c.e.parallel.Load() || !p.worth() {
 		return false
 	}
 	for range futurePolls {
-		if u.state.Load() == callEnded {
+		if u.c.state.Load() == callEnded {
 			p.miss.Store(0)
 			return true
 		}

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -290,5 +291,15 @@ func TestFutureAllocations(t *testing.T) {
 		}
 	}); n > 3 && !raceBuild {
 		t.Errorf("Go and Wait take %v allocations", n)
+	}
+}
+
+// The context of a future's call is no part of the future: Done would not tell that the call has ended.
+func TestFutureIsNoContext(t *testing.T) {
+	only(t, Shared)
+	for _, name := range []string{"Deadline", "Done", "Err", "Value"} {
+		if _, ok := reflect.TypeFor[*Future[int]]().MethodByName(name); ok {
+			t.Errorf("Future has the method %s of a context", name)
+		}
 	}
 }

@@ -267,7 +267,7 @@ const (
 )
 
 // WithResultBuffer makes [ForEach], [Map] and [MapUnordered] take at most n >= 0 values more from their
-// sequence than there are workers, before results are yielded. By default it is the number
+// sequence than there are workers, before results are yielded, and one that waits for room. By default it is the number
 // of workers, and up to 64 times as many values are on their way while the function is tiny.
 // It is apart from [WithBuffer]: a slow consumer fills this, and slow tasks fill that.
 //

@@ -58,7 +58,7 @@ var waitingBugs = []bug{{
 	tests: "TestNestedWait|TestNestedWaitChain|TestWaitOfTwo|TestStressOperations",
 }, {
 	name: "future-ended-before-its-waiter-locked", class: wakeUp, file: "future.go",
-	old:   "\tif u.state.Load() == callEnded {\n\t\tu.lock.Unlock()\n\t\treturn nil\n\t}\n",
+	old:   "\tif u.c.state.Load() == callEnded {\n\t\tu.lock.Unlock()\n\t\treturn nil\n\t}\n",
 	new:   "",
 	tests: "TestFuture|TestStress", seams: true,
 }, {
