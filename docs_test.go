@@ -128,9 +128,17 @@ func TestDocsDeadLinks(t *testing.T) {
 	}
 }
 
+// once skips a test that has nothing to do with concurrency where the tests run many times.
+func once(t *testing.T) {
+	if raceBuild {
+		t.Skip("not with the race detector")
+	}
+}
+
 // The options and the benchmark suites that the guides name exist.
 func TestDocsNames(t *testing.T) {
 	only(t, Shared)
+	once(t)
 	pkg, _ := checkPackage(t)
 	main, err := os.ReadFile("benchmarks/main.go")
 	must(t, err)
@@ -153,6 +161,7 @@ func TestDocsNames(t *testing.T) {
 // Every exported function, and every exported method of the types that users call, occurs in an example.
 func TestDocsExamples(t *testing.T) {
 	only(t, Shared)
+	once(t)
 	pkg, used := checkPackage(t)
 	check := func(name string, o types.Object) {
 		if o.Exported() && !used[o] {

@@ -154,7 +154,10 @@ func collect(t *testing.T, freed *atomic.Int64, want int) {
 // G6: the heap is the same after a million tasks and after ten.
 func TestHeapDoesNotGrow(t *testing.T) {
 	n := 1_000_000
-	if testing.Short() {
+	switch {
+	case testing.Short() && raceBuild:
+		n = 15_000
+	case testing.Short():
 		n = 50_000
 	}
 	p := mustNew(t, WithWorkers(2))

@@ -26,10 +26,7 @@ func name(kv ...any) string {
 // A1, H2: everything accepted runs once.
 func TestExactlyOnce(t *testing.T) {
 	const submitters = 8
-	each := 20000
-	if testing.Short() {
-		each = 2000
-	}
+	each := rounds(20000)
 	for _, workers := range []int{1, 2, 16} {
 		for _, buffer := range []int{0, 1, 7, 64, 1024} {
 			t.Run(name("workers", workers, "buffer", buffer), func(t *testing.T) {

@@ -461,6 +461,10 @@ func TestStressTokens(t *testing.T) {
 
 // The limit holds for tasks that are not inside Wait.
 func TestStressLimitWithNestedWaits(t *testing.T) {
+	tasks := 200
+	if testing.Short() && raceBuild {
+		tasks = 60 // each waits on top of the one before
+	}
 	for round := range rounds(100) {
 		const n = 1
 		p := mustNew(t, WithWorkers(n), WithBuffer(64))
@@ -469,7 +473,7 @@ func TestStressLimitWithNestedWaits(t *testing.T) {
 		var ran atomic.Int64
 		for range 3 {
 			wg.Go(func() {
-				for range 200 {
+				for range tasks {
 					p.Submit(bg, func(ctx context.Context) error {
 						ga.enter()
 						ga.leave()
@@ -493,8 +497,11 @@ func TestStressLimitWithNestedWaits(t *testing.T) {
 // After Resize has returned nothing starts over the limit, except a task whose
 // start had already been decided: at most one for each worker that was running.
 func TestStressShrinkIsStrict(t *testing.T) {
-	bad := 0
-	for range 300 {
+	bad, tries := 0, 300
+	if testing.Short() && raceBuild {
+		tries = 60
+	}
+	for range tries {
 		p := mustNew(t, WithWorkers(4), WithBuffer(64))
 		var running atomic.Int64
 		var shrunk atomic.Bool
@@ -529,8 +536,8 @@ func TestStressShrinkIsStrict(t *testing.T) {
 	}
 	// The window is a few instructions wide; a worker that searched through a
 	// shrink and then started a task would fill it in most rounds.
-	if bad > 15 {
-		t.Errorf("starts over the limit after Resize returned in %d of 300 rounds", bad)
+	if bad > tries/20 {
+		t.Errorf("starts over the limit after Resize returned in %d of %d rounds", bad, tries)
 	}
 }
 
