@@ -44,6 +44,8 @@ const (
 func gain(part, full float64) func(before, after float64) verdict {
 	return func(before, after float64) verdict {
 		switch g := before / after; {
+		case before == 0:
+			return refuted
 		case g >= full || after == 0:
 			return reproduced
 		case g >= part:
@@ -140,7 +142,7 @@ reproduced, partly, or refuted here. "Times better" is above 1 where the option 
 
 This page is written by
 
-    cd benchmarks && go run . -suite claims -claims ../docs/claims.md
+    cd benchmarks && go run . -suite claims -rounds 5 -divide 2 -claims ../docs/claims.md
 
 which fails if a row was not measured. The machine, and the run:
 

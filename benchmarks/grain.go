@@ -86,8 +86,11 @@ func (h *harness) metg(c contender, workers, lo int, target float64) (iters int,
 		return hi, math.Inf(1)
 	}
 	steps := 9 // each halves the range of the logarithm
-	if h.divide > 10 {
+	switch {
+	case h.divide > 10:
 		steps = 4
+	case h.divide > 1:
+		steps = 6
 	}
 	for range steps {
 		mid := int(math.Sqrt(float64(lo) * float64(hi)))

@@ -36,7 +36,7 @@ func header(h *harness) {
 	fmt.Fprintf(h.out, "%d rounds, queue bound %d, completion by %s, one spin %.2f ns\n",
 		h.rounds, h.buffer, count, h.nsPerIter)
 	if h.divide > 1 {
-		fmt.Fprintf(h.out, "a %dth of the usual time for each measurement: the figures are rougher\n", h.divide)
+		fmt.Fprintf(h.out, "1/%d of the usual time for each measurement: the figures are rougher\n", h.divide)
 	}
 }
 

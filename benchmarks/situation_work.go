@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"runtime"
 	"runtime/metrics"
 	"slices"
@@ -135,10 +136,10 @@ func (h *harness) buffers(after bool) (share, stopped float64) {
 		head = &node{next: head}
 	}
 	const size = 64 << 10
+	source := endless() // what buffers are mostly for, and why they are on the heap
 	use := func(b []byte) {
-		for i := 0; i < len(b); i += 64 {
-			b[i]++
-		}
+		_, err := source.Read(b)
+		must(err)
 	}
 	var x instance
 	l := &load{done: new(counter)}
@@ -169,6 +170,19 @@ func (h *harness) buffers(after bool) (share, stopped float64) {
 	runtime.KeepAlive(head)
 	return 100 * (after1 - before) / busy, 1e3 * float64(pausesAfter-pausesBefore) / wall
 }
+
+// zeros is an endless file.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
+// endless hides from the compiler what it reads from.
+//
+//go:noinline
+func endless() io.Reader { return zeros{} }
 
 // gcTime returns the CPU seconds that the collector has used, without what it did in idle time, and the
 // nanoseconds for which it has stopped the world.
