@@ -70,13 +70,13 @@ func BenchmarkSubmit(b *testing.B) {
 // BenchmarkWork is tasks that compute, submitted by one goroutine.
 func BenchmarkWork(b *testing.B) {
 	begin := time.Now()
-	sink.Store(burn(1_000_000))
+	burned.Store(burn(1_000_000))
 	perNs := 1_000_000 / float64(time.Since(begin))
 	for _, s := range benchStrategies {
 		for _, work := range []time.Duration{100 * time.Nanosecond, time.Microsecond, 10 * time.Microsecond, 100 * time.Microsecond} {
 			n := int(float64(work) * perNs)
 			b.Run(fmt.Sprintf("strategy=%v/work=%v", s, work), func(b *testing.B) {
-				task := Task(func(context.Context) error { sink.Store(burn(n)); return nil })
+				task := Task(func(context.Context) error { burned.Store(burn(n)); return nil })
 				benchPool(b, 1, func(p *Pool, n int) {
 					for range n {
 						_ = p.Submit(context.Background(), task)
@@ -87,8 +87,8 @@ func BenchmarkWork(b *testing.B) {
 	}
 }
 
-// sink takes what burn computes, so that it is not left out.
-var sink atomic.Uint64
+// burned takes what burn computes, so that it is not left out.
+var burned atomic.Uint64
 
 // burn computes n times, without touching memory.
 //

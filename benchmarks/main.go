@@ -164,18 +164,18 @@ func (h *harness) runSuites(asked []string, progress io.Writer) {
 		suite
 		rows []row
 	}
-	var todo []chosen
+	var picked []chosen
 	var all []row
 	for _, s := range suites {
 		if !slices.Contains(asked, "all") && !slices.Contains(asked, s.name) {
 			continue
 		}
 		rows := slices.DeleteFunc(s.rows(h), func(w row) bool { return !h.rows.MatchString(w.name) })
-		todo = append(todo, chosen{s, rows})
+		picked = append(picked, chosen{s, rows})
 		all = append(all, rows...)
 	}
 	h.progress = newProgress(progress, all, h.rounds)
-	for _, c := range todo {
+	for _, c := range picked {
 		fmt.Fprintf(h.out, "\n# %s: %s\n", c.name, c.about)
 		var done, group []*results
 		for i, w := range c.rows {
