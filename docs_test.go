@@ -131,7 +131,7 @@ func TestDocsDeadLinks(t *testing.T) {
 // once skips a test that has nothing to do with concurrency where the tests run many times.
 func once(t *testing.T) {
 	if raceBuild {
-		t.Skip("not with the race detector")
+		t.Skip("not about concurrency, and runs without the race detector")
 	}
 }
 
@@ -224,7 +224,7 @@ func checkPackage(t *testing.T) (pkg *types.Package, used map[types.Object]bool)
 func TestDocsReadmeProgram(t *testing.T) {
 	only(t, Shared)
 	if testing.Short() {
-		t.Skip("builds a program")
+		t.Skip("builds a program, which takes too long for -short")
 	}
 	data, err := os.ReadFile("README.md")
 	must(t, err)

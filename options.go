@@ -187,8 +187,11 @@ func WithSizing(s Sizing) Option {
 }
 
 // WithBuffer sets how many accepted tasks may wait for a worker, 0 <= n <= 1<<26.
-// The bound is exact: it counts every task that has not started. The queue's
-// memory, 8 bytes and one job for each place, is allocated by New. The default is
+// The bound counts every task that has not started. It is never exceeded, and as long as tasks start in
+// the order of acceptance all n places can be used. Places become free in that order: while all workers are held
+// up in the midst of batches that they have claimed, a task that younger ones have overtaken keeps
+// the places behind it, up to some 60 for each worker, and a submission may find no room before n
+// tasks wait. [WithBatch] of 1 avoids that. The queue's memory, 8 bytes and one job for each place, is allocated by New. The default is
 // [DefaultBuffer].
 //
 // With 0 a task is accepted only by a worker that is free, as with an unbuffered

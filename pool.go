@@ -52,7 +52,7 @@ func (p *Pool) Submit(ctx context.Context, task Task) error {
 	return p.submit(ctx, task)
 }
 
-// TrySubmit accepts task if there is room now, and returns [ErrFull] if there is
+// TrySubmit accepts task if there is room now (see [WithBuffer]), and returns [ErrFull] if there is
 // none, [ErrNilTask], or an error that wraps [ErrClosed]. It never blocks.
 func (p *Pool) TrySubmit(task Task) error {
 	if task == nil {

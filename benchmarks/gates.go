@@ -213,15 +213,15 @@ const gatesWhy = `
 ## Why some are not reached
 
 The prototypes had neither contexts, errors, panics, keys, weights, resizing nor statistics, and ran on another machine, whose cores are
-farther apart: there ` + "`" + `go f()` + "`" + ` and a channel took up to twice as long. Here the time of everything that two cores do together changes
-from run to run, as the virtual processors share a cache or do not: the first row came to 2.4 / 2.1 / 2.0 / 2.8x two days before.
+farther apart, which is harder on channels and goroutines. Here the time of everything that two cores do together changes from run to run, as
+the virtual processors share a cache or do not: README.md has 2.4 / 2.1 / 2.0 / 2.8x for the first row, with the command and the date.
 
-- **1, 2, 4, 5**: a task costs 14 to 31 ns here, 6 of them the harness's counter, and the prototype's took 14 to 17. A task gets a context, may fail,
-  panic or wait, and can be taken over by others until it begins. The other libraries are 1.3 to 3 times as fast here as there. Nobody else is
-  ahead of the pool in any of these rows.
-- **3**: one core runs the tasks, at some 8 ns each, while the other waits for room. Larger chunks, slots that are published together, and
-  sleeping instead of waiting were tried and gained nothing.
-- **6, 8, 12**: the wake of a worker. One that spins for longer makes these better, and the rows 10 and 11 worse. For one task at a time that is waited for, a
+- **1, 2, 4, 5**: a task gets a context, may fail, panic or wait, and can be taken over by others until it begins; the prototype's could not. A counter of
+  some 6 ns in each task is part of everybody's time. Nobody else is ahead of the pool in any of these rows.
+- **3**: one core runs the tasks while the other waits for room (` + "`" + `perf record` + "`" + ` of ` + "`" + `-suite batch -contenders batch-256` + "`" + `: a quarter of the samples are that wait). Larger
+  chunks, slots that are published together, and letting others run during the wait were tried and gained nothing on these rows.
+- **6, 8, 12**: the wake of a worker. One that spins for longer would be there sooner, at the price of the rows 10
+  and 11; how long it spins was not changed for these figures. For one task at a time that is waited for, a
   channel hands over on the same core, and the pool's spinning worker sits on another.
 - **13**: the second allocation of ` + "`" + `Go` + "`" + ` is the function value that goes through the queue; the queue's tasks are functions.
 - **16**: a table of keys is looked up for each task, which buys that a slow key holds up no other. Makespan is where that shows.
