@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"math"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -29,10 +30,11 @@ import (
 // No task stays behind while a worker is idle. The producer moves added and then
 // loads gate; a worker puts its token into gate and then looks at added (park), so one
 // of the two sees the other. The same pair orders Add with the end of the pool: Add
-// moves added and then loads ctl, Close sets ctlClosed and then looks at added. What
-// was added before belongs to the pool: until it is moved the pool has not ended, and
-// the queue takes it in spite of being closed. What was added later, the
-// producer takes back, unless it was moved already.
+// moves added and then loads ctl, Close sets ctlClosed and then looks at added: that is the
+// limit of what belongs to the pool. Until it is moved the pool has not ended, and
+// the queue takes it in spite of being closed. What is beyond the limit nobody moves, since
+// the pool may have ended: its producer takes it back. What is not beyond it, though the producer saw
+// ctlClosed, is taken back too, unless it was moved already, and the limit sinks with it.
 //
 // All but the producer only try the lock. Who does not get it leaves a note (missed)
 // and then tries once more; who unlocks looks for a note then, so one of the two
@@ -62,6 +64,7 @@ type batcher[T any] struct {
 	base   uint64        // the count of what is added to the front of buf, or was; guarded by mu
 	seen   atomic.Uint64 // added, when a move found no room; plus one
 	missed atomic.Uint32 // why others tried to move, a bit for each reason
+	limit  uint64        // of added, what belongs to a pool that is closed; guarded by e.mu
 	armed  atomic.Bool   // the timer is set
 	mu     sync.Mutex
 	timer  *time.Timer
@@ -107,18 +110,42 @@ type batching[T any] struct {
 }
 
 func (e *engine[T]) newBatcher() *batcher[T] {
-	b := &batcher[T]{e: e, buf: make([]T, min(e.batch, max(1, e.buffer)))}
+	b := &batcher[T]{e: e, buf: make([]T, min(e.batch, max(1, e.buffer))), limit: math.MaxUint64}
 	if e.hasLinger {
 		b.timer = time.AfterFunc(time.Hour, b.lingered)
 		b.timer.Stop()
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closeErr == nil {
-		e.batching.batchers = append(e.batching.batchers, b)
-		e.batching.open.Add(1)
+	if e.closeErr != nil {
+		b.limit = 0
+		return b
 	}
+	e.batching.batchers = append(e.batching.batchers, b)
+	e.batching.open.Add(1)
 	return b
+}
+
+// limitBatchersLocked makes what was added so far all that belongs to the pool. e.mu is held, and
+// ctlClosed is set.
+func (e *engine[T]) limitBatchersLocked() {
+	for _, b := range e.batching.batchers {
+		b.limit = b.added.Load()
+	}
+}
+
+// ownedLocked returns how many of the tasks that were ever added belong to the pool. e.mu is held.
+func (b *batcher[T]) ownedLocked() uint64 { return min(b.added.Load(), b.limit) }
+
+// owned is ownedLocked for who does not hold e.mu.
+func (b *batcher[T]) owned() uint64 {
+	added := b.added.Load()
+	if b.e.ctl.Load()&ctlClosed == 0 {
+		return added // the limit will not be less
+	}
+	b.e.mu.Lock()
+	defer b.e.mu.Unlock()
+	return min(added, b.limit)
 }
 
 // add puts v into the buffer.
@@ -144,11 +171,14 @@ func (b *batcher[T]) add(ctx context.Context, v T) error {
 		return b.late()
 	}
 	g := e.gate.Load()
+	idle := g&gateSearch == 0 && g&gateIdleMask != 0
 	switch {
 	case b.full():
-		b.move(flushFull)
+		if b.move(flushFull); idle {
+			b.move(flushIdle) // what there was no room for
+		}
 		b.rewind()
-	case g&gateSearch == 0 && g&gateIdleMask != 0:
+	case idle:
 		b.move(flushIdle)
 	case b.timer != nil && !b.armed.Load():
 		b.arm()
@@ -171,6 +201,7 @@ func (b *batcher[T]) late() error {
 	e := b.e
 	b.mu.Lock()
 	taken := b.moved.Load() == b.count
+	e.mu.Lock()
 	if !taken {
 		var zero T
 		if b.at--; b.at < 0 {
@@ -178,11 +209,11 @@ func (b *batcher[T]) late() error {
 		}
 		b.buf[b.at] = zero
 		b.count--
+		b.limit = min(b.limit, b.count)
 		b.added.Store(b.count)
 	}
-	b.unlock()
-	e.mu.Lock()
 	e.settle() // the pool may have waited for v
+	b.unlock()
 	if taken {
 		return nil
 	}
@@ -190,7 +221,13 @@ func (b *batcher[T]) late() error {
 }
 
 // pending reports whether there is something to move.
-func (b *batcher[T]) pending() bool { return b.added.Load() != b.moved.Load() }
+func (b *batcher[T]) pending() bool {
+	moved := b.moved.Load()
+	return b.added.Load() != moved && b.owned() != moved
+}
+
+// pendingLocked is pending for who holds e.mu.
+func (b *batcher[T]) pendingLocked() bool { return b.ownedLocked() != b.moved.Load() }
 
 // flush moves all that there is, and waits for room.
 func (b *batcher[T]) flush(ctx context.Context, why flushReason) (err error) {
@@ -232,9 +269,10 @@ func (b *batcher[T]) flush(ctx context.Context, why flushReason) (err error) {
 // and a worker is idle, it asks for room.
 func (b *batcher[T]) move(why flushReason) (moved bool) {
 	missed := uint32(0) // why others tried, as far as it was taken out of b.missed
+	asked := false      // for room
 	for b.pending() {
 		if !b.mu.TryLock() {
-			added := b.added.Load()
+			added := b.owned()
 			seam.Yield()
 			if b.missed.Or(1<<why | missed); !b.mu.TryLock() {
 				b.seen.Store(added + 1)
@@ -245,8 +283,12 @@ func (b *batcher[T]) move(why flushReason) (moved bool) {
 		b.mu.Unlock()
 		seam.Yield()
 		missed = b.missed.Swap(0)
-		idle := (1<<why|missed)&(1<<flushIdle) != 0
-		if !some && !(idle && b.e.want()) && missed == 0 {
+		again := some || missed != 0
+		if idle := (1<<why|missed)&(1<<flushIdle) != 0; idle && !some {
+			again = b.e.want() || !asked || again
+			asked = true
+		}
+		if !again {
 			return moved
 		}
 		moved = moved || some
@@ -258,7 +300,10 @@ func (b *batcher[T]) move(why flushReason) (moved bool) {
 func (b *batcher[T]) unlock() {
 	b.mu.Unlock()
 	seam.Yield()
-	if why := b.missed.Swap(0); why != 0 {
+	switch why := b.missed.Swap(0); {
+	case why&(1<<flushIdle) != 0: // the one that asks for room
+		b.move(flushIdle)
+	case why != 0:
 		b.move(flushReason(bits.TrailingZeros32(why)))
 	}
 }
@@ -266,7 +311,7 @@ func (b *batcher[T]) unlock() {
 // moveLocked moves a batch, as far as there is room for it. It reports whether it
 // moved anything.
 func (b *batcher[T]) moveLocked(why flushReason) bool {
-	e, added := b.e, b.added.Load()
+	e, added := b.e, b.owned()
 	first := b.first()
 	vs := b.buf[first:min(first+int(added-b.moved.Load()), len(b.buf))]
 	if len(vs) == 0 {
@@ -351,8 +396,7 @@ func (b *batcher[T]) close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i, o := range e.batching.batchers {
-		if o == b && !b.pending() { // else the pool was closed and has no room yet
-
+		if o == b && !b.pendingLocked() { // else the pool was closed and has no room yet
 			last := len(e.batching.batchers) - 1
 			e.batching.batchers[i] = e.batching.batchers[last]
 			e.batching.batchers[last] = nil
@@ -371,7 +415,7 @@ func (e *engine[T]) bufferedLocked() bool {
 		return false
 	}
 	for _, b := range e.batching.batchers {
-		if n := b.added.Load(); n != b.moved.Load() && n+1 != b.seen.Load() {
+		if b.pendingLocked() && b.ownedLocked()+1 != b.seen.Load() {
 			return true
 		}
 	}
@@ -381,7 +425,7 @@ func (e *engine[T]) bufferedLocked() bool {
 // unsentLocked reports whether any batcher holds a task. e.mu is held.
 func (e *engine[T]) unsentLocked() bool {
 	for _, b := range e.batching.batchers {
-		if b.pending() {
+		if b.pendingLocked() {
 			return true
 		}
 	}
@@ -405,7 +449,7 @@ func (e *engine[T]) pull(why flushReason) (moved bool) {
 }
 
 // want asks for room for what is in batchers, while workers are idle. Who did so looks once more for
-// room then. It reports false if that was done before, and no room was made since.
+// room then. It reports false if somebody did that before, and no room was made since.
 func (e *engine[T]) want() bool {
 	if e.batching.wants.Swap(true) {
 		return false

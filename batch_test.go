@@ -388,6 +388,76 @@ func TestBatcherInsideATask(t *testing.T) {
 	}
 }
 
+// A task that comes when the pool is closed may come when it has ended, so nobody but its
+// producer may touch it.
+func TestBatcherLateTaskIsLeftAlone(t *testing.T) {
+	p := mustNew(t, WithWorkers(1), WithLinger(time.Hour))
+	b := p.newBatcher()
+	must(t, p.Close())
+	b.buf[0] = sleep(0)
+	b.at, b.count = 1, 1
+	b.added.Store(1)
+	// Its producer has not looked yet whether the pool is closed.
+	b.move(flushLinger)
+	p.pull(flushEnd)
+	if s := p.Stats(); b.moved.Load() != 0 || s.Accepted != 0 {
+		t.Fatalf("%d moved, %d accepted", b.moved.Load(), s.Accepted)
+	}
+	wantIs(t, b.late(), ErrClosed)
+	if b.buf[0] != nil || b.count != 0 {
+		t.Fatal("it is still there")
+	}
+}
+
+// A submitter that was overtaken often keeps others out until it has its turn. What is in a
+// Batcher then must not stay behind.
+func TestBatcherBehindAReservation(t *testing.T) {
+	only(t, Shared, WorkStealing, PerWorker)
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(1))
+		p.room.mu.Lock()
+		first := p.room.get()
+		p.room.push(first, false)
+		p.room.mu.Unlock()
+		p.reserve(true)
+		b := p.Batcher()
+		ran := false
+		must(t, b.Add(bg, func(context.Context) error { ran = true; return nil }))
+		synctest.Wait()
+		if ran {
+			t.Fatal("it overtook")
+		}
+		p.leave(first, true)
+		synctest.Wait()
+		if !ran {
+			t.Error("it was left behind")
+		}
+		must(t, b.Close())
+		must(t, p.Close())
+	})
+}
+
+// An idle worker that finds the Batcher locked has its wish for room passed on, whatever
+// others came for.
+func TestBatcherAsksForWhoIsIdle(t *testing.T) {
+	p := mustNew(t, WithWorkers(1), WithBuffer(2))
+	p.reserve(true)
+	b := p.newBatcher()
+	b.mu.Lock()
+	b.buf[0] = sleep(0)
+	b.at, b.count = 1, 1
+	b.added.Store(1)
+	p.pull(flushFull)
+	p.pull(flushIdle)
+	b.unlock()
+	if !p.batching.wants.Load() {
+		t.Error("nobody asks for room")
+	}
+	p.reserve(false)
+	must(t, b.close())
+	must(t, p.Close())
+}
+
 // Producers with Batchers race with the end of the pool: every task that Add took runs
 // or is handed back, once.
 func TestRaceBatcherWithTheEnd(t *testing.T) {

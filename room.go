@@ -200,7 +200,7 @@ func (e *engine[T]) leave(b *blocked, holder bool) {
 	}
 	r.put(b)
 	e.announceLocked()
-	others := r.first != nil
+	others := r.first != nil || holder && e.batching.wants.Load() // of those, who was kept out has given up
 	r.mu.Unlock()
 	if others && e.hasRoom() {
 		e.roomMade()

@@ -20,6 +20,7 @@ func (e *engine[T]) closeIntakeLocked(err error) {
 	if e.closeErr == nil {
 		e.closeErr = err
 		e.ctl.Or(ctlClosed)
+		e.limitBatchersLocked()
 		e.ring().Close()
 		e.fence()
 		e.refuseSubmitters()
@@ -111,10 +112,13 @@ func (e *engine[T]) giveBack(pos uint64, v T) {
 	e.mu.Unlock()
 }
 
-// endedLocked reports whether there is nothing left to take, for ever.
+// endedLocked reports whether there is nothing left to take, for ever. It looks in the order
+// in which tasks go from one place to the next: a batcher's come to the ring, from
+// there to seats, lanes and hands. Who moves one is seen with it in the place that it leaves, until it
+// is in the next.
 func (e *engine[T]) endedLocked() bool {
-	return e.closeErr != nil && e.ring().Drained() && e.lanes.Empty() && e.sorter.turns.Load() == 0 &&
-		e.listed.Load() == 0 && !e.handsLeft() && e.sorter.seatsEmpty() && !e.unsentLocked()
+	return e.closeErr != nil && !e.unsentLocked() && e.ring().Drained() && e.lanes.Empty() && e.sorter.turns.Load() == 0 &&
+		e.listed.Load() == 0 && !e.handsLeft() && e.sorter.seatsEmpty()
 }
 
 // settle wakes parked workers that have to end and, when the last has gone, ends

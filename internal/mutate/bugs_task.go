@@ -33,8 +33,8 @@ var taskBugs = []bug{{
 	tests: "TestStateIsClosedOnce|TestStateCloserMisbehaves",
 }, {
 	name: "drain-forgets-batchers", class: early, file: "shutdown.go",
-	old:   "e.sorter.seatsEmpty() && !e.unsentLocked()",
-	new:   "e.sorter.seatsEmpty()",
+	old:   "e.closeErr != nil && !e.unsentLocked() &&",
+	new:   "e.closeErr != nil &&",
 	tests: "TestBatcherAtTheEnd|TestRaceBatcherWithTheEnd",
 }, {
 	name: "wait-inside-ignores-younger-waits", class: early, file: "wait.go",
@@ -78,9 +78,14 @@ var taskBugs = []bug{{
 	tests: "TestGroupPanicAndGoexit|TestFutureEndings",
 }, {
 	name: "task-added-late-is-not-taken-back", class: leftover, file: "batch.go",
-	old:   "\t\tb.buf[b.at] = zero\n\t\tb.count--\n\t\tb.added.Store(b.count)\n",
+	old:   "\t\tb.buf[b.at] = zero\n\t\tb.count--\n\t\tb.limit = min(b.limit, b.count)\n\t\tb.added.Store(b.count)\n",
 	new:   "\t\tb.buf[b.at] = zero\n",
 	tests: "TestBatcherAtTheEnd|TestRaceBatcherWithTheEnd",
+}, {
+	name: "batcher-moves-what-came-after-the-end", class: early, file: "batch.go",
+	old:   "\treturn min(added, b.limit)\n",
+	new:   "\treturn added\n",
+	tests: "TestBatcherLateTaskIsLeftAlone",
 }, {
 	name: "leftover-is-returned-again", class: leftover, file: "shutdown.go",
 	old:   "\te.leftover = nil\n",

@@ -17,6 +17,11 @@ var waitingBugs = []bug{{
 	new:   "if others && b.queued && e.hasRoom() {",
 	tests: "TestStressOperations|TestBlockedSubmit|TestCancelledHeavyTaskWakesOthers",
 }, {
+	name: "batcher-is-forgotten-behind-a-reservation", class: wakeUp, file: "room.go",
+	old:   "others := r.first != nil || holder && e.batching.wants.Load()",
+	new:   "others := r.first != nil",
+	tests: "TestBatcherBehindAReservation",
+}, {
 	name: "wake-while-trying-is-dropped", class: wakeUp, file: "room.go",
 	old:   "\t\t\tr.push(b, true)\n\t\t\tr.waking = false\n",
 	new:   "\t\t\tr.push(b, true)\n",
