@@ -388,3 +388,64 @@ func TestLoopOnLargePool(t *testing.T) {
 	}
 	must(t, p.Close())
 }
+
+// A loop inside a task goes on though there is no room in the queue until that very task, or another
+// one, has ended: its runners need none.
+func TestLoopBesideAQueueThatStaysFull(t *testing.T) {
+	for _, onCaller := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			opts := []Option{WithWorkers(2), WithBuffer(1), WithPanicHandler(func(*PanicError) {})}
+			if onCaller {
+				opts = append(opts, WithOverflow(CallerRuns))
+			}
+			p := mustNew(t, opts...)
+			long, within := make(gate), make(gate)
+			must(t, p.SubmitKeyed(bg, 1, long.task))
+			synctest.Wait()
+			oks, fails := 0, 0
+			loop := func(ctx context.Context) error {
+				<-within
+				values := func(yield func(int) bool) {
+					for i := range 3000 {
+						if !yield(i) {
+							return
+						}
+					}
+				}
+				for _, err := range Map(ctx, p, values, func(_ context.Context, i int) (int, error) {
+					if i%100 == 0 {
+						panic(i)
+					}
+					return i, nil
+				}) {
+					if err == nil {
+						oks++
+					} else {
+						fails++
+					}
+				}
+				return nil
+			}
+			behind := func() { must(t, p.SubmitKeyed(bg, 1, sleep(0))) } // fills the queue
+			if onCaller {
+				must(t, p.Submit(bg, long.task))
+				synctest.Wait()
+				behind()
+				close(within)
+				must(t, p.Submit(bg, loop))
+			} else {
+				must(t, p.Submit(bg, loop))
+				synctest.Wait()
+				behind()
+				close(within)
+				synctest.Wait()
+			}
+			if oks != 2970 || fails != 30 {
+				t.Errorf("on the caller %v: %d results, %d errors", onCaller, oks, fails)
+			}
+			close(long)
+			must(t, p.Wait(bg))
+			_ = p.Close()
+		})
+	}
+}

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,8 @@ import (
 // waits for a runner through wake; want says for how much.
 //
 // Inside a task of the pool the driver is a runner itself while the window is full, and lends
-// its place when there is nothing to claim.
+// its place when there is nothing to claim. It also takes over runners that wait for room in the queue (stuck),
+// since what the queue is full of may have to wait for this very task, with its key.
 //
 // At the end (closed), early or not, no runner claims anything more, and the driver waits for
 // those that are at work: a runner counts itself in busy and then looks at closed.
@@ -45,8 +47,9 @@ type loop[T, R any] struct {
 	n      int // runners at most
 	slack  int // values beyond those that runners have, at a grain of 1
 	fixed  bool
-	w      *worker[Task] // that the driver is inside of, or nil
-	looked bool          // whether it is one without its context
+	w      *worker[Task]   // that the driver is inside of, or nil
+	within context.Context // of the task that the driver is inside of, or nil
+	looked bool            // whether it is inside of one without its context
 
 	in      atomic.Pointer[ring.Ring[T]]
 	cells   []cell[R] // for sinkOrdered, as many as in has slots
@@ -65,8 +68,9 @@ type loop[T, R any] struct {
 	wake     chan struct{}
 
 	mu    sync.Mutex
-	ready []cell[R] // for sinkUnordered
-	err   error     // the first one, for sinkNone, and of the pool
+	ready []cell[R]       // for sinkUnordered
+	err   error           // the first one, for sinkNone, and of the pool
+	stuck []*runner[T, R] // that wait for room in the queue
 }
 
 // sink says where results go.
@@ -94,7 +98,8 @@ type runner[T, R any] struct {
 	in      []T
 	out     []cell[R]
 	atWork  bool
-	helps   bool // the driver, not a task
+	helps   bool   // the driver, not a task
+	unstick func() // ends the wait for room
 	clock   time.Duration
 	since   int // values since clock was read
 	check   int // after how many to read it
@@ -118,7 +123,13 @@ func newLoop[T, R any](ctx context.Context, p *Pool, sink sink, f func(context.C
 	e.mu.Lock()
 	n := min(e.target, maxWindow/2)
 	e.mu.Unlock()
-	l := &loop[T, R]{e: e, parent: ctx, f: f, sink: sink, n: n, slack: n, w: e.insideOf(ctx), wake: make(chan struct{}, 1)}
+	l := &loop[T, R]{e: e, parent: ctx, f: f, sink: sink, n: n, slack: n, wake: make(chan struct{}, 1)}
+	switch seat := ctx.Value(e).(type) {
+	case *worker[Task]:
+		l.w, l.within = seat, seat.ctx
+	case *callerRun:
+		l.within = ctx
+	}
 	if e.hasResults {
 		l.slack, l.fixed = min(e.results, maxWindow-n), true
 	}
@@ -375,12 +386,45 @@ func (r *runner[T, R]) again() {
 	}
 	l := r.l
 	l.busy.Add(1) // the loop's context is not used after its end
-	go func() {   // which is no task, so it must not run one: it waits under any policy
+	ctx, cancel := context.WithCancel(l.ctx)
+	s.unstick = cancel
+	l.mu.Lock()
+	l.stuck = append(l.stuck, s)
+	l.mu.Unlock()
+	seam.Yield()
+	l.signal()  // the driver may take it over
+	go func() { // which is no task, so it must not run one: it waits under any policy
 		defer l.left()
-		if err := l.e.await(l.ctx, s.run, nil); err != nil {
+		defer cancel()
+		err := l.e.await(ctx, s.run, nil)
+		l.mu.Lock()
+		l.stuck = slices.DeleteFunc(l.stuck, func(o *runner[T, R]) bool { return o == s })
+		l.mu.Unlock()
+		if err != nil {
 			s.refuse(err)
 		}
 	}()
+}
+
+// takeOver returns a runner that waits for room, begun, or nil.
+func (l *loop[T, R]) takeOver() *runner[T, R] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.stuck {
+		if r.begin() {
+			r.unstick()
+			l.runners.Add(-1)
+			return r
+		}
+	}
+	return nil
+}
+
+// atWork returns how many runners are, and do not wait for room.
+func (l *loop[T, R]) atWork() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.busy.Load() - int64(len(l.stuck))
 }
 
 // left is called by a runner that is no longer at work.
@@ -414,12 +458,22 @@ func (l *loop[T, R]) over() bool { return l.closed.Load() || l.ctx.Err() != nil 
 func (l *loop[T, R]) await(want uint64) {
 	e := l.e
 	for l.finished.Load() < want && !l.over() {
-		if l.w == nil && !l.looked && l.busy.Load() == 0 {
-			l.looked, l.w = true, e.workerHere()
+		if l.within == nil && !l.looked && l.atWork() <= 0 {
+			if l.looked, l.w = true, e.workerHere(); l.w != nil {
+				l.within = l.w.ctx
+			}
 		}
-		if l.w != nil && l.in.Load().Ready() {
-			l.help(l.w)
-			continue
+		if l.within != nil {
+			if r := l.takeOver(); r != nil {
+				l.help(r)
+				continue
+			}
+			if l.in.Load().Ready() {
+				r := l.runner()
+				r.begin()
+				l.help(r)
+				continue
+			}
 		}
 		l.want.Store(want)
 		seam.Yield()
@@ -433,11 +487,9 @@ func (l *loop[T, R]) await(want uint64) {
 	}
 }
 
-// help makes the driver a runner until there is nothing to claim.
-func (l *loop[T, R]) help(w *worker[Task]) {
-	r := l.runner()
+// help makes the driver the runner r, which was begun, until there is nothing to claim.
+func (l *loop[T, R]) help(r *runner[T, R]) {
 	r.helps = true
-	r.begin()
 	defer func() {
 		r.helps = false
 		if r.i < r.size && !l.closed.Load() { // after a panic
@@ -445,7 +497,7 @@ func (l *loop[T, R]) help(w *worker[Task]) {
 			r.again()
 		}
 	}()
-	r.call.help(w.ctx)
+	r.call.help(l.within)
 }
 
 // end ends the loop: nothing of it runs when it returns.

@@ -271,3 +271,160 @@ func TestStressKeyBesideALongTask(t *testing.T) {
 		})
 	}
 }
+
+// After Done everything that did not run is in Leftover.
+func TestStressLeftoverAfterDone(t *testing.T) {
+	for round := range rounds(3000) {
+		p := mustNew(t, WithWorkers(2), WithBuffer(64))
+		var ran, acc atomic.Int64
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				for range 30 {
+					if p.Submit(bg, func(context.Context) error { ran.Add(1); return nil }) == nil {
+						acc.Add(1)
+					} else {
+						return
+					}
+				}
+			})
+		}
+		wg.Go(func() {
+			for range round % 50 {
+				runtime.Gosched()
+			}
+			p.Abort()
+		})
+		<-p.Done()
+		n := len(p.Leftover())
+		r := ran.Load()
+		wg.Wait()
+		m := len(p.Leftover())
+		if int64(n)+r != acc.Load() || m != 0 {
+			t.Fatalf("round %d: accepted %d ran %d leftover %d, later %d", round, acc.Load(), r, n, m)
+		}
+	}
+}
+
+// At rest there is a token for each idle place, whatever happened before.
+func TestStressTokens(t *testing.T) {
+	for round := range rounds(200) {
+		p := mustNew(t, WithWorkers(1+round%3), WithBuffer([]int{0, 1, 3, 64}[round%4]))
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				for i := range 200 {
+					if g == 0 {
+						p.Resize(1 + i%4)
+						continue
+					}
+					p.Submit(bg, func(ctx context.Context) error {
+						if i%10 == 0 {
+							p.Submit(ctx, func(context.Context) error { return nil })
+							p.Wait(ctx)
+						}
+						return nil
+					})
+				}
+			})
+		}
+		wg.Wait()
+		p.Resize(2)
+		must(t, p.Wait(bg))
+		for {
+			p.mu.Lock()
+			if len(p.parked) == p.live && p.gate.Load()&gateSearch == 0 {
+				break
+			}
+			p.mu.Unlock()
+			runtime.Gosched()
+		}
+		if n := int((p.gate.Load() & gateIdleMask) / gateIdle); n != len(p.parked)+p.unborn() || p.live > p.target || p.lent != 0 {
+			t.Fatalf("round %d tokens %d parked %d unborn %d live %d target %d", round, n, len(p.parked), p.unborn(), p.live, p.target)
+		}
+		p.mu.Unlock()
+		p.Close()
+	}
+}
+
+// The limit holds for tasks that are not inside Wait.
+func TestStressLimitWithNestedWaits(t *testing.T) {
+	tasks := 200
+	if testing.Short() && raceBuild {
+		tasks = 60 // each waits on top of the one before
+	}
+	for round := range rounds(100) {
+		const n = 1
+		p := mustNew(t, WithWorkers(n), WithBuffer(64))
+		var ga gauge
+		var wg sync.WaitGroup
+		var ran atomic.Int64
+		for range 3 {
+			wg.Go(func() {
+				for range tasks {
+					p.Submit(bg, func(ctx context.Context) error {
+						ga.enter()
+						ga.leave()
+						p.Wait(ctx)
+						ga.enter()
+						ran.Add(1)
+						ga.leave()
+						return nil
+					})
+				}
+			})
+		}
+		wg.Wait()
+		p.Close()
+		if ga.max.Load() > n {
+			t.Fatalf("round %d: %d run", round, ga.max.Load())
+		}
+	}
+}
+
+// After Resize has returned nothing starts over the limit, except a task whose
+// start had already been decided: at most one for each worker that was running.
+func TestStressShrinkIsStrict(t *testing.T) {
+	bad, tries := 0, 300
+	if testing.Short() && raceBuild {
+		tries = 60
+	}
+	for range tries {
+		p := mustNew(t, WithWorkers(4), WithBuffer(64))
+		var running atomic.Int64
+		var shrunk atomic.Bool
+		var over atomic.Int64
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range 400 {
+				p.Submit(bg, func(ctx context.Context) error {
+					s := shrunk.Load()
+					n := running.Add(1)
+					if s && n > 1 {
+						over.Add(1)
+					}
+					for range 100 {
+						runtime.Gosched()
+					}
+					running.Add(-1)
+					return nil
+				})
+			}
+		})
+		for range 50 {
+			runtime.Gosched()
+		}
+		p.Resize(1)
+		shrunk.Store(true)
+		wg.Wait()
+		p.Close()
+		if over.Load() > 0 {
+			bad++
+		}
+	}
+	// The window is a few instructions wide; a worker that searched through a
+	// shrink and then started a task would fill it in most rounds.
+	if bad > tries/20 {
+		t.Errorf("starts over the limit after Resize returned in %d of %d rounds", bad, tries)
+	}
+}

@@ -182,6 +182,9 @@ func (e *engine[T]) useWeight(weight int64) error {
 	d.mu.Lock()
 	capacity, weighs := d.capacity, d.weighs
 	d.mu.Unlock()
+	if e.ctl.Load()&ctlClosed != 0 {
+		return e.errClosed()
+	}
 	if weight > capacity {
 		return fmt.Errorf("%w: weight %d, capacity %d", ErrTooHeavy, weight, capacity)
 	}
