@@ -235,6 +235,9 @@ func (s *seat) do(ctx context.Context) error {
 		l.failing()
 		runtime.Goexit()
 	case nests:
+		if l.plan.Overflow == pool.CallerRuns && s.by == byBatcher {
+			ctx = context.WithValue(ctx, submitter{}, true) // what it submits may run on the same goroutine
+		}
 		c := client{l: l, r: r, base: ctx, depth: s.depth - 1, seat: s}
 		for range 1 + r.IntN(4) {
 			c.step()
