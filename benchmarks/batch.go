@@ -26,7 +26,7 @@ func batches(h *harness) []row {
 	var rows []row
 	for _, producers := range []int{1, 16} {
 		for _, work := range []time.Duration{0, 100 * time.Nanosecond, time.Microsecond, 10 * time.Microsecond, time.Millisecond} {
-			name := fmt.Sprintf("work=%v/N=%d/P=%d", work, n, producers)
+			name := fmt.Sprintf("batch/work=%v/N=%d/P=%d", work, n, producers)
 			s := shape{workers: n, producers: producers}
 			if work > 0 {
 				s.iters = h.iters(work)

@@ -166,3 +166,17 @@ func TestPercentile(t *testing.T) {
 		}
 	}
 }
+
+// TestRowNames: charts and gates find their rows by name.
+func TestRowNames(t *testing.T) {
+	h := &harness{rounds: 1, divide: 1, buffer: 1024, rows: regexp.MustCompile(""), contenders: regexp.MustCompile("")}
+	seen := map[string]string{}
+	for _, s := range suites {
+		for _, w := range s.rows(h) {
+			if other, ok := seen[w.name]; ok {
+				t.Errorf("%s: there is a row %q in %s too", s.name, w.name, other)
+			}
+			seen[w.name] = s.name
+		}
+	}
+}

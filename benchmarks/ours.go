@@ -22,7 +22,7 @@ func buffer(h *harness) []row {
 			if work > 0 {
 				s.iters = h.iters(work)
 			}
-			rows = append(rows, h.throughputRow(fmt.Sprintf("work=%v/N=%d/P=%d", work, n, producers), "1024", cs, s))
+			rows = append(rows, h.throughputRow(fmt.Sprintf("buffer/work=%v/N=%d/P=%d", work, n, producers), "1024", cs, s))
 		}
 	}
 	return rows

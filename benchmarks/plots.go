@@ -12,6 +12,7 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/plotutil"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 )
@@ -92,7 +93,7 @@ func (c chart) draw(dir string, measured []*results) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		line.Color, dots.Color, dots.Shape = shade(k, name), shade(k, name), draw.CircleGlyph{}
+		line.Color, dots.Color, dots.Shape = shade(k, name), shade(k, name), plotutil.Shape(k)
 		if ours(name) {
 			line.Width, dots.Radius = vg.Points(3), vg.Points(3)
 		} else {
@@ -134,13 +135,18 @@ func save(p *plot.Plot, file string) error {
 
 func ours(name string) bool { return strings.HasPrefix(name, "pool") }
 
-// shade returns a colour: warm ones for this project's contenders, cold ones for the others.
+// shade returns a colour: red ones for this project's contenders, and for the others those of M. Okabe and
+// K. Ito, "Color Universal Design", 2008, which people who are colour-blind can tell apart too.
 func shade(k int, name string) color.Color {
-	step := uint8(k * 37 % 160)
 	if ours(name) {
-		return color.RGBA{230, 40 + step/2, 30, 255}
+		return color.RGBA{230, uint8(40 + k*37%80), 30, 255}
 	}
-	return color.RGBA{20 + step, 60 + step/2, 220 - step/2, 255}
+	return peers[k%len(peers)]
+}
+
+var peers = []color.RGBA{
+	{0, 0, 0, 255}, {86, 180, 233, 255}, {0, 158, 115, 255}, {0, 114, 178, 255},
+	{204, 121, 167, 255}, {153, 153, 153, 255}, {120, 94, 0, 255}, {90, 60, 160, 255},
 }
 
 // decades ticks a logarithmic axis at 1, 2 and 5 times the powers of ten.
