@@ -389,63 +389,63 @@ func TestLoopOnLargePool(t *testing.T) {
 	must(t, p.Close())
 }
 
-// A loop inside a task goes on though there is no room in the queue until that very task, or another
-// one, has ended: its runners need none.
-func TestLoopBesideAQueueThatStaysFull(t *testing.T) {
-	for _, onCaller := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			opts := []Option{WithWorkers(2), WithBuffer(1), WithPanicHandler(func(*PanicError) {})}
-			if onCaller {
-				opts = append(opts, WithOverflow(CallerRuns))
-			}
-			p := mustNew(t, opts...)
-			long, within := make(gate), make(gate)
-			must(t, p.SubmitKeyed(bg, 1, long.task))
-			synctest.Wait()
-			oks, fails := 0, 0
-			loop := func(ctx context.Context) error {
-				<-within
-				values := func(yield func(int) bool) {
-					for i := range 3000 {
-						if !yield(i) {
-							return
-						}
-					}
+// A loop goes on in a task that runs on its submitter's goroutine, though there is no room in the queue
+// until another task has ended, and that may wait for this one.
+func TestLoopOnTheCallerBesideAFullQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(1), WithOverflow(CallerRuns), WithPanicHandler(func(*PanicError) {}))
+		long := make(gate)
+		must(t, p.SubmitKeyed(bg, 1, long.task))
+		synctest.Wait()
+		must(t, p.SubmitKeyed(bg, 1, sleep(0))) // it has to wait
+		oks, fails := 0, 0
+		must(t, p.Submit(bg, func(ctx context.Context) error {
+			for _, err := range Map(ctx, p, upTo(100), func(_ context.Context, i int) (int, error) {
+				if i%10 == 0 {
+					panic(i)
 				}
-				for _, err := range Map(ctx, p, values, func(_ context.Context, i int) (int, error) {
-					if i%100 == 0 {
-						panic(i)
-					}
-					return i, nil
-				}) {
-					if err == nil {
-						oks++
-					} else {
-						fails++
-					}
+				return i, nil
+			}) {
+				if err == nil {
+					oks++
+				} else {
+					fails++
 				}
-				return nil
 			}
-			behind := func() { must(t, p.SubmitKeyed(bg, 1, sleep(0))) } // fills the queue
-			if onCaller {
-				must(t, p.Submit(bg, long.task))
-				synctest.Wait()
-				behind()
-				close(within)
-				must(t, p.Submit(bg, loop))
-			} else {
-				must(t, p.Submit(bg, loop))
-				synctest.Wait()
-				behind()
-				close(within)
-				synctest.Wait()
+			return nil
+		}))
+		if oks != 90 || fails != 10 {
+			t.Errorf("%d results, %d errors", oks, fails)
+		}
+		close(long)
+		must(t, p.Wait(bg))
+		_ = p.Close()
+	})
+}
+
+// A runner that was interrupted, with values in hand, waits for room that there is not until the
+// loop's own task has ended, since what waits has the same key.
+func TestLoopTakesOverARunnerThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(1))
+		begin := make(gate)
+		must(t, p.SubmitKeyed(bg, 1, func(ctx context.Context) error {
+			<-begin
+			l := newLoop(ctx, p, sinkNone, func(context.Context, int) (struct{}, error) { return struct{}{}, nil })
+			r := l.runner()
+			r.in, r.i, r.size = []int{0, 1, 2}, 1, 3
+			l.runners.Add(1)
+			r.again()
+			l.await(3)
+			l.end()
+			if n := l.finished.Load(); n != 3 || l.runners.Load() != 0 {
+				t.Errorf("%d values finished, %d runners left", n, l.runners.Load())
 			}
-			if oks != 2970 || fails != 30 {
-				t.Errorf("on the caller %v: %d results, %d errors", onCaller, oks, fails)
-			}
-			close(long)
-			must(t, p.Wait(bg))
-			_ = p.Close()
-		})
-	}
+			return nil
+		}))
+		synctest.Wait()
+		must(t, p.SubmitKeyed(bg, 1, sleep(0)))
+		close(begin)
+		must(t, p.Close())
+	})
 }

@@ -48,14 +48,24 @@ var featureBugs = []bug{{
 	tests: "TestLoopWindow",
 }, {
 	name: "loop-ends-beside-a-runner-in-line", class: early, file: "loop.go",
-	old:   "\tl.busy.Add(1) // the loop's context is not used after its end\n\tgo func() {   // which is no task, so it must not run one: it waits under any policy\n\t\tdefer l.left()\n",
-	new:   "\tgo func() {\n",
+	old:   "\tl.busy.Add(1) // the loop's context is not used after its end\n\tctx, cancel := context.WithCancel(l.ctx)\n\ts.unstick = cancel\n\tl.mu.Lock()\n\tl.stuck = append(l.stuck, s)\n\tl.mu.Unlock()\n\tseam.Yield()\n\tl.signal()  // the driver may take it over\n\tgo func() { // which is no task, so it must not run one: it waits under any policy\n\t\tdefer l.left()\n",
+	new:   "\tctx, cancel := context.WithCancel(l.ctx)\n\ts.unstick = cancel\n\tl.mu.Lock()\n\tl.stuck = append(l.stuck, s)\n\tl.mu.Unlock()\n\tseam.Yield()\n\tl.signal()  // the driver may take it over\n\tgo func() { // which is no task, so it must not run one: it waits under any policy\n",
 	tests: "TestStressLoops", seams: true,
 }, {
 	name: "loop-widens-too-soon", class: early, file: "loop.go",
 	old:   "\tfor l.finished.Load() != l.added { // what was yielded is counted a moment later\n\t\truntime.Gosched()\n\t}\n",
 	new:   "",
 	tests: "TestStressLoopWidens", seams: true,
+}, {
+	name: "loop-on-the-caller-leaves-all-to-runners", class: wakeUp, file: "loop.go",
+	old:   "\tcase *callerRun:\n\t\tl.within = ctx\n",
+	new:   "",
+	tests: "TestLoopOnTheCallerBesideAFullQueue",
+}, {
+	name: "runner-waits-for-room-alone", class: wakeUp, file: "loop.go",
+	old:   "\t\tif r.begin() {\n\t\t\tr.unstick()",
+	new:   "\t\tif false {\n\t\t\tr.unstick()",
+	tests: "TestLoopTakesOverARunnerThatWaits",
 }, {
 	name: "batcher-lingers-once", class: batching, file: "batch.go",
 	old:   "func (b *batcher[T]) lingered() {\n\tb.armed.Store(false)\n",
