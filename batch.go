@@ -422,6 +422,17 @@ func (e *engine[T]) bufferedLocked() bool {
 	return false
 }
 
+// unsent returns how many tasks of the pool batchers hold.
+func (e *engine[T]) unsent() (n uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, b := range e.batching.batchers {
+		moved := b.moved.Load()
+		n += b.ownedLocked() - moved
+	}
+	return n
+}
+
 // unsentLocked reports whether any batcher holds a task. e.mu is held.
 func (e *engine[T]) unsentLocked() bool {
 	for _, b := range e.batching.batchers {

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -456,6 +457,33 @@ func TestBatcherAsksForWhoIsIdle(t *testing.T) {
 	p.reserve(false)
 	must(t, b.close())
 	must(t, p.Close())
+}
+
+// What is in a Batcher when the deadline comes did not start in time, also while its producer, which is in
+// the midst of a flush, has still to hand it back.
+func TestDeadlineCountsWhatBatchersHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1))
+		b := p.newBatcher()
+		b.buf[0] = sleep(0)
+		b.at, b.count = 1, 1
+		b.added.Store(1)
+		b.mu.Lock()
+		ctx, cancel := context.WithCancel(bg)
+		cancel()
+		var err error
+		go func() { err = p.Shutdown(ctx) }()
+		synctest.Wait()
+		var late *DeadlineError
+		if !errors.As(err, &late) || late.Unstarted != 1 || late.Running != 0 {
+			t.Errorf("got %v", err)
+		}
+		b.unlock()
+		<-p.Done()
+		if n := len(p.Leftover()); n != 1 {
+			t.Errorf("%d left over", n)
+		}
+	})
 }
 
 // Producers with Batchers race with the end of the pool: every task that Add took runs

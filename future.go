@@ -132,7 +132,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			u.cancelled()
-			return err
+			return ctx.Err() // and not the cause of a stop, which looks like an outcome
 		}
 		// The pool has stopped. What runs may still end.
 		if u.c.refuse(err) {

@@ -303,3 +303,29 @@ func TestFutureIsNoContext(t *testing.T) {
 		}
 	}
 }
+
+// A Wait whose context ends just after the pool has stopped returns the context's error. The cause of
+// the stop would look like the outcome.
+func TestFutureWaitSaysWhyItEnded(t *testing.T) {
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(1))
+			hold := make(gate)
+			u := Go(bg, p, func(ctx context.Context) (int, error) { return 1, hold.task(ctx) })
+			synctest.Wait()
+			ctx, cancel := context.WithCancel(bg)
+			var err error
+			go func() { _, err = u.Wait(ctx) }()
+			synctest.Wait()
+			p.Abort()
+			cancel()
+			synctest.Wait()
+			wantIs(t, err, context.Canceled)
+			close(hold)
+			if v, err := u.Wait(bg); v != 1 || err != nil {
+				t.Errorf("got %v, %v", v, err)
+			}
+			must(t, p.Close())
+		})
+	}
+}

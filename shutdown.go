@@ -169,19 +169,19 @@ func (e *engine[T]) onDone(stop func() bool) {
 // drain was done after all.
 func (e *engine[T]) miss(err error) error {
 	running, did := e.stop(&stopError{ErrAborted, err}, ErrClosed)
-	s := e.Stats()
+	unsent, s := e.unsent(), e.Stats() // in the order in which a job goes
 	for range settleTries {
 		over := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped
-		if over+s.Unrun+s.Running == s.Accepted {
+		if unsent == 0 && over+s.Unrun+s.Running == s.Accepted {
 			break
 		}
 		runtime.Gosched() // a job is being handed back, or accounted for
-		s = e.Stats()
+		unsent, s = e.unsent(), e.Stats()
 	}
 	if !did {
 		running = int(s.Running)
 	}
-	d := &DeadlineError{Unstarted: int(s.Unrun + s.Queued), Running: running, Err: err}
+	d := &DeadlineError{Unstarted: int(unsent + s.Unrun + s.Queued), Running: running, Err: err}
 	if d.Unstarted == 0 && d.Running == 0 {
 		return nil
 	}
