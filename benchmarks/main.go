@@ -86,7 +86,7 @@ func run(args []string, out, progress io.Writer) error {
 	flags.SetOutput(progress)
 	flags.StringVar(&name, "suite", "throughput", "what to measure: "+chosen+"several with commas between them, or all")
 	flags.IntVar(&h.rounds, "rounds", 0, "rounds; every contender is measured once in each (7; 3 with -suite all)")
-	flags.IntVar(&h.divide, "divide", 0, "divide the time of a measurement by this (1; 3 with -suite all)")
+	flags.IntVar(&h.divide, "divide", 0, "divide the time of a measurement by this (1; 4 with -suite all)")
 	flags.BoolVar(&quick, "quick", false, "rough figures in a tenth of the time: -rounds 1 -divide 20")
 	flags.StringVar(&rows, "rows", "", "measure only the rows that match this regular expression")
 	flags.StringVar(&contenders, "contenders", "", "measure only the contenders that match; ratios need the suite's baseline among them")
@@ -148,7 +148,7 @@ func (h *harness) defaults(all, quick bool, given map[string]bool) {
 	case quick:
 		rounds, divide = 1, 20
 	case all:
-		rounds, divide = 3, 3
+		rounds, divide = 3, 4
 	}
 	if !given["rounds"] {
 		h.rounds = rounds
