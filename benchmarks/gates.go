@@ -220,7 +220,7 @@ the virtual processors share a cache or do not: README.md has 2.4 / 2.1 / 2.0 / 
   some 6 ns in each task is part of everybody's time. Nobody else is ahead of the pool in any of these rows.
 - **3**: one core runs the tasks while the other waits for room (` + "`" + `perf record` + "`" + ` of ` + "`" + `-suite batch -contenders batch-256` + "`" + `: a quarter of the samples are that wait). Larger
   chunks, slots that are published together, and letting others run during the wait were tried and gained nothing on these rows.
-- **11**: in four runs of two days it was 1.9, 1.9, 5.0 and 6.5x. It is decided by which goroutine the scheduler lets run when five want two processors.
+- **11**: in three runs of one day it was 1.9, 5.0 and 6.5x. It is decided by which goroutine the scheduler lets run when five want two processors.
 - **6, 8, 12**: the wake of a worker. One that spins for longer would be there sooner, at the price of the rows 10
   and 11; how long it spins was not changed for these figures. For one task at a time that is waited for, a
   channel hands over on the same core, and the pool's spinning worker sits on another.
