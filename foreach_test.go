@@ -447,5 +447,8 @@ func TestLoopTakesOverARunnerThatWaits(t *testing.T) {
 		must(t, p.SubmitKeyed(bg, 1, sleep(0)))
 		close(begin)
 		must(t, p.Close())
+		if n := p.Stats().Rejected; n != 0 {
+			t.Errorf("%d rejected", n)
+		}
 	})
 }
