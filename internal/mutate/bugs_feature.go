@@ -38,8 +38,8 @@ var featureBugs = []bug{{
 	tests: "TestGroupLimit",
 }, {
 	name: "done-context-leaves-its-future-open", class: outcome, file: "future.go",
-	old:   "\t\tif ctx.Err() != nil {\n\t\t\tu.cancelled()\n\t\t\treturn err\n\t\t}\n",
-	new:   "\t\tif ctx.Err() != nil {\n\t\t\treturn err\n\t\t}\n",
+	old:   "\t\tif ctx.Err() != nil {\n\t\t\tu.cancelled()\n\t\t\treturn ctx.Err() // and not the cause of a stop, which looks like an outcome\n\t\t}\n",
+	new:   "\t\tif ctx.Err() != nil {\n\t\t\treturn ctx.Err()\n\t\t}\n",
 	tests: "TestFutureEndsWithItsContext",
 }, {
 	name: "loop-takes-one-more-than-its-window", class: limit, file: "foreach.go",
