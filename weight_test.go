@@ -150,6 +150,7 @@ func TestBadWeights(t *testing.T) {
 		must(t, p.Close())
 		checkRest(t, p.Stats())
 		wantIs(t, p.SubmitWeighted(bg, 2, g.task), ErrClosed)
+		wantIs(t, p.SubmitWeighted(bg, 5, g.task), ErrClosed) // for ever, so the weight does not matter
 	})
 }
 
