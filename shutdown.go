@@ -114,8 +114,8 @@ func (e *engine[T]) giveBack(pos uint64, v T) {
 
 // endedLocked reports whether there is nothing left to take, for ever. It looks in the order
 // in which tasks go from one place to the next: a batcher's come to the ring, from
-// there to seats, lanes and hands. Who moves one is seen with it in the place that it leaves, until it
-// is in the next.
+// there to seats, lanes and hands. A batcher's task is seen there until it is in the ring, and seats are
+// looked at under the mutex with which others fill them. A worker with a task in its hands is alive, which settle sees.
 func (e *engine[T]) endedLocked() bool {
 	return e.closeErr != nil && !e.unsentLocked() && e.ring().Drained() && e.lanes.Empty() && e.sorter.turns.Load() == 0 &&
 		e.listed.Load() == 0 && !e.handsLeft() && e.sorter.seatsEmpty()
