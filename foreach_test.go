@@ -446,6 +446,7 @@ func TestLoopTakesOverARunnerThatWaits(t *testing.T) {
 		synctest.Wait()
 		must(t, p.SubmitKeyed(bg, 1, sleep(0)))
 		close(begin)
+		synctest.Wait() // Close would refuse the runner
 		must(t, p.Close())
 		if n := p.Stats().Rejected; n != 0 {
 			t.Errorf("%d rejected", n)
