@@ -501,7 +501,7 @@ func (e *engine[T]) giveBackUnsent(vs []T) int {
 func (e *engine[T]) pushAll(vs []T, late bool) (n int) {
 	for n < len(vs) && !e.direct() {
 		k, s := 0, ring.Full
-		if len(vs)-n >= minChunk && e.chunks() && e.worthChunk(len(vs)-n) {
+		if len(vs)-n >= e.leastChunk() && e.chunks() && e.worthChunk(len(vs)-n) {
 			k, s = e.pushChunk(vs[n:], late)
 		} else {
 			k, s = e.ring().PushAll(vs[n:], late)

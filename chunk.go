@@ -26,7 +26,8 @@ import (
 // by the old word is counted then.
 //
 // PerWorker does without, since there a task has to find its worker, and so do pools with
-// weights, whose tasks are admitted one by one, and DropOldest, which drops them one by one.
+// weights, whose tasks are admitted one by one, and DropOldest, which drops them one by one; and
+// handlers of batches that are larger than a chunk, or linger in the ring until they are full.
 // A chunk that is met by weights, since the first heavy task came after it, is taken apart.
 //
 // Rejected: a chunk of slots, published by the first one. Each slot has its sequence
@@ -36,9 +37,7 @@ import (
 const (
 	// chunkSize is how many tasks are in a chunk at most.
 	chunkSize = handSize
-	// minChunk is from how many tasks on that are submitted together they make a
-	// chunk.
-	minChunk = 4
+	minChunk  = 4 // see leastChunk
 	// goodChunk is from how many on a chunk costs no more than tasks one by one.
 	goodChunk = 32
 	// maxBuffers is how many buffers of chunks are kept for reuse.
@@ -65,7 +64,9 @@ func (e *engine[T]) chunks() bool {
 		return false
 	case c&ctlChunked != 0:
 		return true
-	case e.handleAll != nil || e.batch < minChunk || e.overflow == DropOldest || e.strategy == PerWorker:
+	case e.batch < minChunk || e.overflow == DropOldest || e.strategy == PerWorker:
+		return false
+	case e.handleAll != nil && (e.collects || e.batch > chunkSize):
 		return false
 	}
 	e.mu.Lock()
@@ -76,6 +77,15 @@ func (e *engine[T]) chunks() bool {
 	e.sorter.mu.Unlock()
 	e.ctl.Or(ctlChunked)
 	return true
+}
+
+// leastChunk returns from how many tasks on that are submitted together they make a chunk. A
+// handler gets a chunk as it is, but single tasks of many submissions as one batch.
+func (e *engine[T]) leastChunk() int {
+	if e.handleAll != nil {
+		return min(e.batch, goodChunk)
+	}
+	return minChunk
 }
 
 // pushChunk pushes a prefix of vs as a chunk, as much as there is room for, and returns its

@@ -148,13 +148,18 @@ func (w *worker[T]) collectItems(q *workerQueue[T]) {
 		if !q.cursor.CompareAndSwap(c, c+(end-next)<<8) {
 			continue
 		}
-		for i := next; i < end; i++ {
-			w.slice = append(w.slice, w.items[i].job)
-			w.items[i].job = zero
+		if w.jobs != nil {
+			w.slice = append(w.slice, w.jobs[next:end]...)
+			clear(w.jobs[next:end])
+		} else {
+			for i := next; i < end; i++ {
+				w.slice = append(w.slice, w.items[i].job)
+				w.items[i].job = zero
+			}
 		}
 		w.end += end - next
 	}
-	w.from, w.items = nil, nil
+	w.from, w.items, w.jobs = nil, nil, nil
 	if w.e.ctl.Load()&ctlRoom != 0 {
 		q.mu.Lock()
 		w.e.gatherFrom(q)
@@ -216,7 +221,7 @@ func (w *worker[T]) agesOf(m uint64, youngest uint64) []uint64 {
 		age := ageOf(markPos(m)+uint64(i)) + ageStep - 1
 		if m&markItems != 0 {
 			q.mu.Lock()
-			age = q.batch[int(markPos(m)&255)+int(i)].age()
+			age = q.ageAtLocked(int(markPos(m)&255) + int(i))
 			q.mu.Unlock()
 		}
 		w.waitAges = append(w.waitAges, age)

@@ -76,6 +76,17 @@ func mustTypedBatch(t testing.TB, handle func(context.Context, []int) error, opt
 	return p
 }
 
+// mustBatch submits all jobs at once.
+func mustBatch(t testing.TB, p *Typed[int], jobs []int) {
+	t.Helper()
+	if n, err := p.SubmitBatch(bg, jobs); n != len(jobs) || err != nil {
+		t.Fatalf("%d of %d accepted: %v", n, len(jobs), err)
+	}
+}
+
+// upToSlice returns 0 to n-1.
+func upToSlice(n int) []int { return slices.Collect(upTo(n)) }
+
 func TestTypedBatchTakesWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got slicesRun
@@ -239,9 +250,49 @@ func TestTypedBatchLingersNoLongerThanThereIsRoom(t *testing.T) {
 	})
 }
 
+// What was submitted together is one slice, as far as WithBatch allows.
+func TestTypedBatchOfChunks(t *testing.T) {
+	only(t, Shared, WorkStealing, Elastic)
+	synctest.Test(t, func(t *testing.T) {
+		var got slicesRun
+		g := make(gate)
+		p := mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
+			got.add(jobs)
+			<-g
+			return nil
+		}, WithWorkers(1), WithBatch(40))
+		must(t, p.Submit(bg, 0))
+		synctest.Wait()
+		mustBatch(t, p, upToSlice(100)[1:])
+		must(t, p.Submit(bg, 100))
+		g <- struct{}{}
+		synctest.Wait()
+		if s := p.Stats(); s.Running != 40 || s.Queued != 60 || s.Completed != 1 {
+			t.Fatalf("a batch of 40 runs: got %+v", s)
+		}
+		close(g)
+		must(t, p.Close())
+		var lens []int
+		for _, jobs := range got.all {
+			if lens = append(lens, len(jobs)); !slices.IsSorted(jobs) {
+				t.Errorf("slice %v", jobs)
+			}
+		}
+		if got.check(t, 101, 40); !slices.Equal(lens, []int{1, 40, 40, 20}) {
+			t.Errorf("slices of %v", lens)
+		}
+		checkRest(t, p.Stats())
+	})
+}
+
 // F16: a failure concerns the jobs of its slice, all of them and no others.
 func TestTypedBatchFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	t.Run("single", func(t *testing.T) { synctest.Test(t, typedBatchFails(false)) })
+	t.Run("chunks", func(t *testing.T) { synctest.Test(t, typedBatchFails(true)) })
+}
+
+func typedBatchFails(chunks bool) func(*testing.T) {
+	return func(t *testing.T) {
 		bad := errors.New("bad")
 		var errs atomic.Int64
 		g := make(gate)
@@ -257,11 +308,15 @@ func TestTypedBatchFails(t *testing.T) {
 				runtime.Goexit()
 			}
 			return nil
-		}, WithWorkers(1), WithBatch(3), WithPanicHandler(func(*PanicError) {}), WithErrorHandler(func(error) { errs.Add(1) }), WithErrorLimit(10))
+		}, WithWorkers(1), WithBatch(4), WithPanicHandler(func(*PanicError) {}), WithErrorHandler(func(error) { errs.Add(1) }), WithErrorLimit(10))
 		must(t, p.Submit(bg, -1))
 		synctest.Wait()
 		for v := range 4 {
-			for range 3 {
+			if chunks {
+				mustBatch(t, p, slices.Repeat([]int{v}, 4))
+				continue
+			}
+			for range 4 {
 				must(t, p.Submit(bg, v))
 			}
 		}
@@ -271,10 +326,10 @@ func TestTypedBatchFails(t *testing.T) {
 		wantIs(t, err, ErrGoexit)
 		s := p.Stats()
 		checkRest(t, s)
-		if s.Failed != 3 || s.Panicked != 3 || s.Goexited != 3 || s.Completed != 4 || errs.Load() != 3 {
+		if s.Failed != 4 || s.Panicked != 4 || s.Goexited != 4 || s.Completed != 5 || errs.Load() != 3 {
 			t.Errorf("%d errors, got %+v", errs.Load(), s)
 		}
-	})
+	}
 }
 
 // Jobs with equal keys are in one slice, in order, or in slices that do not overlap.
@@ -352,7 +407,7 @@ func TestTypedBatchWeighted(t *testing.T) {
 // A handler that waits for its own pool does not wait for its own slice, nor for what is
 // behind the keys in it.
 func TestTypedBatchWaitsInside(t *testing.T) {
-	for _, keyed := range []bool{false, true} {
+	for _, how := range []string{"single", "keyed", "chunk"} {
 		synctest.Test(t, func(t *testing.T) {
 			var p *Typed[int]
 			var ran, waited atomic.Int64
@@ -373,11 +428,15 @@ func TestTypedBatchWaitsInside(t *testing.T) {
 			must(t, p.Submit(bg, -1))
 			synctest.Wait()
 			for i := range 20 {
-				if keyed {
-					must(t, p.SubmitKeyed(bg, uint64(i%3), i))
-				} else {
+				switch how {
+				case "single":
 					must(t, p.Submit(bg, i))
+				case "keyed":
+					must(t, p.SubmitKeyed(bg, uint64(i%3), i))
 				}
+			}
+			if how == "chunk" {
+				mustBatch(t, p, upToSlice(20))
 			}
 			close(g)
 			must(t, p.Wait(bg))
@@ -408,7 +467,7 @@ func TestStressTypedBatch(t *testing.T) {
 				for i := 0; i < each; {
 					v := s*each + i
 					if i%7 == 0 {
-						n := min(5, each-i)
+						n := min(1+i*5%41, each-i)
 						vs := make([]int, n)
 						for k := range vs {
 							vs[k] = v + k

@@ -244,13 +244,18 @@ func (w *worker[T]) itemAge(m uint64) uint64 {
 // ageLocked returns the age of the task of the batch that runs. q.mu is held.
 func (q *workerQueue[T]) ageLocked() uint64 {
 	n := q.begun()
-	switch {
-	case n > 0 && q.jobs != nil:
-		return chunkAge(q.jobsPos, uint64(n-1))
-	case n == 0 || q.batch == nil:
+	if n == 0 || q.jobs == nil && q.batch == nil {
 		return 0
 	}
-	return q.batch[n-1].age()
+	return q.ageAtLocked(n - 1)
+}
+
+// ageAtLocked returns the age of the task of the batch with that index. q.mu is held.
+func (q *workerQueue[T]) ageAtLocked(i int) uint64 {
+	if q.jobs != nil {
+		return chunkAge(q.jobsPos, uint64(i))
+	}
+	return q.batch[i].age()
 }
 
 // alone makes the task that w runs, whose mark is m, one that is not part of a
