@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 )
 
 // occupy makes n tasks run at a time, and returns when they have ended.
@@ -400,4 +401,19 @@ func notElastic() []Strategy {
 		}
 	}
 	return ss
+}
+
+// What a worker needs for a single task is on few cache lines, which no others share.
+func TestWorkerLines(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("other offsets")
+	}
+	var w worker[Task]
+	if first, second := unsafe.Offsetof(w.from), unsafe.Offsetof(w.given)+unsafe.Sizeof(w.given); first != 64 || second != 128 {
+		t.Errorf("the worker's own lines end at %d, %d", first, second)
+	}
+	mark, taken, finished := unsafe.Offsetof(w.workerLine), unsafe.Offsetof(w.taken), unsafe.Offsetof(w.finished)
+	if mark%64 != 0 || taken-mark != 56 || finished%64 != 0 || mark-unsafe.Offsetof(w.goexited) < 64 {
+		t.Errorf("what others read is at %d, %d, %d", mark, taken, finished)
+	}
 }

@@ -11,16 +11,32 @@ const (
 	// pollRounds is about 1 µs.
 	pollRounds = 2500
 	maxBackoff = 256
+	maxUntimed = 15
 )
 
 // measure adapts the number of jobs to claim to how long they take: one while a
 // batch takes more than four times the budget, half when it takes more than the
 // budget, twice as many after two that took less. After a chunk, whose size it did not
 // choose, it is as many as take the budget.
+//
+// To read the clock costs as much as a claim. So while tasks are long, it is read for
+// one in 2, 4, ... up to maxUntimed+1 of them.
 func (w *worker[T]) measure(n int) {
+	if w.untimed > 0 {
+		if w.untimed--; w.untimed == 0 {
+			w.began()
+		}
+		return
+	}
 	now := time.Since(w.e.start)
 	took := now - w.clock
 	w.clock = now
+	if took <= 4*budget {
+		w.slow = 0
+	} else {
+		w.slow = min(2*w.slow+1, maxUntimed)
+		w.untimed = w.slow
+	}
 	switch {
 	case n > w.limit && took > budget:
 		w.limit, w.streak = max(1, int(int64(n)*int64(budget)/int64(took))), 0
@@ -32,6 +48,13 @@ func (w *worker[T]) measure(n int) {
 		if w.streak++; w.streak >= 2 && w.limit < w.e.batch {
 			w.limit, w.streak = min(2*w.limit, w.e.batch), 0
 		}
+	}
+}
+
+// began notes when a batch begins, if its time is to be measured.
+func (w *worker[T]) began() {
+	if w.untimed == 0 {
+		w.clock = time.Since(w.e.start)
 	}
 }
 

@@ -286,7 +286,11 @@ func (w *worker[T]) spin() bool {
 		t := time.Now()
 		runtime.Gosched()
 		if time.Since(t) > yieldTooBad {
-			return w.employed()
+			found := w.employed()
+			if !found {
+				e.spun(false)
+			}
+			return found
 		}
 		if !s.busy.CompareAndSwap(false, true) {
 			return w.employed()

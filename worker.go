@@ -21,80 +21,88 @@ import (
 // batch of one is kept in pos; a longer one lies in the worker's lane, where
 // others may take the far half while the worker is busy with the near one.
 //
-// The fields above mark belong to the worker's goroutine. mark and the counters
+// The fields above restsSince belong to the worker's goroutine. mark and the counters
 // are written by it, without being contended, and read by Stats and Wait.
 type worker[T any] struct {
-	e         *engine[T]
-	ctx       context.Context
-	wake      chan struct{} // of one signal
-	lane      *span.Lane
-	pos       uint64 // of a batch of one, and where a longer one began
-	end       uint64 // behind the last job begun
-	tag       uint64 // of the batch, see wait.go
-	single    bool   // pos is still to be run
-	limit     int    // how many to claim
-	streak    int    // good batches since limit last changed
-	looked    int    // claims since the last look at the lanes
-	backoff   int    // claims without waiting after the next waited one in vain
-	skip      int    // of which still to come
-	searching bool   // counted in gate
-	inHook    bool   // inside the error handler
-	owned     bool   // the panic or Goexit that unwinds belongs to a call, see call.go
-	carry     error  // failure of the task that ended the goroutine before
-	clock     time.Duration
+	// What a single task needs is on as few cache lines as possible: with thousands of workers
+	// whose tasks sleep, all of them are cold. TestWorkerLines knows where they begin.
+	e     *engine[T]
+	ctx   context.Context
+	pos   uint64 // of a batch of one, and where a longer one began
+	end   uint64 // behind the last job begun
+	tag   uint64 // of the batch, see wait.go
+	clock time.Duration
+	lane  *span.Lane
 
-	handed bool // given is to be run (WithBuffer(0))
-	given  T    // the next job, if it is not in the ring
-
-	held         int64                   // see weight.go, guarded by sorter.mu
+	from         *workerQueue[T]         // whose batch is in hand
 	large, small atomic.Pointer[hand[T]] // see keyed.go; changed by w's goroutine
+	limit        int                     // how many to claim
+	stolen       int                     // from another queue, the last time
+	streak       int32                   // good batches since limit last changed
+	looked       int32                   // claims since the last look at the lanes
+	untimed      uint8                   // batches before the next one whose time is measured, see pace.go
+	slow         uint8                   // how many to leave out after the next long one
+	single       bool                    // pos is still to be run
+	item         bool                    // given is a single item
+	handed       bool                    // given is to be run (WithBuffer(0))
+	searching    bool                    // counted in gate
 	keysHeld     bool                    // there may be keys to be given up
-	strandFirst  bool                    // ready strands and the ring take turns
+	inHook       bool                    // inside the error handler
+	given        T                       // the next job, if it is not in the ring
 
-	seat       atomic.Pointer[seat[T]] // see perworker.go; changed under e.mu
-	jobs       []T
-	items      []item[T]                      // its tasks
-	from       *workerQueue[T]                // whose batch is in hand
-	has        atomic.Pointer[workerQueue[T]] // the same, for others; nil: it was taken away
-	batches    uint64                         // and single items that were in hand
-	item       bool                           // given is a single item
-	age        atomic.Uint64                  // of it
-	group      atomic.Pointer[Group]          // of the innermost call, see group.go
-	local      atomic.Pointer[local[T]]       // see steal.go; changed by w's goroutine
-	children   int                            // claimed since the last look at the ring
-	looks      int                            // at the ring
-	stolen     int                            // from another queue, the last time
-	slice      []T                            // the batch that the handler of a typed batch gets
-	size       uint64                         // how many tasks the running call is for
-	state      state
-	warm       chan<- error  // the warm-up's results, until w has run it
-	ending     bool          // only its state is still to be closed
+	wake        chan struct{} // of one signal
+	backoff     int           // claims without waiting after the next waited one in vain
+	skip        int           // of which still to come
+	owned       bool          // the panic or Goexit that unwinds belongs to a call, see call.go
+	strandFirst bool          // ready strands and the ring take turns
+	ending      bool          // only its state is still to be closed
+	carry       error         // failure of the task that ended the goroutine before
+	held        int64         // see weight.go, guarded by sorter.mu
+	jobs        []T
+	items       []item[T]             // its tasks
+	batches     uint64                // and single items that were in hand
+	age         atomic.Uint64         // of it
+	group       atomic.Pointer[Group] // of the innermost call, see group.go
+	children    int                   // claimed since the last look at the ring
+	looks       int                   // at the ring
+	slice       []T                   // the batch that the handler of a typed batch gets
+	size        uint64                // how many tasks the running call is for
+	state       state
+	warm        chan<- error // the warm-up's results, until w has run it
+
 	restsSince time.Duration // guarded by e.mu, as what follows
+	waitKeys   []uint64      // of what has the mark waitMark
+	waitAges   []uint64
+	waitMark   uint64
+	owes       bool // owed is the key of a task of a seat that it has left
+	dismissed  bool // to end instead of being woken
+	owed       uint64
+	index      int // in e.workers
+	seed       int // where to look first for something to steal
 
-	waitKeys  []uint64 // of what has the mark waitMark, guarded by e.mu, as what follows
-	waitAges  []uint64
-	waitMark  uint64
-	owes      bool // owed is the key of a task of a seat that it has left
-	owed      uint64
-	index     int  // in e.workers, guarded by e.mu
-	seed      int  // where to look first for something to steal
-	dismissed bool // to end instead of being woken, set under e.mu
-
-	// What those read who look for credit is on one line.
-	_       [64]byte
-	mark    atomic.Uint64             // see markOf; 0 between batches
-	settled atomic.Uint64             // up to which position of its lane it has what it earned
-	pocket  atomic.Int64              // see credit.go
-	shown   atomic.Pointer[span.Lane] // lane, for Stats and Wait
-	_       [32]byte
-
+	shown    atomic.Pointer[span.Lane] // lane, for Stats and Wait
 	goid     atomic.Uint64
-	sit      atomic.Pointer[sitting]  // of the running task, written under e.mu
-	finished [ring.Tags]atomic.Uint64 // jobs done, and tallied; see wait.go
 	failed   atomic.Uint64
 	panicked atomic.Uint64
 	goexited atomic.Uint64
+
+	_ [88]byte
+	workerLine[T]
 	taken    [BatchSizes]atomic.Uint64 // batches by size
+	_        [16]byte
+	finished [ring.Tags]atomic.Uint64 // jobs done, and tallied; see wait.go
+}
+
+// workerLine is what those read who look for credit, and what a worker itself reads for each
+// task. With the first word behind it, it is one line.
+type workerLine[T any] struct {
+	mark    atomic.Uint64                  // see markOf; 0 between batches
+	settled atomic.Uint64                  // up to which position of its lane it has what it earned
+	pocket  atomic.Int64                   // see credit.go
+	has     atomic.Pointer[workerQueue[T]] // from, for others; nil: it was taken away
+	seat    atomic.Pointer[seat[T]]        // see perworker.go; changed under e.mu
+	local   atomic.Pointer[local[T]]       // see steal.go; changed by w's goroutine
+	sit     atomic.Pointer[sitting]        // of the running task, written under e.mu
 }
 
 // markOf says what a worker is busy with: the position from which on its jobs
@@ -250,7 +258,7 @@ func (w *worker[T]) next() bool {
 		if !w.employed() && !w.search() {
 			return false
 		}
-		w.clock = time.Since(e.start)
+		w.began()
 		return true
 	}
 	if w.resume() || w.claimFirst() || w.claim() || w.steal() {
@@ -259,7 +267,7 @@ func (w *worker[T]) next() bool {
 	if !w.search() {
 		return false
 	}
-	w.clock = time.Since(e.start)
+	w.began()
 	return true
 }
 
@@ -317,7 +325,7 @@ func (w *worker[T]) claimShared() bool {
 	// What others have claimed is older than what is in the queue. Under load
 	// nobody runs dry and steals, so look now and then whether it is stuck
 	// behind a long task, or has no owner any more.
-	if w.looked++; w.looked >= w.limit && c&ctlWeighs == 0 {
+	if w.looked++; int(w.looked) >= w.limit && c&ctlWeighs == 0 {
 		w.looked = 0
 		if w.keysHeld && !(e.lanes.Empty() && e.listed.Load() == 0 && !e.handsLeft()) {
 			w.giveUpKeys()
