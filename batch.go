@@ -253,7 +253,6 @@ func (b *batcher[T]) flush(ctx context.Context, why flushReason) (err error) {
 		ran = true
 		err = b.e.submitSlow(ctx, b.buf[b.first()], nil)
 		if ran = false; err != nil {
-			b.e.rejected.Add(^uint64(0)) // it is still here
 			if errors.Is(err, ErrClosed) {
 				continue
 			}

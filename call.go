@@ -180,7 +180,7 @@ func (c *call) enqueue(ctx context.Context, mine bool) error {
 		return e.submit(w.ctx, c.run)
 	}
 	if inside && (e.overflow == Block || e.overflow == CallerRuns) {
-		return e.await(ctx, c.run, nil) // not inside of what ctx tells of
+		return e.reject(e.await(ctx, c.run, nil)) // not inside of what ctx tells of
 	}
 	return e.submit(ctx, c.run)
 }

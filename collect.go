@@ -36,7 +36,9 @@ type collecting struct {
 // one after the other.
 //
 // A worker that is free takes what waits, so batches are small while there is little to do, and
-// nothing waits for others to come. With [WithLinger] jobs wait until there are [WithBatch] of
+// nothing waits for others to come. What was submitted together ([Typed.SubmitBatch],
+// [TypedBatcher]), 32 jobs or more, is not joined with other submissions, unless WithBatch is above
+// 64 or there is WithLinger. With [WithLinger] jobs wait until there are [WithBatch] of
 // them, or the oldest has waited that long, or the pool is closed. Jobs with keys come up to 64 at
 // a time, and one by one under [PerWorker]; jobs that tasks have submitted under [WorkStealing] up
 // to 16; and one by one if there are weights.

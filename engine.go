@@ -215,7 +215,7 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 		case n == 1:
 			return nil
 		case full && e.overflow == Block:
-			return e.runInside(w, v, nil)
+			return e.reject(e.runInside(w, v, nil))
 		}
 	}
 	if !e.direct() && e.ring().Push(v, nil, false) == ring.OK {
@@ -225,7 +225,7 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 		}
 		return nil
 	}
-	return e.submitSlow(ctx, v, nil)
+	return e.reject(e.submitSlow(ctx, v, nil))
 }
 
 func (e *engine[T]) trySubmit(v T) error {
@@ -285,7 +285,7 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 			return n, e.rejectAll(len(vs)-n, err)
 		}
 		if err := e.submitSlow(ctx, vs[n], nil); err != nil {
-			return n, e.rejectAll(len(vs)-n-1, err)
+			return n, e.rejectAll(len(vs)-n, err)
 		}
 		n++
 	}
@@ -293,32 +293,32 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 }
 
 // submitSlow submits a job for which there was no room, or which has to be handed
-// over, or which has a key or a weight.
+// over, or which has a key or a weight. It leaves it to the caller to count a refusal.
 func (e *engine[T]) submitSlow(ctx context.Context, v T, n *ring.Record) error {
 	switch e.push(v, n, false) {
 	case ring.OK:
 		return nil
 	case ring.Closed:
-		return e.reject(e.errClosed())
+		return e.errClosed()
 	}
 	seat := ctx.Value(e)
 	w, inside := seat.(*worker[T])
 	_, onCaller := seat.(*callerRun)
 	switch {
 	case e.overflow == Reject:
-		return e.reject(ErrFull)
+		return ErrFull
 	case e.overflow == DropOldest:
 		if e.dropUntil(v, n) {
 			return nil
 		}
-		return e.reject(e.errClosed())
+		return e.errClosed()
 	case inside:
 		// All places may be waiting for this very task: run its child here.
 		return e.runInside(w, v, n)
 	case e.overflow == CallerRuns && n == nil:
 		return e.runOnCaller(ctx, v)
 	case onCaller:
-		return e.reject(ErrFull) // as runInside
+		return ErrFull // as runInside
 	}
 	return e.await(ctx, v, n)
 }
@@ -425,8 +425,11 @@ func (e *engine[T]) claimForOthersLocked(limit int) (pos uint64, n int) {
 	return e.ring().ClaimAny(limit)
 }
 
+// reject counts a refusal, if err is one, and returns err.
 func (e *engine[T]) reject(err error) error {
-	e.rejected.Add(1)
+	if err != nil {
+		e.rejected.Add(1)
+	}
 	return err
 }
 

@@ -23,7 +23,7 @@ import (
 // this very task.
 func (e *engine[T]) runInside(w *worker[T], v T, n *ring.Record) error {
 	if n != nil {
-		return e.reject(ErrFull)
+		return ErrFull
 	}
 	return e.runInline(w.ctx, v, nil)
 }
@@ -56,8 +56,8 @@ func (e *engine[T]) inlineCounts() (ended, running uint64) {
 	return n % inlineNow, n / inlineNow
 }
 
-// runInline runs v on the calling goroutine. run is nil inside a task. A panic
-// goes to the handler or, without one, on to the caller.
+// runInline runs v on the calling goroutine, and returns an error if it does not. run is nil
+// inside a task. A panic goes to the handler or, without one, on to the caller.
 //
 // It counts itself and then looks whether the pool is closed; who closes the pool
 // looks then whether something runs inline. So the pool does not end meanwhile.
@@ -69,7 +69,7 @@ func (e *engine[T]) runInline(ctx context.Context, v T, run *callerRun) error {
 		err := e.errClosed()
 		e.mu.Lock()
 		e.settle()
-		return e.reject(err)
+		return err
 	}
 	if run != nil {
 		e.mu.Lock()

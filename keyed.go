@@ -130,7 +130,7 @@ func (e *engine[T]) submitKeyed(ctx context.Context, key uint64, v T) error {
 		}
 		return nil
 	}
-	return e.submitSlow(ctx, v, &n)
+	return e.reject(e.submitSlow(ctx, v, &n))
 }
 
 // useKeys prepares the pool for keyed tasks.

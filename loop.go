@@ -400,8 +400,8 @@ func (r *runner[T, R]) again() {
 		l.mu.Lock()
 		l.stuck = slices.DeleteFunc(l.stuck, func(o *runner[T, R]) bool { return o == s })
 		l.mu.Unlock()
-		if err != nil && !s.refuse(err) {
-			l.e.rejected.Add(^uint64(0)) // it was taken over
+		if err != nil && s.refuse(err) { // else it was taken over
+			_ = l.e.reject(err)
 		}
 	}()
 }

@@ -139,7 +139,7 @@ func (e *engine[T]) await(ctx context.Context, v T, n *ring.Record) error {
 			if s == ring.OK {
 				return nil
 			}
-			return e.reject(e.errBlocked())
+			return e.errBlocked()
 		}
 		r.mu.Lock()
 		checks := b.checks
@@ -176,7 +176,7 @@ func (e *engine[T]) await(ctx context.Context, v T, n *ring.Record) error {
 			case <-b.ready:
 			case <-done:
 				e.leave(b, holder)
-				return e.reject(ctx.Err())
+				return ctx.Err()
 			}
 		}
 	}

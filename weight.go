@@ -173,7 +173,7 @@ func (e *engine[T]) submitWeighted(ctx context.Context, weight int64, v T) error
 		return e.reject(err)
 	}
 	n := ring.Record{Kind: ring.Weighted, Bits: uint64(weight)}
-	return e.submitSlow(ctx, v, &n)
+	return e.reject(e.submitSlow(ctx, v, &n))
 }
 
 // useWeight prepares the pool for a task of the weight.

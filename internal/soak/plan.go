@@ -175,7 +175,12 @@ func (l *life) options(ctx context.Context) []pool.Option {
 	add(p.Locked, pool.WithLockedThread())
 	add(p.State, pool.WithState(l.createState, l.closeState))
 	add(p.Drops, pool.WithDropHandler(l.dropped))
-	add(p.Panics, pool.WithPanicHandler(func(*pool.PanicError) { l.count.panicsSeen.Add(1) }))
+	add(p.Panics, pool.WithPanicHandler(func(err *pool.PanicError) {
+		if _, ok := err.Value.(*job); !ok {
+			l.fail("not a panic of a task: %v", err)
+		}
+		l.count.panicsSeen.Add(1)
+	}))
 	add(p.Errors, pool.WithErrorHandler(func(error) { l.count.errorsSeen.Add(1) }))
 	add(p.FailFast, pool.WithErrorMode(pool.FailFast))
 	return opts
