@@ -13,6 +13,7 @@ import (
 
 	"github.com/alitto/pond/v2"
 	"github.com/panjf2000/ants/v2"
+	"github.com/sourcegraph/conc/iter"
 	concpool "github.com/sourcegraph/conc/pool"
 	"golang.org/x/sync/errgroup"
 
@@ -29,6 +30,13 @@ func wantIs(t *testing.T, what string, err, target error) {
 	if !errors.Is(err, target) {
 		t.Errorf("%s: got error %v, want %v", what, err, target)
 	}
+}
+
+// panicOf returns what f panics with, or nil.
+func panicOf(f func()) (v any) {
+	defer func() { v = recover() }()
+	f()
+	return nil
 }
 
 func TestErrgroupAfterError(t *testing.T) {
@@ -70,19 +78,26 @@ func TestErrgroupParentDone(t *testing.T) {
 	wantIs(t, "Group", h.Wait(), context.Canceled)
 }
 
+// TestErrgroupNested has the side of the Group: with an errgroup this blocks for ever, see TestEndings.
 func TestErrgroupNested(t *testing.T) {
-	p := newPool(t, pool.WithWorkers(1), pool.WithBuffer(1))
-	g := pool.NewGroup(bg, p)
-	var n atomic.Int64
-	g.Go(func(context.Context) error {
-		for range 10 { // with an errgroup at its limit this blocks for ever
-			g.Go(func(context.Context) error { n.Add(1); return nil })
+	for _, limit := range []int{-1, 1} {
+		p := newPool(t, pool.WithWorkers(1), pool.WithBuffer(1))
+		g := pool.NewGroup(bg, p)
+		g.SetLimit(limit)
+		var n atomic.Int64
+		g.Go(func(context.Context) error {
+			for i := range int64(10) {
+				g.Go(func(context.Context) error { n.Add(1); return nil })
+				if limit == 1 && n.Load() != i+1 {
+					t.Errorf("at the limit: %d tasks before Go returned, want %d", n.Load(), i+1)
+				}
+			}
+			return nil
+		})
+		wantIs(t, "Group", g.Wait(), nil)
+		if n.Load() != 10 {
+			t.Errorf("%d tasks, want 10", n.Load())
 		}
-		return nil
-	})
-	wantIs(t, "Group", g.Wait(), nil)
-	if n.Load() != 10 {
-		t.Errorf("%d tasks, want 10", n.Load())
 	}
 }
 
@@ -142,15 +157,6 @@ func TestAntsRelease(t *testing.T) {
 	})
 }
 
-func TestAntsGoexit(t *testing.T) {
-	p := newPool(t)
-	wantIs(t, "pool", p.Submit(bg, func(context.Context) error { runtime.Goexit(); return nil }), nil)
-	wantIs(t, "pool", p.Close(), pool.ErrGoexit)
-	if n := p.Stats().Goexited; n != 1 {
-		t.Errorf("Goexited is %d", n)
-	}
-}
-
 func TestBlockedSubmitObeysContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, err := pool.New(pool.WithWorkers(1), pool.WithBuffer(0))
@@ -207,7 +213,7 @@ func TestPondPanic(t *testing.T) {
 func TestPondNested(t *testing.T) {
 	p := newPool(t, pool.WithWorkers(1))
 	n, err := pool.Do(bg, p, func(ctx context.Context) (int, error) {
-		// With a pond of one worker the inner one would wait for ever.
+		// With a pond of one worker the inner one waits for ever, see TestEndings.
 		return pool.Do(ctx, p, func(context.Context) (int, error) { return 42, nil })
 	})
 	if n != 42 || err != nil {
@@ -226,15 +232,19 @@ func TestPondStopped(t *testing.T) {
 }
 
 func TestConcPanic(t *testing.T) {
-	recovered := func() (v any) {
-		defer func() { v = recover() }()
-		p := concpool.New()
-		p.Go(func() { panic("boom") })
-		p.Wait()
-		return nil
-	}()
-	if recovered == nil {
-		t.Error("conc: Wait did not panic")
+	one := []int{1}
+	for name, call := range map[string]func(){
+		"Wait": func() {
+			p := concpool.New()
+			p.Go(func() { panic("boom") })
+			p.Wait()
+		},
+		"Map":     func() { iter.Map(one, func(*int) int { panic("boom") }) },
+		"ForEach": func() { iter.ForEach(one, func(*int) { panic("boom") }) },
+	} {
+		if panicOf(call) == nil {
+			t.Errorf("conc: %s did not panic", name)
+		}
 	}
 	g := pool.NewGroup(bg, newPool(t, pool.WithPanicHandler(ignore)))
 	g.Go(func(context.Context) error { panic("boom") })
@@ -269,12 +279,9 @@ func TestConcAfterError(t *testing.T) {
 func TestChannelClosed(t *testing.T) {
 	theirs := newChannelService(func(int) {})
 	theirs.stop()
-	recovered := func() (v any) {
-		defer func() { v = recover() }()
-		return theirs.submit(bg, 1)
-	}()
-	if _, ok := recovered.(runtime.Error); !ok {
-		t.Errorf("channel: got %v, want a panic", recovered)
+	v := panicOf(func() { _ = theirs.submit(bg, 1) })
+	if _, ok := v.(runtime.Error); !ok {
+		t.Errorf("channel: got %v, want a panic", v)
 	}
 	ours, err := newPoolService(func(int) {})
 	if err != nil {
@@ -287,6 +294,14 @@ func TestChannelClosed(t *testing.T) {
 
 func TestChannelLeftover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		theirs, begun := newChannelService(func(int) { time.Sleep(time.Hour) }), time.Now()
+		for job := range 10 {
+			wantIs(t, "submit", theirs.submit(bg, job), nil)
+		}
+		theirs.stop()
+		if d := time.Since(begun); d != 3*time.Hour {
+			t.Errorf("channel: stop returned after %v, want 3h", d)
+		}
 		s, err := newPoolService(func(int) { time.Sleep(time.Hour) })
 		if err != nil {
 			t.Fatal(err)
