@@ -570,3 +570,48 @@ func TestBatchSizes(t *testing.T) {
 		}
 	})
 }
+
+// Credit without a slot, as when slots are freed out of order, makes no room: a Batcher that took it and gave
+// it back was told of room, by itself, and tried again for ever.
+func TestBatcherAsksForASlotOnce(t *testing.T) {
+	only(t, Shared, WorkStealing, Elastic)
+	for _, reserved := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(1), WithBuffer(8))
+			g := make(gate)
+			must(t, p.Submit(bg, g.task))
+			synctest.Wait()
+			n := 8
+			if reserved {
+				n = 7
+			}
+			for range n {
+				must(t, p.Submit(bg, sleep(0)))
+			}
+			if !p.chunks() {
+				t.Fatal("no chunks")
+			}
+			p.bank.Add(4)
+			b := p.Batcher()
+			for range 4 {
+				must(t, b.Add(bg, sleep(0)))
+			}
+			if reserved {
+				p.reserve(true)
+			}
+			if b.b.move(flushIdle) || !p.batching.wants.Load() {
+				t.Error("there was room, or nobody asked for it")
+			}
+			if reserved {
+				p.reserve(false)
+			}
+			p.bank.Add(-4)
+			close(g)
+			must(t, b.Close())
+			must(t, p.Close())
+			if s := p.Stats(); s.Completed != uint64(n)+5 {
+				t.Errorf("got %+v", s)
+			}
+		})
+	}
+}

@@ -90,8 +90,14 @@ func (e *engine[T]) leastChunk() int {
 
 // pushChunk pushes a prefix of vs as a chunk, as much as there is room for, and returns its
 // length. late is as for pushAll.
+//
+// It takes no credit while there is no slot for it. To give it back is to tell those who wait that there is room, and
+// a batcher that asks for room is one of them: it would be told by its own attempt, and try for ever.
 func (e *engine[T]) pushChunk(vs []T, late bool) (int, ring.Status) {
-	e.moves.Add(moveBegins) // the credit is given back if the ring has no slot
+	if r := e.ring(); !r.Room() || r.IsReserved() {
+		return 0, ring.Full
+	}
+	e.moves.Add(moveBegins) // the credit is given back if there is no slot any more
 	n := e.takeCredit(min(len(vs), chunkSize, e.batch))
 	if n == 0 {
 		e.moves.Add(moveEnds)

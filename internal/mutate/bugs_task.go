@@ -103,8 +103,8 @@ var taskBugs = []bug{{
 	tests: "TestFailures|TestStressOperations|TestStressResize",
 }, {
 	name: "rejected-batch-counts-one-too-many", class: counters, file: "engine.go",
-	old:   "return n, e.rejectAll(len(vs)-n-1, err)",
-	new:   "return n, e.rejectAll(len(vs)-n, err)",
+	old:   "vs[n], nil); err != nil {\n\t\t\treturn n, e.rejectAll(len(vs)-n, err)",
+	new:   "vs[n], nil); err != nil {\n\t\t\treturn n, e.rejectAll(len(vs)-n+1, err)",
 	tests: "TestSubmitBatch|TestReject|TestStatsAreExactWhenBlocked",
 }, {
 	name: "chunk-counts-as-one", class: counters, file: "chunk.go",
