@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // Chunks: many tasks under one synchronisation.
@@ -228,6 +229,7 @@ func (w *worker[T]) claimChunkLocked(f *draft[T]) {
 		f.limit = f.n
 		return
 	}
+	seam.Yield() // nobody sees them
 	s := d.newStrandLocked()
 	for i, v := range jobs {
 		s.jobs.PushBack(item[T]{v, markOf(chunkAge(pos, uint64(i)), tag, false) | markItems, 0})

@@ -19,7 +19,7 @@ import (
 // queue, which is where they are collected, until there are as many as make a batch, or the
 // oldest has waited so long, or the intake has ended: then they are ripe. What is not ripe is no
 // work: a submission wakes nobody for it, a claim leaves it alone, a worker parks beside it.
-// A submission arms the timer, unless it is armed, and so does a worker that leaves something
+// A submission arms the timer, unless it is armed, and so does a worker whose claim leaves something
 // behind. When the timer fires all that is there is due, and stays so until a worker
 // finds the ring empty. So the oldest waits as long as WithLinger says, and others less.
 
@@ -112,6 +112,9 @@ func (e *engine[T]) ripened() {
 // claimRipe is called before a claim. It reports whether there may be something to claim.
 func (w *worker[T]) claimRipe() bool {
 	e := w.e
+	if e.seated() && e.ctl.Load()&ctlKeyed != 0 && w.seat.Load() == nil {
+		w.changeSeat() // others may have to wait for the key of a task of its last one
+	}
 	if c := &e.collecting; c.due.Load() && e.unclaimed() == 0 {
 		c.due.Store(false)
 	}
@@ -172,9 +175,6 @@ func (w *worker[T]) collectItems(q *workerQueue[T]) {
 
 func (w *worker[T]) collectLane() {
 	for w.lane.Len() > 0 {
-		if len(w.slice) > 0 && w.e.ring().Tag(w.lane.Front(w.pos)) != w.tag {
-			return // what follows is accounted for apart
-		}
 		pos, ok := w.lane.Next(w.pos)
 		if !ok {
 			return

@@ -345,12 +345,15 @@ func (w *worker[T]) claimSorted(limit int) bool {
 		w.takeBatch(&f.h.workerQueue)
 		w.keysHeld = f.h.jobs == nil
 	}
+	ready := d.turns.Load() > 0
 	d.mu.Unlock()
 	e.deferred()
 	if n > 0 {
 		w.hold(pos, n)
+	} else if f.n > 0 {
+		e.lingers()
 	}
-	if blocked || f.n > 1 {
+	if blocked || f.n > 1 || ready {
 		e.wakeMore() // others may help, or what w held before may be enough for another one
 	}
 	return f.n > 0 || n > 0

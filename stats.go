@@ -127,8 +127,14 @@ func (w *worker[T]) progress() (n, running uint64) {
 			continue
 		}
 		begun := w.begunOf(m)
-		if w.mark.Load() == m && w.e.handleAll != nil {
-			return n, uint64(max(0, begun)) // they run together
+		if w.e.handleAll != nil { // they run together
+			if m == w.waitMark { // and one of them has called Wait
+				begun = int64(len(w.waitAges))
+			}
+			if w.mark.Load() == m {
+				return n, uint64(max(0, begun))
+			}
+			continue
 		}
 		if w.mark.Load() == m {
 			return n + uint64(max(0, begun-1)), uint64(min(1, begun))

@@ -151,6 +151,9 @@ func (e *engine[T]) sitLocked(seat any, wt *waiter) (lends bool) {
 		sit.tag, sit.lent, sit.at = markTag(m), true, &s.sit
 		sit.age = s.flushBegun(m)
 		sit.ages = s.agesOf(m, sit.age)
+		for _, age := range sit.ages {
+			sit.age = max(sit.age, age) // with keys the last one need not be the youngest
+		}
 		sit.behind = s.behind(m)
 	case *callerRun:
 		if s.ended {

@@ -330,10 +330,8 @@ func (w *worker[T]) claimShared() bool {
 		if w.keysHeld && !(e.lanes.Empty() && e.listed.Load() == 0 && !e.handsLeft()) {
 			w.giveUpKeys()
 		}
-		if e.handleAll == nil {
-			if pos, n := e.lanes.StealStuck(limit, e.ring().Claimed()); n > 0 {
-				return w.hold(pos, n)
-			}
+		if pos, n := w.stealStuck(limit); n > 0 {
+			return w.hold(pos, n)
 		}
 		if w.stealLocal(true) || w.stealHand(true) {
 			return true
@@ -373,8 +371,10 @@ func (w *worker[T]) stealAny() bool {
 	}
 	var pos uint64
 	n := 0
-	if e.handleAll == nil { // else the owner is about to run all of it
+	if e.handleAll == nil {
 		pos, n = e.lanes.Steal(w.seed, limit, e.ring().Claimed())
+	} else {
+		pos, n = w.stealStuck(limit)
 	}
 	if n == 0 && w.stealLocal(false) {
 		return true
@@ -383,6 +383,16 @@ func (w *worker[T]) stealAny() bool {
 		e.wakeMore()
 	}
 	return w.hold(pos, n)
+}
+
+// stealStuck takes claimed tasks of lanes that have no owner or, unless that is about to run all of
+// them, one that is stuck.
+func (w *worker[T]) stealStuck(limit int) (pos uint64, n int) {
+	e := w.e
+	if e.handleAll != nil {
+		return e.lanes.StealFree(limit, e.ring().Claimed())
+	}
+	return e.lanes.StealStuck(limit, e.ring().Claimed())
 }
 
 func (w *worker[T]) haveLane() bool {
@@ -399,6 +409,9 @@ func (w *worker[T]) haveLane() bool {
 func (w *worker[T]) hold(pos uint64, n int) bool {
 	if n == 0 {
 		return false
+	}
+	if w.e.collects {
+		w.e.lingers() // what is left behind
 	}
 	w.pos, w.end, w.single, w.stolen = pos, pos, n == 1, 0
 	w.tag = w.e.ring().Tag(pos)
@@ -553,10 +566,7 @@ func (w *worker[T]) batch() {
 
 // take takes the claimed job at pos out of the ring.
 func (w *worker[T]) take(pos uint64) T {
-	v, tag, _ := w.e.ring().Take(pos)
-	if tag != w.tag {
-		w.retag(pos, tag)
-	}
+	v, _, _ := w.e.ring().Take(pos)
 	return v
 }
 
@@ -625,13 +635,6 @@ func (w *worker[T]) report(err error) {
 		f(err)
 		w.inHook = false
 	}
-}
-
-// retag accounts for the jobs before pos: from there on they have another tag.
-func (w *worker[T]) retag(pos, tag uint64) {
-	old := w.mark.Swap(markOf(pos, tag, false))
-	w.tag = tag
-	w.tally(old, pos)
 }
 
 // flush accounts for the batch.

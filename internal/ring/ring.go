@@ -372,7 +372,7 @@ func (r *Ring[T]) Ticket() (pos, tag uint64, s Status) {
 
 // Claim takes possession of up to limit published elements, the oldest ones, and
 // returns the first position and how many. The caller, or whoever it hands a
-// position to, must Take each. It stops at a special element.
+// position to, must Take each. It stops at a special element, and at one with another tag.
 func (r *Ring[T]) Claim(limit int) (pos uint64, n int) { return r.claim(limit, kindMask) }
 
 // ClaimAny is Claim for special elements too. No two calls may overlap.
@@ -385,12 +385,11 @@ func (r *Ring[T]) claim(limit int, stop uint64) (pos uint64, n int) {
 	for {
 		h := r.head.Load()
 		n := 0
-		for n < limit {
+		for first := r.at(h).seq.Load(); n < limit; n++ {
 			p := h + uint64(n)
-			if seq := r.at(p).seq.Load(); !full(seq, p) || seq&stop != 0 {
+			if seq := r.at(p).seq.Load(); !full(seq, p) || seq&stop != 0 || tagIn(seq) != tagIn(first) {
 				break
 			}
-			n++
 		}
 		if n == 0 {
 			if r.head.Load() == h {
@@ -407,6 +406,9 @@ func (r *Ring[T]) claim(limit int, stop uint64) (pos uint64, n int) {
 		}
 	}
 }
+
+// tagIn returns the tag in the sequence word of a slot that is full.
+func tagIn(seq uint64) uint64 { return seq >> 1 & (Tags - 1) }
 
 func full(seq, pos uint64) bool { return seq>>seqShift == pos && seq&1 != 0 }
 

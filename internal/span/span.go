@@ -138,13 +138,18 @@ func (s *Set) Steal(from int, limit int, near uint64) (pos uint64, n int) {
 // StealStuck steals only from lanes that have no owner, or in which nothing has
 // moved since StealStuck last looked at them.
 func (s *Set) StealStuck(limit int, near uint64) (pos uint64, n int) {
+	return s.stealIf(limit, near, func(l *Lane, w uint64) bool { return w&owned == 0 || l.seen.Swap(w) == w })
+}
+
+// StealFree steals only from lanes that have no owner.
+func (s *Set) StealFree(limit int, near uint64) (pos uint64, n int) {
+	return s.stealIf(limit, near, func(_ *Lane, w uint64) bool { return w&owned == 0 })
+}
+
+func (s *Set) stealIf(limit int, near uint64, from func(*Lane, uint64) bool) (pos uint64, n int) {
 	for i := range s.lanes {
 		l := &s.lanes[i]
-		w := l.word.Load()
-		if w&countMask == 0 {
-			continue
-		}
-		if w&owned != 0 && l.seen.Swap(w) != w {
+		if w := l.word.Load(); w&countMask == 0 || !from(l, w) {
 			continue
 		}
 		if pos, n = l.steal(limit, near); n > 0 {

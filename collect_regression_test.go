@@ -1,0 +1,255 @@
+package pool
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What went wrong with typed batches beside Wait, Resize and keys, each under the name of what went wrong.
+
+// Two jobs of a slice were released by their keys, the younger one first: Wait inside took the age of the last
+// one for that of the slice, and waited for the other.
+func TestKeyedSliceWaitedForItself(t *testing.T) {
+	only(t, Shared, WorkStealing, Elastic)
+	synctest.Test(t, func(t *testing.T) {
+		g := make(gate)
+		waited := false
+		var p *Typed[int]
+		p = mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
+			switch {
+			case jobs[0] < 0:
+				<-g
+			case len(jobs) == 2 && jobs[0] == 1:
+				time.Sleep(time.Hour)
+			case len(jobs) == 2:
+				ctx, cancel := context.WithTimeout(ctx, 24*time.Hour)
+				defer cancel()
+				waited = true
+				must(t, p.Wait(ctx))
+			}
+			return nil
+		}, WithWorkers(2), WithBatch(4))
+		mustAll(t, p.Submit(bg, -1), p.Submit(bg, -1))
+		synctest.Wait()
+		mustAll(t, p.SubmitKeyed(bg, 1, 1), p.SubmitKeyed(bg, 2, 2))
+		close(g)
+		synctest.Wait()
+		mustAll(t, p.SubmitKeyed(bg, 2, 20), p.SubmitKeyed(bg, 1, 10))
+		must(t, p.Close())
+		if !waited {
+			t.Error("the two were in different slices")
+		}
+	})
+}
+
+// Jobs before and after a call of Wait were claimed together, and the handler called for the first ones, while the
+// others lay where nobody else took them.
+func TestSliceOfTwoEpochs(t *testing.T) {
+	for _, workers := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			g := make(gate)
+			begin := time.Now()
+			var p *Typed[int]
+			p = mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
+				switch jobs[0] {
+				case 0:
+					<-g
+				case 1:
+					if workers > 1 {
+						time.Sleep(time.Hour)
+						break
+					}
+					ctx, cancel := context.WithTimeout(ctx, time.Hour)
+					defer cancel()
+					must(t, p.Wait(ctx))
+				case 2:
+					if d := time.Since(begin); d > 0 {
+						t.Errorf("began after %v", d)
+					}
+				}
+				return nil
+			}, WithWorkers(workers), WithBatch(4))
+			for range workers {
+				must(t, p.Submit(bg, 0))
+				synctest.Wait()
+			}
+			must(t, p.Submit(bg, 1))
+			waited := make(chan error)
+			go func() { waited <- p.Wait(bg) }()
+			synctest.Wait()
+			must(t, p.Submit(bg, 2))
+			close(g)
+			must(t, <-waited)
+			must(t, p.Close())
+		})
+	}
+}
+
+// A worker that had to end, with one job in hand, left it where no worker of typed batches looked, though each saw it.
+func TestStressTypedBatchAfterShrink(t *testing.T) {
+	for round := range rounds(100) {
+		synctest.Test(t, func(t *testing.T) {
+			var ran atomic.Int64
+			p := mustTypedBatch(t, func(_ context.Context, jobs []int) error {
+				ran.Add(int64(len(jobs)))
+				for range 3 {
+					runtime.Gosched()
+				}
+				return nil
+			}, WithWorkers(4), WithBatch(4))
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for range 50 {
+					must(t, p.Submit(bg, 1))
+					runtime.Gosched()
+				}
+			})
+			wg.Go(func() {
+				for i := range 20 {
+					must(t, p.Resize(1+3*(i%2)))
+					for range round % 7 {
+						runtime.Gosched()
+					}
+				}
+			})
+			wg.Wait()
+			must(t, p.Wait(bg))
+			must(t, p.Close())
+			if ran.Load() != 50 {
+				t.Errorf("%d ran", ran.Load())
+			}
+		})
+	}
+}
+
+// A worker that found nothing ripe parked without giving up the key of a task that had been inside Wait.
+func TestKeyOwedByLingeringWorker(t *testing.T) {
+	only(t, PerWorker)
+	synctest.Test(t, func(t *testing.T) {
+		g := make(gate)
+		var ran atomic.Bool
+		var p *Typed[int]
+		p = mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
+			switch jobs[0] {
+			case 0:
+				<-g
+			case 1:
+				return p.Wait(ctx)
+			case 2:
+				ran.Store(true)
+			}
+			return nil
+		}, WithWorkers(2), WithBatch(4), WithLinger(time.Millisecond))
+		must(t, p.Submit(bg, 0))
+		time.Sleep(time.Second)
+		must(t, p.SubmitKeyed(bg, 7, 1))
+		time.Sleep(time.Second) // it is inside Wait
+		must(t, p.SubmitKeyed(bg, 7, 2))
+		time.Sleep(time.Second) // it is behind the other one
+		close(g)
+		time.Sleep(time.Hour)
+		if !ran.Load() {
+			t.Errorf("not started, all workers are free: %+v", p.Stats())
+		}
+		must(t, p.Close())
+	})
+}
+
+// A claim left something behind that was not ripe, and nobody set the timer for it.
+func TestClaimLeavesSomethingToLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p *Typed[int]
+		p = mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
+			if jobs[0] != 0 {
+				return nil
+			}
+			ctx, cancel := context.WithTimeout(ctx, time.Hour)
+			defer cancel()
+			return p.Wait(ctx)
+		}, WithWorkers(1), WithBatch(4), WithLinger(time.Millisecond))
+		mustBatch(t, p, upToSlice(6))
+		must(t, p.Wait(bg))
+		must(t, p.Close())
+	})
+}
+
+// A slice counted as one running job from the call of Wait in its handler on.
+func TestSliceInsideWaitRuns(t *testing.T) {
+	only(t, Shared, WorkStealing, Elastic)
+	synctest.Test(t, func(t *testing.T) {
+		first, waits, after := make(gate), make(gate), make(gate)
+		var p *Typed[int]
+		p = mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
+			switch jobs[0] {
+			case 0:
+				<-first
+			case 1:
+				err := p.Wait(ctx)
+				<-after
+				return err
+			case 9:
+				<-waits
+			}
+			return nil
+		}, WithWorkers(2), WithBatch(8))
+		must(t, p.Submit(bg, 9))
+		synctest.Wait()
+		must(t, p.Submit(bg, 0))
+		synctest.Wait()
+		mustBatch(t, p, upToSlice(9)[1:])
+		close(first)
+		synctest.Wait()
+		if s := p.Stats(); s.Running != 9 {
+			t.Errorf("8 inside Wait and 1: %+v", s)
+		}
+		close(waits)
+		synctest.Wait()
+		if s := p.Stats(); s.Running != 8 {
+			t.Errorf("8 after Wait: %+v", s)
+		}
+		close(after)
+		must(t, p.Close())
+		checkRest(t, p.Stats())
+	})
+}
+
+// A chunk whose tasks were too long to be taken together was made one strand, and nobody woken for the rest.
+func TestStressChunkTakenApart(t *testing.T) {
+	only(t, Shared, WorkStealing, Elastic)
+	for round := range rounds(1000) {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(2))
+			short := func(context.Context) error {
+				for range round % 5 {
+					runtime.Gosched()
+				}
+				return nil
+			}
+			mustAll(t, p.Submit(bg, short), p.Submit(bg, short))
+			for range round % 11 {
+				runtime.Gosched()
+			}
+			long := sleep(time.Second)
+			if n, err := p.SubmitBatch(bg, []Task{long, long, long, long}); n != 4 || err != nil {
+				t.Fatal(n, err)
+			}
+			synctest.Wait()
+			if s := p.Stats(); s.Running != 2 {
+				t.Errorf("round %d: %+v", round, s)
+			}
+			must(t, p.Close())
+		})
+	}
+}
+
+func mustAll(t testing.TB, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		must(t, err)
+	}
+}
