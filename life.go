@@ -13,7 +13,8 @@ import (
 //
 // Expiry loses no wake-up, because it leaves the tokens in gate alone: a parked
 // worker that goes becomes a place that was never started, and a token stands for
-// either. Who has taken one and finds nobody parked starts a worker.
+// either. Who has taken one and finds nobody parked starts a worker. Only if there were too many workers,
+// which could not end before since their tokens were in somebody's hands, it leaves no place, and a token goes too.
 //
 // There is one timer for a pool, not one for a worker, and it is set only while
 // more workers are parked than have to stay: when a worker parks and it is not
@@ -70,7 +71,11 @@ func (e *engine[T]) expire() {
 	for n < len(e.parked) && e.live > e.floor && e.parked[n].restsSince+e.idle <= now {
 		w := e.parked[n]
 		w.dismissed = true
+		before := e.unborn()
 		w.forgetLocked()
+		if e.unborn() == before && !e.dropToken() {
+			e.debt++
+		}
 		w.wake <- struct{}{} // never blocks: it is parked, and taken only once
 		n++
 	}

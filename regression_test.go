@@ -630,3 +630,31 @@ func TestReservedWithoutQueue(t *testing.T) {
 	must(t, p.Submit(bg, nop))
 	must(t, p.Close())
 }
+
+// Workers expired of which there were too many since a shrink, whose tokens somebody held: each left a token
+// that stood for no place. One that came back from Wait took it, to end a parked worker, found none, and panicked with
+// the pool locked.
+func TestExpiryOfTooManyLeavesNoToken(t *testing.T) {
+	only(t, Shared, PerWorker, WorkStealing)
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2), WithLazy(time.Second))
+		occupy(t, p, 2)
+		synctest.Wait()
+		if !p.takeToken() || !p.takeToken() {
+			t.Fatal("no two are idle")
+		}
+		must(t, p.Resize(1))
+		time.Sleep(time.Minute)
+		if s := p.Stats(); s.Goroutines != 0 {
+			t.Fatalf("not expired: %+v", s)
+		}
+		if first, second := p.employ(nil), p.employ(nil); first || !second {
+			t.Errorf("with the two tokens %t, %t, want one worker", first, second)
+		}
+		synctest.Wait()
+		if idle := p.gate.Load() & gateIdleMask / gateIdle; idle != 1 {
+			t.Errorf("%d places are idle, want 1", idle)
+		}
+		must(t, p.Close())
+	})
+}
