@@ -86,4 +86,29 @@ var featureBugs = []bug{{
 	old:   "\tif err := b.flush(context.Background(), flushAsked); err != nil {\n\t\treturn err\n\t}\n\tb.closed = true\n",
 	new:   "\tb.move(flushAsked)\n\tb.closed = true\n",
 	tests: "TestBatcherCloseWaitsForRoom",
+}, {
+	name: "chunk-takes-credit-without-a-slot", class: batching, file: "chunk.go",
+	old:   "!r.Room() || r.IsReserved()",
+	new:   "!r.Room() && r.IsReserved()",
+	tests: "TestBatcherAsksForASlotOnce",
+}, {
+	name: "slice-of-two-epochs", class: starved, file: "internal/ring/ring.go",
+	old:   " || tagIn(seq) != tagIn(first)",
+	new:   " || tagIn(seq) > tagIn(first)+Tags",
+	tests: "TestSliceOfTwoEpochs",
+}, {
+	name: "slice-has-the-age-of-its-last-job", class: starved, file: "wait.go",
+	old:   "\t\t\tsit.age = max(sit.age, age) //",
+	new:   "\t\t\t_ = max(sit.age, age) //",
+	tests: "TestKeyedSliceWaitedForItself",
+}, {
+	name: "claim-lets-what-it-leaves-linger-for-ever", class: starved, file: "worker.go",
+	old:   "\tif w.e.collects {\n\t\tw.e.lingers() // what is left behind\n\t}\n",
+	new:   "",
+	tests: "TestClaimLeavesSomethingToLinger",
+}, {
+	name: "expiry-leaves-a-token", class: expiry, file: "life.go",
+	old:   "\t\tif e.unborn() == before && !e.dropToken() {\n\t\t\te.debt++\n\t\t}\n",
+	new:   "\t\t_ = before\n",
+	tests: "TestExpiryOfTooManyLeavesNoToken",
 }}

@@ -38,8 +38,8 @@ var waitingBugs = []bug{{
 	tests: "TestResizeWithWeights|TestStressOperations",
 }, {
 	name: "given-back-weight-wakes-nobody", class: wakeUp, file: "keyed.go",
-	old:   "\tif blocked || f.n > 1 {\n",
-	new:   "\tif _ = blocked; f.n > 1 {\n",
+	old:   "\tif blocked || f.n > 1 || ready {\n",
+	new:   "\tif _ = blocked; f.n > 1 || ready {\n",
 	tests: "TestFreedWeightWakesOthers",
 }, {
 	name: "busy-pool-sets-no-timer-after-a-search", class: wakeUp, file: "park.go",
