@@ -218,10 +218,12 @@ func (e *engine[T]) standUp(ctx context.Context, seat any, sit *sitting) {
 	e.mu.Unlock()
 	w := seat.(*worker[T])
 	e.reclaim(ctx)
-	if e.ctl.Load()&ctlWeighs != 0 {
-		w.regain(ctx, max(1, sit.held))
-	}
 	e.mu.Lock()
+	if e.ctl.Load()&ctlWeighs != 0 { // else who begins to weigh later counts w
+		e.mu.Unlock()
+		w.regain(ctx, max(1, sit.held))
+		e.mu.Lock()
+	}
 	close(sit.back)
 	sit.back = nil
 	lends := false

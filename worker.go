@@ -639,10 +639,6 @@ func (w *worker[T]) report(err error) {
 
 // flush accounts for the batch.
 func (w *worker[T]) flush() {
-	// After a long task these lines are cold. They come at the same time if they are asked
-	// for before the first locked instruction, which loads do not pass.
-	w.finished[w.tag].Load()
-	limit := w.limit
 	m := w.mark.Swap(0)
 	seam.Yield()
 	n := w.end - markPos(m)
@@ -663,7 +659,6 @@ func (w *worker[T]) flush() {
 		return // the user has chosen the size
 	}
 	w.measure(int(n))
-	_ = limit
 }
 
 func (w *worker[T]) tally(m, end uint64) {
