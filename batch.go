@@ -24,6 +24,7 @@ import (
 //
 //	the producer  when the buffer is full, on Flush, and when a place is idle
 //	a worker      that has found nothing to do, before it parks
+//	who           has found something to do, or made places idle, while a place is idle (wakeMore)
 //	the timer     of WithLinger
 //	the end       Close and Abort
 //
@@ -47,7 +48,8 @@ import (
 // A worker does not stay awake for tasks that there is no room for, though it has found
 // nothing to do itself: what fills the queue may wait for others with their keys. It
 // remembers what it saw (seen), asks for room as a blocked submitter does (wants, see
-// room.go), and tries once more. So does a producer that finds a worker idle and no room.
+// room.go), and tries once more. So does a producer that finds a worker idle and no room. What somebody saw
+// who did not ask, since no worker was idle then, is no reason to park.
 type batcher[T any] struct {
 	e      *engine[T]
 	buf    []T
@@ -414,7 +416,8 @@ func (e *engine[T]) bufferedLocked() bool {
 		return false
 	}
 	for _, b := range e.batching.batchers {
-		if b.pendingLocked() && b.ownedLocked()+1 != b.seen.Load() {
+		asked := e.batching.wants.Load() || b.missed.Load()&(1<<flushIdle) != 0
+		if b.pendingLocked() && !(asked && b.ownedLocked()+1 == b.seen.Load()) {
 			return true
 		}
 	}

@@ -18,7 +18,8 @@ var errBatcherClosed = errors.New("pool: Batcher is closed")
 // with it, and at low load nothing waits in it.
 //
 // It backfires under a load of long tasks, without WithLinger: what it holds waits until a worker
-// is free, though others submitted later. With tasks of 100 ns and more it gains nothing.
+// is free, though others submitted later. Under [CallerRuns] it waits also while its producer runs one of
+// its tasks. With tasks of 100 ns and more it gains nothing.
 type Batcher struct{ b *batcher[Task] }
 
 // Batcher returns a new Batcher. Close it when its producer ends: the pool keeps those that

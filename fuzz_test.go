@@ -160,6 +160,31 @@ func (f *program) submit(ctx context.Context, depth int) {
 	f.record(id, err)
 }
 
+// buffer submits n tasks through a Batcher.
+func (f *program) buffer(n int) {
+	b := f.p.Batcher()
+	for range n {
+		id, t := f.task(2)
+		done := false
+		func() {
+			defer func() {
+				if !done { // goexit of an inline one, which may be this or one before
+					f.mu.Lock()
+					f.unk[id] = true
+					f.mu.Unlock()
+				}
+			}()
+			err := b.Add(bg, t)
+			done = true
+			f.record(id, err)
+		}()
+		if f.rnd(4) == 0 {
+			time.Sleep(time.Second)
+		}
+	}
+	_ = b.Close() // what is left when the pool is full belongs to the pool
+}
+
 // invariants checks what holds whenever everything is blocked.
 func (f *program) invariants(where string) {
 	e := &f.p.engine
@@ -180,6 +205,9 @@ func (f *program) invariants(where string) {
 	}
 	if idle > 0 && e.hasWork() && e.stopCause == nil {
 		f.t.Fatalf("%s: work beside an idle place: %+v\n%v", where, s, f.log)
+	}
+	if idle > 0 && room && e.overflow != CallerRuns && e.ctl.Load()&ctlWeighs == 0 && e.unsentLocked() && e.stopCause == nil {
+		f.t.Fatalf("%s: tasks in a Batcher beside an idle place and room: %+v\n%v", where, s, f.log)
 	}
 	if e.active() > e.target && e.ctl.Load()&ctlShed == 0 {
 		f.t.Fatalf("%s: overfull and no shed", where)
@@ -245,15 +273,19 @@ func runProgram(t *testing.T, seed uint64) {
 			f.sum.limit = 1 + r.Int64N(6)
 			opts = append(opts, WithCapacity(f.sum.limit))
 		}
+		lazy := strategy != Elastic && r.IntN(3) == 0
+		if lazy {
+			opts = append(opts, WithLazy(time.Second), WithFloor(r.IntN(n)))
+		}
 		f.p = mustNew(t, opts...)
 		f.most = n
 		f.many = r.IntN(2) == 0
-		f.log = append(f.log, fmt.Sprintf("seed %d n %d buf %d ov %d ff %v sm %d keys %v weights %v capacity %d", seed, n, buf, ov, ff, sm, f.keys, f.wts, f.sum.limit))
+		f.log = append(f.log, fmt.Sprintf("seed %d n %d buf %d ov %d ff %v sm %d keys %v weights %v capacity %d lazy %v", seed, n, buf, ov, ff, sm, f.keys, f.wts, f.sum.limit, lazy))
 		resized := false
 		ops := 5 + r.IntN(40)
 		var wg sync.WaitGroup
 		for range ops {
-			op := f.rnd(16)
+			op := f.rnd(17)
 			f.log = append(f.log, strconv.Itoa(op))
 			switch op {
 			case 0, 1, 2, 3:
@@ -326,6 +358,8 @@ func runProgram(t *testing.T, seed uint64) {
 				if f.rnd(8) == 0 {
 					wg.Go(func() { f.p.Close() })
 				}
+			case 16:
+				wg.Go(func() { f.buffer(f.rnd(12)) })
 			}
 		}
 		if f.rnd(2) == 0 {

@@ -141,7 +141,8 @@ func (e *engine[T]) takeToken() bool {
 }
 
 // wakeMore is called by a worker that has work in hand, after its search has
-// ended or when others could help.
+// ended or when others could help. A producer that saw it search left to it what is in its
+// batcher, too.
 func (e *engine[T]) wakeMore() {
 	if e.seated() && e.ctl.Load()&ctlWeighs != 0 && !e.sorter.blocked.Load() {
 		e.mendSeats() // tasks in seats may have waited for capacity
@@ -151,6 +152,9 @@ func (e *engine[T]) wakeMore() {
 	case g&gateIdleMask != 0:
 		if e.hasWork() {
 			e.wakeFor()
+		}
+		if e.gate.Load()&gateSearch == 0 { // else who searches does it
+			e.pull(flushIdle)
 		}
 	case g&gateLook != 0 && (e.hasWork() || e.seated() && !e.sorter.seatsEmpty()):
 		e.watch()

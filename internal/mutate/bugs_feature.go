@@ -111,4 +111,9 @@ var featureBugs = []bug{{
 	old:   "\t\tif e.unborn() == before && !e.dropToken() {\n\t\t\te.debt++\n\t\t}\n",
 	new:   "\t\t_ = before\n",
 	tests: "TestExpiryOfTooManyLeavesNoToken",
+}, {
+	name: "search-that-ends-with-work-forgets-batchers", class: batching, file: "park.go",
+	old:   "\t\tif e.gate.Load()&gateSearch == 0 { // else who searches does it\n\t\t\te.pull(flushIdle)\n\t\t}\n",
+	new:   "",
+	tests: "TestStressOperations",
 }}
