@@ -44,6 +44,15 @@ func (s *slicesRun) handle(_ context.Context, jobs []int) error {
 	return nil
 }
 
+// behind returns a handler that waits for g.
+func (s *slicesRun) behind(g gate) func(context.Context, []int) error {
+	return func(_ context.Context, jobs []int) error {
+		s.add(jobs)
+		<-g
+		return nil
+	}
+}
+
 // flat returns all jobs, sorted, and the length of the longest slice.
 func (s *slicesRun) flat() (jobs []int, longest int) {
 	s.mu.Lock()
@@ -91,11 +100,7 @@ func TestTypedBatchTakesWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got slicesRun
 		g := make(gate)
-		p := mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
-			got.add(jobs)
-			<-g
-			return nil
-		}, WithWorkers(1), WithBatch(4))
+		p := mustTypedBatch(t, got.behind(g), WithWorkers(1), WithBatch(4))
 		must(t, p.Submit(bg, 0))
 		synctest.Wait()
 		for i := 1; i <= 10; i++ {
@@ -256,11 +261,7 @@ func TestTypedBatchOfChunks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got slicesRun
 		g := make(gate)
-		p := mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
-			got.add(jobs)
-			<-g
-			return nil
-		}, WithWorkers(1), WithBatch(40))
+		p := mustTypedBatch(t, got.behind(g), WithWorkers(1), WithBatch(40))
 		must(t, p.Submit(bg, 0))
 		synctest.Wait()
 		mustBatch(t, p, upToSlice(100)[1:])
