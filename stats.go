@@ -112,7 +112,7 @@ func (e *engine[T]) queuedLocked(accepted uint64) uint64 {
 
 // progress returns how many jobs the worker has finished and whether it runs one.
 // The worker changes mark before it counts, so a reader in between sees too few,
-// never too many.
+// never too many. e.mu is held.
 func (w *worker[T]) progress() (n, running uint64) {
 	for {
 		m := w.mark.Load()

@@ -323,7 +323,7 @@ func (r *Ring[T]) ClaimChunk() (vs []T, pos, tag uint64) {
 		switch {
 		case full(seq, h) && kindOf(seq) == Chunk:
 			if r.head.CompareAndSwap(h, h+1) {
-				return r.TakeChunk(h), h, seq >> 1 & (Tags - 1)
+				return r.TakeChunk(h), h, tagIn(seq)
 			}
 		case r.head.Load() == h:
 			return nil, 0, 0
@@ -488,7 +488,7 @@ func (r *Ring[T]) Skip(pos uint64, n int) { r.head.Store(pos + uint64(n)) }
 
 // Tag returns the tag of a claimed element.
 func (r *Ring[T]) Tag(pos uint64) uint64 {
-	return r.at(pos).seq.Load() >> 1 & (Tags - 1)
+	return tagIn(r.at(pos).seq.Load())
 }
 
 // Record returns the record of the special element at pos, which the caller has
@@ -509,7 +509,7 @@ func (r *Ring[T]) Take(pos uint64) (v T, tag uint64, ok bool) {
 	var zero T
 	s.val = zero
 	s.seq.Store(free(pos + r.size))
-	return v, seq >> 1 & (Tags - 1), true
+	return v, tagIn(seq), true
 }
 
 // Room reports whether a push by the holder would find a slot, given credit.
