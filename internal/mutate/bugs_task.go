@@ -48,8 +48,8 @@ var taskBugs = []bug{{
 	tests: "TestWaitCoversBatches",
 }, {
 	name: "slot-keeps-its-value", class: retained, file: "internal/ring/ring.go",
-	old:   "\tvar zero T\n\ts.val = zero\n\ts.seq.Store(free(pos + r.size))\n\treturn v, seq",
-	new:   "\ts.seq.Store(free(pos + r.size))\n\treturn v, seq",
+	old:   "\tvar zero T\n\ts.val = zero\n\ts.seq.Store(free(pos + r.size))\n\treturn v, tagIn(seq)",
+	new:   "\ts.seq.Store(free(pos + r.size))\n\treturn v, tagIn(seq)",
 	tests: "TestNothingIsRetained",
 }, {
 	name: "batch-keeps-what-was-run", class: retained, file: "workerqueue.go",
