@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -233,11 +232,11 @@ func TestBatcherCloseWaitsForRoom(t *testing.T) {
 		if err := <-closed; err != nil || len(ran.get()) != 1 {
 			t.Errorf("Close returned %v, %d ran", err, len(ran.get()))
 		}
-		p.mu.Lock()
-		if n := len(p.batching.batchers); n != 0 {
+		p.batchers.mu.Lock()
+		if n := len(p.batchers.all); n != 0 {
 			t.Errorf("the pool keeps %d closed batchers", n)
 		}
-		p.mu.Unlock()
+		p.batchers.mu.Unlock()
 		must(t, p.Close())
 	})
 }
@@ -287,7 +286,7 @@ func TestBatcherBesideAFullQueue(t *testing.T) {
 		p := mustNew(t, WithWorkers(2), WithBatch(8), WithBuffer(8))
 		step := make(chan bool)
 		slow := func(context.Context) error { <-step; return nil }
-		for range 9 {
+		for range 10 {
 			must(t, p.SubmitKeyed(bg, 1, slow))
 		}
 		b := p.Batcher()
@@ -389,38 +388,18 @@ func TestBatcherInsideATask(t *testing.T) {
 	}
 }
 
-// A task that comes when the pool is closed may come when it has ended, so nobody but its
-// producer may touch it.
-func TestBatcherLateTaskIsLeftAlone(t *testing.T) {
-	p := mustNew(t, WithWorkers(1), WithLinger(time.Hour))
-	b := p.newBatcher()
-	must(t, p.Close())
-	b.buf[0] = sleep(0)
-	b.at, b.count = 1, 1
-	b.added.Store(1)
-	// Its producer has not looked yet whether the pool is closed.
-	b.move(flushLinger)
-	p.pull(flushEnd)
-	if s := p.Stats(); b.moved.Load() != 0 || s.Accepted != 0 {
-		t.Fatalf("%d moved, %d accepted", b.moved.Load(), s.Accepted)
-	}
-	wantIs(t, b.late(), ErrClosed)
-	if b.buf[0] != nil || b.count != 0 {
-		t.Fatal("it is still there")
-	}
-}
-
 // A submitter that was overtaken often keeps others out until it has its turn. What is in a
 // Batcher then must not stay behind.
 func TestBatcherBehindAReservation(t *testing.T) {
 	only(t, Shared, WorkStealing, PerWorker)
 	synctest.Test(t, func(t *testing.T) {
 		p := mustNew(t, WithWorkers(1), WithBuffer(1))
-		p.room.mu.Lock()
-		first := p.room.get()
-		p.room.push(first, false)
-		p.room.mu.Unlock()
-		p.reserve(true)
+		c := &p.main
+		c.room.mu.Lock()
+		first := c.room.get()
+		c.room.push(first, false)
+		c.room.mu.Unlock()
+		c.queue.Hold()
 		b := p.Batcher()
 		ran := false
 		must(t, b.Add(bg, func(context.Context) error { ran = true; return nil }))
@@ -428,61 +407,13 @@ func TestBatcherBehindAReservation(t *testing.T) {
 		if ran {
 			t.Fatal("it overtook")
 		}
-		p.leave(first, true)
+		c.leaveRoom(first, true)
 		synctest.Wait()
 		if !ran {
 			t.Error("it was left behind")
 		}
 		must(t, b.Close())
 		must(t, p.Close())
-	})
-}
-
-// An idle worker that finds the Batcher locked has its wish for room passed on, whatever
-// others came for.
-func TestBatcherAsksForWhoIsIdle(t *testing.T) {
-	p := mustNew(t, WithWorkers(1), WithBuffer(2))
-	p.reserve(true)
-	b := p.newBatcher()
-	b.mu.Lock()
-	b.buf[0] = sleep(0)
-	b.at, b.count = 1, 1
-	b.added.Store(1)
-	p.pull(flushFull)
-	p.pull(flushIdle)
-	b.unlock()
-	if !p.batching.wants.Load() {
-		t.Error("nobody asks for room")
-	}
-	p.reserve(false)
-	must(t, b.close())
-	must(t, p.Close())
-}
-
-// What is in a Batcher when the deadline comes did not start in time, also while its producer, which is in
-// the midst of a flush, has still to hand it back.
-func TestDeadlineCountsWhatBatchersHold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := mustNew(t, WithWorkers(1))
-		b := p.newBatcher()
-		b.buf[0] = sleep(0)
-		b.at, b.count = 1, 1
-		b.added.Store(1)
-		b.mu.Lock()
-		ctx, cancel := context.WithCancel(bg)
-		cancel()
-		var err error
-		go func() { err = p.Shutdown(ctx) }()
-		synctest.Wait()
-		var late *DeadlineError
-		if !errors.As(err, &late) || late.Unstarted != 1 || late.Running != 0 {
-			t.Errorf("got %v", err)
-		}
-		b.unlock()
-		<-p.Done()
-		if n := len(p.Leftover()); n != 1 {
-			t.Errorf("%d left over", n)
-		}
 	})
 }
 
@@ -569,49 +500,4 @@ func TestBatchSizes(t *testing.T) {
 			t.Errorf("batches %v", p.Stats().Batch.Taken)
 		}
 	})
-}
-
-// Credit without a slot, as when slots are freed out of order, makes no room: a Batcher that took it and gave
-// it back was told of room, by itself, and tried again for ever.
-func TestBatcherAsksForASlotOnce(t *testing.T) {
-	only(t, Shared, WorkStealing, Elastic)
-	for _, reserved := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			p := mustNew(t, WithWorkers(1), WithBuffer(8))
-			g := make(gate)
-			must(t, p.Submit(bg, g.task))
-			synctest.Wait()
-			n := 8
-			if reserved {
-				n = 7
-			}
-			for range n {
-				must(t, p.Submit(bg, sleep(0)))
-			}
-			if !p.chunks() {
-				t.Fatal("no chunks")
-			}
-			p.bank.Add(4)
-			b := p.Batcher()
-			for range 4 {
-				must(t, b.Add(bg, sleep(0)))
-			}
-			if reserved {
-				p.reserve(true)
-			}
-			if b.b.move(flushIdle) || !p.batching.wants.Load() {
-				t.Error("there was room, or nobody asked for it")
-			}
-			if reserved {
-				p.reserve(false)
-			}
-			p.bank.Add(-4)
-			close(g)
-			must(t, b.Close())
-			must(t, p.Close())
-			if s := p.Stats(); s.Completed != uint64(n)+5 {
-				t.Errorf("got %+v", s)
-			}
-		})
-	}
 }

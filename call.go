@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
 )
 
@@ -115,8 +115,8 @@ func asPanicError(r any) (p *PanicError, owned bool) {
 func (c *call) unwound(r any) {
 	c.leave()
 	if r == nil {
-		if o := c.e.ownedBy(c.seat); o != nil {
-			*o = true
+		if t, ok := c.seat.(*taskContext[Task]); ok && t.w != nil && !t.inner {
+			t.w.owned = true
 		}
 		c.owner.ended(ErrGoexit)
 		return
@@ -133,11 +133,7 @@ func (c *call) unwound(r any) {
 func (c *call) help(ctx context.Context) {
 	returned := false
 	defer func() {
-		if returned {
-			return
-		}
-		*c.e.ownedBy(ctx) = false // what unwinds now is the waiting task
-		if c.e.onPanic == nil {
+		if returned || c.e.onPanic == nil {
 			return
 		}
 		if p, ok := recover().(ownedPanic); ok {
@@ -149,7 +145,10 @@ func (c *call) help(ctx context.Context) {
 }
 
 // try puts the call into the queue if there is room.
-func (c *call) try() bool { return c.e.push(c.run, nil, false) == ring.OK }
+func (c *call) try(ctx context.Context) bool {
+	e := c.e
+	return e.push(&e.main, c.run, queue.Attr{}, ctx.Value(e)) == queue.OK
+}
 
 // submit puts the call into the queue and waits for room. If that fails the call has ended
 // with the error. mine says that the caller is what ctx tells of: this task, or none. Else it may be
@@ -164,25 +163,34 @@ func (c *call) submit(ctx context.Context, mine bool) {
 
 func (c *call) enqueue(ctx context.Context, mine bool) error {
 	e := c.e
+	e.obey()
 	inside := e.insideOf(ctx) != nil
 	if inside && mine || ctx.Err() != nil {
 		return e.submit(ctx, c.run)
 	}
-	if w := e.parent(ctx); w != nil {
-		if n, _ := w.pushLocal([]Task{c.run}); n == 1 {
-			return nil
-		}
+	if w := e.insideOf(ctx); w != nil && e.kids != nil && w.pushKids([]Task{c.run}) == 1 {
+		return nil
 	}
-	if c.try() {
+	if c.try(ctx) {
 		return nil
 	}
 	if w := e.workerHere(); w != nil {
-		return e.submit(w.ctx, c.run)
+		return e.submit(&w.ctx, c.run)
 	}
 	if inside && (e.overflow == Block || e.overflow == CallerRuns) {
-		return e.reject(e.await(ctx, c.run, nil)) // not inside of what ctx tells of
+		return e.reject(c.await(ctx)) // not inside of what ctx tells of
 	}
 	return e.submit(ctx, c.run)
+}
+
+// await puts the call into the queue and waits for room, under any policy.
+func (c *call) await(ctx context.Context) error {
+	return c.e.await(ctx, &c.e.main, func(held bool) queue.Status {
+		if held {
+			return c.e.pushHeld(&c.e.main, c.run, queue.Attr{}, nil)
+		}
+		return c.e.push(&c.e.main, c.run, queue.Attr{}, nil)
+	}, func(w *worker[Task]) error { return c.e.runHere(&w.ctx, c.run) })
 }
 
 // dropped is the context with which a call is told that it was discarded.
@@ -191,11 +199,17 @@ type dropped struct {
 	error
 }
 
-// tellDropped tells task, if it is a call.
-func tellDropped(task Task) {
-	if reflect.ValueOf(task).Pointer() == callCode {
-		_ = task(dropped{nil, ErrDropped})
+// tellDropped tells v, if it is a call.
+func tellDropped(v any) {
+	if isCall(v) {
+		_ = v.(Task)(dropped{nil, ErrDropped})
 	}
+}
+
+// isCall reports whether v is the task of a call.
+func isCall(v any) bool {
+	task, ok := v.(Task)
+	return ok && reflect.ValueOf(task).Pointer() == callCode
 }
 
 var callCode = reflect.ValueOf((*call)(nil).run).Pointer()
@@ -310,43 +324,4 @@ func (s *scope) Value(key any) any {
 		return v
 	}
 	return s.seat.Value(key)
-}
-
-// insideOf returns the worker whose task calls with ctx, or nil.
-func (e *engine[T]) insideOf(ctx context.Context) *worker[T] {
-	w, _ := ctx.Value(e).(*worker[T])
-	return w
-}
-
-// rest blocks until done, ctx ends, or the pool stops, and lends the place of w's task
-// meanwhile. Without w the task is that of the context at, if there is one.
-func (e *engine[T]) rest(ctx, at context.Context, w *worker[T], done <-chan struct{}) (err error) {
-	wt := &waiter{}
-	seat := at.Value(e)
-	if w != nil {
-		seat = w
-	}
-	if seat != nil {
-		e.mu.Lock()
-		lends := e.sitLocked(seat, wt)
-		if wt.sit != nil {
-			e.evaluateLocked() // one more is inside
-		}
-		e.mu.Unlock()
-		if lends {
-			e.placesFree()
-		}
-	}
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-e.stopped:
-		err = e.cause()
-	}
-	if wt.sit != nil {
-		e.mu.Lock()
-		e.standUp(ctx, seat, wt.sit) // unlocks
-	}
-	return err
 }

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,82 +13,41 @@ import (
 
 // What went wrong with typed batches beside Wait, Resize and keys, each under the name of what went wrong.
 
-// Two jobs of a slice were released by their keys, the younger one first: Wait inside took the age of the last
-// one for that of the slice, and waited for the other.
-func TestKeyedSliceWaitedForItself(t *testing.T) {
-	only(t, Shared, WorkStealing, Elastic)
-	synctest.Test(t, func(t *testing.T) {
-		g := make(gate)
-		waited := false
-		var p *Typed[int]
-		p = mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
-			switch {
-			case jobs[0] < 0:
-				<-g
-			case len(jobs) == 2 && jobs[0] == 1:
-				time.Sleep(time.Hour)
-			case len(jobs) == 2:
-				ctx, cancel := context.WithTimeout(ctx, 24*time.Hour)
-				defer cancel()
-				waited = true
-				must(t, p.Wait(ctx))
-			}
-			return nil
-		}, WithWorkers(2), WithBatch(4))
-		mustAll(t, p.Submit(bg, -1), p.Submit(bg, -1))
-		synctest.Wait()
-		mustAll(t, p.SubmitKeyed(bg, 1, 1), p.SubmitKeyed(bg, 2, 2))
-		close(g)
-		synctest.Wait()
-		mustAll(t, p.SubmitKeyed(bg, 2, 20), p.SubmitKeyed(bg, 1, 10))
-		must(t, p.Close())
-		if !waited {
-			t.Error("the two were in different slices")
-		}
-	})
-}
-
 // Jobs before and after a call of Wait were claimed together, and the handler called for the first ones, while the
 // others lay where nobody else took them.
 func TestSliceOfTwoEpochs(t *testing.T) {
-	for _, workers := range []int{1, 2} {
-		synctest.Test(t, func(t *testing.T) {
-			g := make(gate)
-			begin := time.Now()
-			var p *Typed[int]
-			p = mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
-				switch jobs[0] {
-				case 0:
-					<-g
-				case 1:
-					if workers > 1 {
-						time.Sleep(time.Hour)
-						break
-					}
-					ctx, cancel := context.WithTimeout(ctx, time.Hour)
-					defer cancel()
-					must(t, p.Wait(ctx))
-				case 2:
-					if d := time.Since(begin); d > 0 {
-						t.Errorf("began after %v", d)
-					}
-				}
-				return nil
-			}, WithWorkers(workers), WithBatch(4))
-			for range workers {
-				must(t, p.Submit(bg, 0))
-				synctest.Wait()
+	synctest.Test(t, func(t *testing.T) {
+		g := make(gate)
+		begin := time.Now()
+		p := mustTypedBatch(t, func(_ context.Context, jobs []int) error {
+			if len(jobs) > 1 {
+				t.Errorf("slice %v", jobs)
 			}
-			must(t, p.Submit(bg, 1))
-			waited := make(chan error)
-			go func() { waited <- p.Wait(bg) }()
+			switch jobs[0] {
+			case 0:
+				<-g
+			case 1:
+				time.Sleep(time.Hour)
+			case 2:
+				if d := time.Since(begin); d > 0 {
+					t.Errorf("began after %v", d)
+				}
+			}
+			return nil
+		}, WithWorkers(2), WithBatch(4))
+		for range 2 {
+			must(t, p.Submit(bg, 0))
 			synctest.Wait()
-			must(t, p.Submit(bg, 2))
-			close(g)
-			must(t, <-waited)
-			must(t, p.Close())
-		})
-	}
+		}
+		must(t, p.Submit(bg, 1))
+		waited := make(chan error)
+		go func() { waited <- p.Wait(bg) }()
+		synctest.Wait()
+		must(t, p.Submit(bg, 2))
+		close(g)
+		must(t, <-waited)
+		must(t, p.Close())
+	})
 }
 
 // A worker that had to end, with one job in hand, left it where no worker of typed batches looked, though each saw it.
@@ -127,20 +87,16 @@ func TestStressTypedBatchAfterShrink(t *testing.T) {
 	}
 }
 
-// A worker that found nothing ripe parked without giving up the key of a task that had been inside Wait.
+// A worker that found nothing ripe parked without giving up the key of the task that it had run.
 func TestKeyOwedByLingeringWorker(t *testing.T) {
-	only(t, PerWorker)
 	synctest.Test(t, func(t *testing.T) {
 		g := make(gate)
 		var ran atomic.Bool
-		var p *Typed[int]
-		p = mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
-			switch jobs[0] {
-			case 0:
+		p := mustTypedBatch(t, func(_ context.Context, jobs []int) error {
+			if jobs[0] < 2 {
 				<-g
-			case 1:
-				return p.Wait(ctx)
-			case 2:
+			}
+			if slices.Contains(jobs, 2) {
 				ran.Store(true)
 			}
 			return nil
@@ -148,7 +104,7 @@ func TestKeyOwedByLingeringWorker(t *testing.T) {
 		must(t, p.Submit(bg, 0))
 		time.Sleep(time.Second)
 		must(t, p.SubmitKeyed(bg, 7, 1))
-		time.Sleep(time.Second) // it is inside Wait
+		time.Sleep(time.Second) // it runs
 		must(t, p.SubmitKeyed(bg, 7, 2))
 		time.Sleep(time.Second) // it is behind the other one
 		close(g)
@@ -163,58 +119,26 @@ func TestKeyOwedByLingeringWorker(t *testing.T) {
 // A claim left something behind that was not ripe, and nobody set the timer for it.
 func TestClaimLeavesSomethingToLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p *Typed[int]
-		p = mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
-			if jobs[0] != 0 {
-				return nil
-			}
-			ctx, cancel := context.WithTimeout(ctx, time.Hour)
-			defer cancel()
-			return p.Wait(ctx)
-		}, WithWorkers(1), WithBatch(4), WithLinger(time.Millisecond))
-		mustBatch(t, p, upToSlice(6))
-		must(t, p.Wait(bg))
-		must(t, p.Close())
-	})
-}
-
-// A slice counted as one running job from the call of Wait in its handler on.
-func TestSliceInsideWaitRuns(t *testing.T) {
-	only(t, Shared, WorkStealing, Elastic)
-	synctest.Test(t, func(t *testing.T) {
-		first, waits, after := make(gate), make(gate), make(gate)
-		var p *Typed[int]
-		p = mustTypedBatch(t, func(ctx context.Context, jobs []int) error {
-			switch jobs[0] {
-			case 0:
-				<-first
-			case 1:
-				err := p.Wait(ctx)
-				<-after
-				return err
-			case 9:
-				<-waits
+		g := make(gate)
+		var ran atomic.Int64
+		p := mustTypedBatch(t, func(_ context.Context, jobs []int) error {
+			if ran.Add(int64(len(jobs))); jobs[0] == 0 {
+				<-g
 			}
 			return nil
-		}, WithWorkers(2), WithBatch(8))
-		must(t, p.Submit(bg, 9))
+		}, WithWorkers(2), WithBatch(4), WithLinger(time.Millisecond))
+		mustBatch(t, p, upToSlice(6))
 		synctest.Wait()
-		must(t, p.Submit(bg, 0))
-		synctest.Wait()
-		mustBatch(t, p, upToSlice(9)[1:])
-		close(first)
-		synctest.Wait()
-		if s := p.Stats(); s.Running != 9 {
-			t.Errorf("8 inside Wait and 1: %+v", s)
+		if n := ran.Load(); n != 4 {
+			t.Errorf("%d have begun at once, want the full slice of 4", n)
 		}
-		close(waits)
+		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		if s := p.Stats(); s.Running != 8 {
-			t.Errorf("8 after Wait: %+v", s)
+		if n := ran.Load(); n != 6 {
+			t.Errorf("%d of 6 have begun after the linger time, beside a free worker", n)
 		}
-		close(after)
+		close(g)
 		must(t, p.Close())
-		checkRest(t, p.Stats())
 	})
 }
 

@@ -303,12 +303,18 @@ func (c *scenario) blockers() int {
 func (c *scenario) fillers() int {
 	switch c.when {
 	case "blocked":
+		if c.keyedPerWorker() { // what a worker has for keys, and the one that it might run
+			return max(1, c.buffer/c.workers) + 1
+		}
 		return c.buffer
 	case "queued":
 		return c.buffer - 1
 	}
 	return 0
 }
+
+// keyedPerWorker reports whether the subject waits apart from jobs without a key.
+func (c *scenario) keyedPerWorker() bool { return strategy == PerWorker && c.call == "SubmitKeyed" }
 
 // refused reports whether the subject's submission is.
 func (c *scenario) refused() bool {

@@ -311,6 +311,10 @@ func drive[T any](t *testing.T, c *scenario, h *history, p intake[T], in func(*j
 	for range c.fillers() {
 		j := h.make(func(context.Context) error { return nil })
 		h.others = append(h.others, j)
+		if c.when == "blocked" && c.keyedPerWorker() {
+			must(t, enter(bg, p, c.call, 0, in(j)))
+			continue
+		}
 		must(t, p.Submit(bg, in(j)))
 	}
 	if c.when != "running" {

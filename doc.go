@@ -6,9 +6,10 @@
 // function that starts it, [golang.org/x/sync/errgroup] with SetLimit, or a
 // channel and a few goroutines, are as fast and everybody knows them. If nothing
 // has to be bounded, use the go statement. Use a pool when work arrives from many
-// places during the life of a service and has to be bounded, stopped in order and
-// observed; or when tasks are so short (below about 2 µs) that handing them over
-// costs more than running them.
+// places during the life of a service and has to be bounded, drained at shutdown and
+// observed; or when tasks are so short (below about 2 µs) that submitting them
+// costs more than running them. In between, from 2 to 10 µs, a pool saves some of that
+// cost.
 //
 // # Vocabulary
 //
@@ -19,30 +20,33 @@
 // discards is dropped. Each accepted task is finished, handed back or dropped,
 // exactly once.
 //
-// A worker is a goroutine of the pool; there are at most as many as
-// [Stats].Workers, started when there is work for them. A pool at rest has parked
-// workers, no timer, and uses no CPU.
+// A worker is a goroutine of the pool, started when there is work for it. At most
+// [Stats].Workers of them run tasks. A pool at rest has parked workers, no timer, and
+// uses no CPU. The pool is full when every worker is busy and as many tasks are queued as
+// [WithBuffer] allows.
 //
 // # Choosing a strategy
 //
-// All strategies accept tasks in one order and within one bound; they differ in
-// where a task waits, who takes it, and which goroutines there are:
+// The strategies differ in where a task waits, who takes it, and which goroutines there are:
 //
 //	workload            option        why                           backfires when
-//	any                 Shared        one queue, the default: who   children should find their
-//	                                  is free takes the next task   parent's data in the cache
-//	keys, caches, state PerWorker     a queue for each worker, to   durations differ: a task
-//	that should stay                  which a key comes back        waits behind a long one
+//	any, also keys      Shared        one queue, the default:       children should find their
+//	                                  whoever is free takes the     parent's data in the cache
+//	                                  next task
+//	many keys whose     PerWorker     each key belongs to a         durations differ: a key
+//	data should stay                  worker and waits in that      waits behind its worker's
+//	in a worker's cache               worker's queue                other tasks
 //	tasks that divide   WorkStealing  what a task submits stays     children should start in
 //	their work                        with its worker until         the order of submission
 //	                                  another one steals it
-//	rare, or long       Elastic       a goroutine exists only       short tasks come one by
-//	                                  while a task runs             one: each starts one
+//	rare, or long       Elastic       a worker ends as soon as      short tasks come one by
+//	                                  it finds no work              one: each starts one
 //
 // Under each of them [Pool.SubmitKeyed] runs the tasks of a key one at a time and in
-// order, and [Pool.SubmitWeighted] bounds the sum of the weights of what runs. How
-// many workers is [WithSizing]: [CPU] for tasks that compute, [IO] or [LittlesLaw]
-// for tasks that wait. docs/choosing.md leads from symptoms to the other options.
+// order, and [Pool.SubmitWeighted] bounds the sum of the weights of the tasks that run.
+// [WithSizing] sets the number of workers: [CPU] for tasks that compute, [IO] or
+// [LittlesLaw] for tasks that wait. docs/choosing.md leads from symptoms to the other
+// options.
 //
 // Workers are started on demand. [WithLazy] ends them when they have been idle,
 // [WithWarmup] starts and prepares them all in New, [WithLockedThread] gives each
@@ -62,25 +66,27 @@
 //	a type of job, in a service                 NewTyped            the handler, and Close
 //	jobs that are faster handled many at a time NewTypedBatch       the handler, and Close
 //
-// None affects another. [Pool.TrySubmit] never waits for room; [Pool.SubmitBatch] and
-// [Pool.Batcher] hand over many at a time.
+// They do not interfere: an error in one group does not touch other tasks.
+// [Pool.TrySubmit] never waits for room. [Pool.SubmitBatch] and [Pool.Batcher] submit
+// many tasks at a time. [Pool.Wait] waits for all tasks and for what they submit.
 //
 // # Contexts
 //
-// The context of a submission bounds its wait for room. One that is already done is
-// never accepted, and after acceptance it has no influence: the task gets the
+// The context of a submission bounds its wait for room. A submission with a context that
+// is already done fails, and after acceptance the context has no influence: the task gets the
 // pool's context, a child of [WithContext]'s, which is cancelled with a cause when
-// the pool stops. The tasks of a group, a future or a loop get one with the
-// values and the end of the context which that was given, which the pool ends too.
-// Pass a task's context on to the pool's functions: it tells them who calls.
+// the pool stops. The tasks of a group, a future or a loop get a context derived from
+// the one passed to it; it is also cancelled when the pool stops.
+// Pass a task's context on to the pool's functions: that is how the pool recognises a
+// call from inside a task.
 //
 // # Errors
 //
-// There is no channel of results. An error of a submitted task goes to
+// There is no channel of results. The error of a submitted task goes to
 // [WithErrorHandler], if there is one, and [Pool.Close] returns the first, or more
 // with [WithErrorLimit]. With [FailFast] the first error stops the pool. The errors
 // of groups, futures and loops belong to them: the pool counts the tasks as failed
-// and does not report them a second time.
+// and does not report the errors a second time.
 //
 // # Panics
 //
@@ -89,13 +95,14 @@
 //
 // # Tasks that use their own pool
 //
-// A task that passes on the context it was given may submit to its pool, wait for
-// it, and close it, with one worker and a full queue, without a deadlock: a
-// submission that would block runs the new task at once (one with a key or a weight
-// is refused with [ErrFull]), Wait lends the worker's place to another worker, and
-// Close returns [ErrInTask]. [Group.Wait], [Future.Wait], [Do] and the loops first
-// run what is their own and nobody has begun. The pool never runs somebody else's
-// task on a goroutine that is inside of a task.
+// A task that passes on the context it was given may submit to its pool, wait for other
+// tasks, and close the pool, without a deadlock, even with one worker and a full pool.
+// A submission that would block runs the new task at once; one with a key or a weight
+// returns [ErrFull]. [Group.Wait], [Future.Wait], [Do] and the loops first run those of
+// their own tasks that have not started, and then lend the worker's place to another worker
+// until the others have ended. [Pool.Wait], [Pool.Close] and [Pool.Shutdown] cannot wait for the task that
+// calls them: they return [ErrInTask]. A task never runs inside another task that
+// did not submit it or wait for it.
 //
 // # Ending a pool
 //
@@ -110,23 +117,24 @@
 //	Abort              ErrClosed  handed back        cancelled, ErrAborted   nothing    -
 //
 // After Close has returned nothing of the pool runs. [Pool.Done] tells the same for
-// the ways of ending that do not wait. A pool that is dropped without being ended
-// keeps its parked workers.
+// the ways of ending that do not wait. When [WithContext]'s context is done, the pool
+// aborts with its cause. A pool that is dropped without being ended keeps its parked workers.
 //
 // # Order and memory
 //
 // Tasks start in the order of acceptance with one worker. With several they
 // start nearly in that order: a worker claims up to 64 short tasks at a time, and
-// idle workers take the far half of what another has claimed. While workers are
-// free no task waits for a longer one; with all busy a task may start after
-// up to 64 tasks for each worker that were accepted after it. Under [WorkStealing]
+// idle workers take the far half of what another has claimed. While a worker is
+// free no task waits behind a longer one; with all busy a task may start after
+// up to 64 tasks for each worker that were accepted after it. Under [PerWorker] a task
+// with a key may wait for its worker. Under [WorkStealing]
 // what a task submits starts before what waits from outside, for a while, and the
-// youngest first. Blocked submissions are served in the order of arrival, but one
-// that finds room does not queue behind them.
+// youngest first. Blocked submissions are served in the order of arrival, but a new
+// submission that finds room may overtake those that are waiting.
 //
-// In the terms of the Go memory model, what happens before a submission
-// synchronizes before the start of the task, and the end of a task before the
-// return of the [Pool.Wait], [Pool.Close], [Group.Wait] or [Future.Wait] that covers it.
+// In the terms of the Go memory model, a submission synchronizes before the start of the
+// task, and the end of a task synchronizes before the return of the [Pool.Wait], [Pool.Close],
+// [Group.Wait] or [Future.Wait] that waits for it.
 //
 // # Observing
 //
@@ -135,8 +143,9 @@
 //
 // # Cost
 //
-// [New] allocates the queue, 8 bytes and one job for each place, unless the pool is
-// [Elastic], and starts nothing but for [WithWarmup]. Submit allocates nothing but
-// the caller's closure, which [NewTyped] does without; a Group and a Future take two
-// allocations for each task. README.md has figures and the commands that measure them.
+// [New] starts nothing but for [WithWarmup], and allocates a few kilobytes: the queue's
+// memory follows what waits, 8 bytes and one job for each task, and goes back at rest. Submit
+// allocates nothing but the caller's closure, which [NewTyped] does without; a Group and
+// a Future take two allocations for each task. README.md has figures and the commands
+// that measure them.
 package pool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -185,17 +186,26 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// Without a queue there is no place for a task that waits behind another one with its key.
+// Without a queue a task with a key is accepted while a worker is free, and waits behind another one with
+// its key on that worker's account.
 func TestKeyWithoutAQueue(t *testing.T) {
-	p := mustNew(t, WithWorkers(1), WithBuffer(0))
-	err := p.SubmitKeyed(bg, 1, func(context.Context) error { t.Error("ran"); return nil })
-	if err == nil || !strings.Contains(err.Error(), "contradicts WithBuffer(0)") {
-		t.Errorf("got %v", err)
-	}
-	must(t, p.Close())
-	if s := p.Stats(); s.Accepted != 0 || s.Rejected != 1 {
-		t.Errorf("got %+v", s)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2), WithBuffer(0), WithOverflow(Reject))
+		g := make(gate)
+		var r record
+		must(t, p.SubmitKeyed(bg, 1, func(context.Context) error { <-g; r.add(1); return nil }))
+		synctest.Wait()
+		must(t, p.SubmitKeyed(bg, 1, r.task(2)))
+		synctest.Wait()
+		wantIs(t, p.SubmitKeyed(bg, 1, r.task(3)), ErrFull)
+		close(g)
+		must(t, p.Wait(bg))
+		must(t, p.SubmitKeyed(bg, 1, r.task(4)))
+		must(t, p.Close())
+		if got := r.get(); !slices.Equal(got, []int{1, 2, 4}) {
+			t.Errorf("%v ran", got)
+		}
+	})
 }
 
 // The context of a batch may end in the middle of it, here by a task that its submitter runs.

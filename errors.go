@@ -11,11 +11,12 @@ var (
 	// ErrClosed is returned by every submission to a pool that was closed,
 	// shut down, aborted or stopped by a failure.
 	ErrClosed = errors.New("pool: closed")
-	// ErrFull is returned by TrySubmit when there is no room, and by Submit
-	// under [Reject].
+	// ErrFull is returned by TrySubmit when there is no room, by Submit
+	// under [Reject], and by a submission with a key or a weight that is made
+	// inside a task when there is no room.
 	ErrFull = errors.New("pool: queue is full")
 	// ErrAborted is the cause with which [Pool.Abort] cancels the contexts of
-	// running tasks, and is returned to those who were blocked in the pool.
+	// running tasks. Calls that were blocked in the pool return it.
 	ErrAborted = errors.New("pool: aborted")
 	// ErrTooHeavy is returned by SubmitWeighted for a weight above the capacity.
 	ErrTooHeavy = errors.New("pool: task is heavier than the capacity")
@@ -26,10 +27,11 @@ var (
 	// ErrGoexit is the error of a task that ended its goroutine with
 	// [runtime.Goexit], as t.FailNow does.
 	ErrGoexit = errors.New("pool: task called runtime.Goexit")
-	// ErrInTask is returned by Close and Shutdown when they are called from
-	// inside a task, a hook or a handler of the same pool. The pool is closing,
-	// but the call cannot wait for the task that it is part of.
-	ErrInTask = errors.New("pool: called inside a task: closing without waiting")
+	// ErrInTask is returned by Wait, Close and Shutdown when they are called from
+	// inside a task, a hook or a handler of the same pool: they cannot wait for
+	// the task that they are part of. Close and Shutdown have begun to close the
+	// pool by then.
+	ErrInTask = errors.New("pool: called inside a task: it cannot wait for itself")
 
 	errNilContext = errors.New("pool: context is nil")
 )

@@ -109,7 +109,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	// Output:
 	// pool: WithWorkers(4) contradicts WithSizing(CPU())
-	// pool: WithBuffer: must be between 0 and 67108864, got -1
+	// pool: WithBuffer: must be at least 0, got -1
 }
 
 func ExampleWithSizing() {
@@ -256,7 +256,7 @@ func ExampleWithLockedThread() {
 	// close
 }
 
-// Without a queue a task is accepted by a worker that is free, or not at all.
+// With no room to wait, the pool accepts a task only while a worker is free.
 func ExampleWithBuffer() {
 	p, err := pool.New(pool.WithWorkers(1), pool.WithBuffer(0))
 	if err != nil {
@@ -273,7 +273,7 @@ func ExampleWithBuffer() {
 	// pool: queue is full
 }
 
-// fill makes one worker busy and a queue of one place full, until the returned function is called.
+// fill makes a pool of one worker and a buffer of 1 full, until the returned function is called.
 func fill(p *pool.Pool) (release func()) {
 	started, end := make(chan bool), make(chan bool)
 	_ = p.Submit(context.Background(), func(context.Context) error { close(started); <-end; return nil })

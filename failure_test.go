@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -308,7 +309,8 @@ func TestCrash(t *testing.T) {
 		"main":          {"panic: main", "exit status 2"},
 	} {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestCrash$")
-		cmd.Env = append(os.Environ(), "POOL_TEST_CRASH="+what)
+		// The race detector would write its report into the middle of the lines.
+		cmd.Env = append(os.Environ(), "POOL_TEST_CRASH="+what, "GORACE=log_path="+filepath.Join(t.TempDir(), "race"))
 		out, err := cmd.CombinedOutput()
 		for _, w := range want {
 			if !strings.Contains(string(out)+fmt.Sprint(err), w) {
@@ -484,7 +486,15 @@ func TestCallerRuns(t *testing.T) {
 // A task on its submitter's goroutine may wait, close, panic and Goexit.
 func TestCallerRunsFailures(t *testing.T) {
 	for fate, task := range map[string]func(p *Pool) Task{
-		"wait":  func(p *Pool) Task { return func(ctx context.Context) error { return p.Wait(ctx) } },
+		"wait": func(p *Pool) Task {
+			return func(ctx context.Context) error {
+				if err := errors.Join(p.Wait(ctx), p.Wait(bg)); !errors.Is(err, ErrInTask) || strings.Count(err.Error(), "\n") != 1 {
+					return fmt.Errorf("Wait: %v", err)
+				}
+				_, err := Do(ctx, p, func(context.Context) (int, error) { return 0, nil })
+				return err
+			}
+		},
 		"close": func(p *Pool) Task { return func(context.Context) error { return p.Close() } },
 		"nested": func(p *Pool) Task {
 			return func(ctx context.Context) error {

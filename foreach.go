@@ -9,19 +9,19 @@ import (
 // the first error, which cancels the contexts of the other calls and ends the loop.
 // When ctx is done, or the pool stops, it returns that error when the calls at work have ended.
 //
-// The sequence runs on the caller's goroutine, and there is a window: at most twice as many values as
-// there are workers, or workers and [WithResultBuffer], were taken from it and have not ended, and one
-// that waits for room. While f is tiny (below some 20 µs) and workers cannot keep
+// The sequence runs on the caller's goroutine, and there is a window: the loop takes a value only while
+// fewer than workers + n earlier ones have not ended. [WithResultBuffer] sets n; it defaults to the number
+// of workers. While f is tiny (below about 20 µs) and workers cannot keep
 // up, they take up to 64 values at a time, and the window is as many times larger, unless
-// WithResultBuffer was given. It is never larger than 65,536 values. The sequence may be infinite, and it may block.
+// WithResultBuffer is set. It is never larger than 65,536 values. The sequence may be infinite, and it may block.
 //
 // f gets a context with ctx's values, which is cancelled at the first error, when ctx is, and when the pool
-// stops. A panic in f ends the program, or is an error, under [WithPanicHandler]; Goexit is [ErrGoexit].
+// stops. A panic in f ends the program or, under [WithPanicHandler], is an error; Goexit is [ErrGoexit].
 //
 // Inside a task of the same pool, called with that task's context, ForEach works with the other
 // workers, so it completes with one worker too.
 //
-// It backfires for an f below 100 ns, for which to hand over a value costs more than f: iterate over
+// It backfires for an f below 100 ns: submitting a value costs more than f itself. Iterate over
 // slices.Chunk of the values then.
 func ForEach[T any](ctx context.Context, p *Pool, seq iter.Seq[T], f func(context.Context, T) error) error {
 	switch {
@@ -63,10 +63,10 @@ func (l *loop[T, R]) each(seq iter.Seq[T]) error {
 // with its error. An error does not end it. When ctx is done, or the pool stops, the last pair has that
 // error.
 //
-// It is lazy: nothing happens before it is iterated. The sequence runs on the iterating goroutine,
-// with a window as for [ForEach]: values that were taken and whose results were not yielded. So memory is
-// bounded by the window, a slow consumer slows the sequence down, and an infinite sequence works. Results
-// are yielded between the sequence's values, as soon as they are next in order: a sequence that blocks
+// Nothing happens before the result is iterated. The sequence runs on the iterating goroutine,
+// with a window as for [ForEach], which counts values until their results are yielded. So the window
+// bounds memory, a slow consumer slows the sequence down, and an infinite sequence works. The loop yields
+// results between the sequence's values, as soon as they are next in order: a sequence that blocks
 // holds them back.
 //
 // Breaking out of the loop cancels the contexts of the calls at work and waits for their end.

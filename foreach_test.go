@@ -398,6 +398,10 @@ func TestLoopOnTheCallerBesideAFullQueue(t *testing.T) {
 		must(t, p.SubmitKeyed(bg, 1, long.task))
 		synctest.Wait()
 		must(t, p.SubmitKeyed(bg, 1, sleep(0))) // it has to wait
+		if strategy == PerWorker {              // where jobs with keys wait apart
+			must(t, p.Submit(bg, sleep(0)))
+			must(t, p.Submit(bg, sleep(0)))
+		}
 		oks, fails := 0, 0
 		must(t, p.Submit(bg, func(ctx context.Context) error {
 			for _, err := range Map(ctx, p, upTo(100), func(_ context.Context, i int) (int, error) {
@@ -445,6 +449,10 @@ func TestLoopTakesOverARunnerThatWaits(t *testing.T) {
 		}))
 		synctest.Wait()
 		must(t, p.SubmitKeyed(bg, 1, sleep(0)))
+		if strategy == PerWorker { // where jobs with keys wait apart
+			must(t, p.Submit(bg, sleep(0)))
+			must(t, p.Submit(bg, sleep(0)))
+		}
 		close(begin)
 		synctest.Wait() // Close would refuse the runner
 		must(t, p.Close())

@@ -18,18 +18,18 @@ type Future[T any] struct {
 	done chan struct{} // made by who waits
 }
 
-// Go submits f and returns its future. It waits for room as [Pool.Submit] does, with ctx bounding
-// that wait; a submission that fails is a future that has failed.
+// Go submits f and returns its future. It waits for room as [Pool.Submit] does, until ctx is done;
+// if the submission fails, the future has failed.
 //
 // f gets a context with the values of ctx, which is cancelled when ctx is or the pool stops. If
-// ctx is done before f is begun, f never runs. The future ends in each case: with what f
+// ctx is done before f begins, f never runs. The future ends in each case: with what f
 // returned; with [ErrGoexit], or, under [WithPanicHandler], a *[PanicError]; with ctx's error; with the
-// cause of the pool's stop, when the pool stopped before f was begun; with [ErrDropped].
-// The error is the future's alone: the pool counts the task as failed, unless Wait ran it, but does not keep the error for
-// Close, nor give it to a handler.
+// cause of the pool's stop, when the pool stopped before f began; with [ErrDropped].
+// The error is the future's alone: the pool counts the task as failed, unless Wait ran it, but does
+// not keep the error for Close or give it to a handler.
 //
 // Inside a task of the same pool, called with that task's context, it never blocks: if the
-// queue is full, f runs before Go returns.
+// pool is full, f runs before Go returns.
 //
 // It takes two allocations, and one more if somebody has to wait. It backfires where nobody
 // reads the result: then [Pool.Submit] is enough, and allocates nothing.
@@ -78,9 +78,8 @@ func (u *Future[T]) ended(err error) {
 	}
 }
 
-// Wait returns the outcome when there is one. If ctx is done before, it returns ctx's error, which
-// changes nothing for others who wait, and nothing for the call. The end of f
-// synchronizes before the return of its outcome.
+// Wait returns the outcome when there is one. If ctx is done first, it returns ctx's error; others
+// go on waiting, and f goes on too. The end of f synchronizes before the return of its outcome.
 //
 // Inside a task of the same pool, called with that task's context, Wait runs f itself if nobody has begun
 // it, and lends the worker's place otherwise, so it completes with one worker too. An f that runs
@@ -111,7 +110,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 		w = e.workerHere()
 	}
 	if w != nil && u.c.begin() {
-		u.c.help(w.ctx)
+		u.c.help(&w.inner)
 		return nil
 	}
 	seam.Yield()
@@ -126,7 +125,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	done := u.done
 	u.lock.Unlock()
 	for {
-		err := e.rest(ctx, ctx, w, done)
+		err := e.rest(ctx, w, done)
 		if u.c.state.Load() == callEnded {
 			return nil
 		}

@@ -98,16 +98,16 @@ func (f *program) weighted(depth int, weight int64) (int, Task) {
 			for range 3 {
 				out(func() { f.submit(ctx, depth-1) })
 			}
-			out(func() { f.p.Wait(ctx) })
+			out(func() { f.wait(ctx, depth-1, d) })
 			time.Sleep(d)
 		case kind == 10 && depth > 0:
-			out(func() { f.p.Wait(ctx) })
+			out(func() { f.wait(ctx, depth-1, d) })
 		case kind == 11 && depth > 0 && f.many:
 			var wg sync.WaitGroup
 			for range 2 {
 				wg.Go(func() {
 					f.submit(ctx, depth-1)
-					f.p.Wait(ctx)
+					f.wait(ctx, depth-1, d)
 				})
 			}
 			out(func() { wg.Wait() })
@@ -120,6 +120,26 @@ func (f *program) weighted(depth int, weight int64) (int, Task) {
 		}
 		return nil
 	}
+}
+
+// wait waits, inside the task with the context ctx, for children of it. Each takes d and submits a task.
+func (f *program) wait(ctx context.Context, depth int, d time.Duration) {
+	if err := f.p.Wait(ctx); ctx.Err() == nil && err != ErrInTask {
+		f.t.Errorf("Wait inside a task: %v", err)
+	}
+	g := NewGroup(ctx, f.p)
+	for range 2 {
+		g.Go(func(ctx context.Context) error {
+			f.g.enter()
+			f.sum.add(1)
+			time.Sleep(d)
+			f.sum.add(-1)
+			f.g.leave()
+			f.submit(ctx, depth)
+			return nil
+		})
+	}
+	_ = g.Wait()
 }
 
 func (f *program) record(id int, err error) {
@@ -189,30 +209,31 @@ func (f *program) buffer(n int) {
 func (f *program) invariants(where string) {
 	e := &f.p.engine
 	s := f.p.Stats()
-	// A free worker is no room for a task that does not fit.
-	room := e.hasRoom() && !(e.direct() && e.ctl.Load()&ctlWeighs != 0)
+	e.eachCell(func(c *cell[Task]) {
+		room := c.hasRoom()
+		c.room.mu.Lock()
+		defer c.room.mu.Unlock()
+		if c.room.waking || c.room.first != nil && room {
+			f.t.Fatalf("%s: waking %v blocked beside room\n%v", where, c.room.waking, f.log)
+		}
+	})
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	g := e.gate.Load()
-	idle := int(g & gateIdleMask / gateIdle)
-	if idle != len(e.parked)+e.unborn()+e.debt || e.debt != 0 || g&gateSearch != 0 {
-		f.t.Fatalf("%s: idle %d search %d parked %d unborn %d debt %d\n%v", where, idle, g&gateSearch, len(e.parked), e.unborn(), e.debt, f.log)
+	g := e.idle.Load()
+	full := e.unitsAreTaken()
+	if g.Idle() < e.parked.len+e.unborn() || g.Searching() != 0 && !full {
+		f.t.Fatalf("%s: idle %d search %d parked %d unborn %d\n%v", where, g.Idle(), g.Searching(), e.parked.len, e.unborn(), f.log)
 	}
-	e.room.mu.Lock()
-	defer e.room.mu.Unlock()
-	if e.room.waking || e.room.first != nil && room {
-		f.t.Fatalf("%s: waking %v blocked beside room\n%v", where, e.room.waking, f.log)
-	}
-	if idle > 0 && e.hasWork() && e.stopCause == nil {
+	if e.parked.len+e.unborn() > 0 && e.hasWork(nil) && e.stopCause == nil && !full {
 		f.t.Fatalf("%s: work beside an idle place: %+v\n%v", where, s, f.log)
 	}
-	if idle > 0 && room && e.overflow != CallerRuns && e.ctl.Load()&ctlWeighs == 0 && e.unsentLocked() && e.stopCause == nil {
+	if e.parked.len+e.unborn() > 0 && e.overflow != CallerRuns && e.stopCause == nil && e.buffered() && !full {
 		f.t.Fatalf("%s: tasks in a Batcher beside an idle place and room: %+v\n%v", where, s, f.log)
 	}
-	if e.active() > e.target && e.ctl.Load()&ctlShed == 0 {
+	if e.active() > e.target && e.flags.word.Load()&flagShed == 0 {
 		f.t.Fatalf("%s: overfull and no shed", where)
 	}
-	if len(e.parked) > 0 && len(e.back) > 0 {
+	if e.parked.len > 0 && len(e.back) > 0 {
 		f.t.Fatalf("%s: parked and back", where)
 	}
 	sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped + s.Unrun + s.Queued + s.Running
@@ -224,11 +245,27 @@ func (f *program) invariants(where string) {
 	}
 }
 
+// unitsAreTaken reports whether a worker may have to wait for a unit of the capacity, or stands behind one that waits.
+func (e *engine[T]) unitsAreTaken() bool {
+	ws := &e.weights
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.waiting.Load() || !ws.active.Load() {
+		return ws.waiting.Load()
+	}
+	free := ws.sem.TryAcquire(1)
+	if free {
+		ws.sem.Release(1)
+	}
+	return !free
+}
+
 // runProgram runs the program of a seed and checks that each accepted task ran, was
 // handed back, or was dropped, exactly once (A1, B14, F), that the counters add up
 // (H2), that nobody waits beside room and no job beside an idle place, and that
 // there is a token for each idle place.
 func runProgram(t *testing.T, seed uint64) {
+	defer watchdog(fmt.Sprintf("the program of seed %d", seed))()
 	synctest.Test(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		f := &program{t: t, r: r, ran: map[int]int{}, acc: map[int]bool{}, rej: map[int]bool{}, back: map[int]int{}, drop: map[int]int{}, unk: map[int]bool{}}
@@ -380,7 +417,7 @@ func runProgram(t *testing.T, seed uint64) {
 		case <-f.p.Done():
 		case <-time.After(1000 * time.Hour):
 			e := &f.p.engine
-			t.Fatalf("not done: live %d parked %d closed %v drained %v lanes %d turns %d keys %d blocked %v used %d stop %v gate %x inline %d dropping %d ended %v\n%v", e.live, len(e.parked), e.closeErr, e.ring().Drained(), e.lanes.Len(), e.sorter.turns.Load(), e.sorter.keys.Len(), e.sorter.blocked.Load(), e.sorter.used, e.stopCause, e.gate.Load(), e.inlines.Load(), e.dropping, e.endedLocked(), f.log)
+			t.Fatalf("not done: live %d parked %d leaving %d closed %v unfinished %d used %d stop %v idle %x inlines %d dropping %d\n%v", e.live, e.parked.len, e.leaving, e.closeErr, e.main.unfinished(), usedUnits(e), e.stopCause, e.idle.Load(), e.inlines, e.dropping, f.log)
 		}
 		left := f.p.Leftover()
 		wg.Wait()

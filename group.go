@@ -16,7 +16,7 @@ import (
 //
 // It differs from errgroup in this. Tasks get the group's context. After the first error no
 // further task starts. A task that calls [runtime.Goexit] has failed. A parent context that is done is an
-// error of Wait. A task may call Go and Wait of its own pool, also with one worker. Go waits
+// error of Wait. A task may call Go and Wait of a group in its own pool, also with one worker. Go waits
 // for room in the pool.
 //
 // The tasks' errors are the group's alone: the pool counts them as failed, unless Wait ran them, but does not keep the errors
@@ -71,8 +71,8 @@ type groupCall struct {
 // NewGroup returns a group whose tasks run in p. Their context has the values of ctx, and is
 // cancelled when ctx is, at the first error, when Wait returns, and when the pool stops.
 //
-// A group of tasks that are part of a task's work gets that task's context: then Wait and Go know
-// that they are called inside of it.
+// Inside a task of the same pool pass that task's context: by it Wait and Go recognise that they
+// are called inside the task.
 func NewGroup(ctx context.Context, p *Pool) *Group {
 	g := &Group{e: &p.engine, parent: ctx, limit: -1, mode: FailFast, most: DefaultGroupErrors}
 	if ctx == nil {
@@ -185,9 +185,9 @@ func (g *Group) SetLimit(n int) {
 	g.limit = max(n, -1)
 }
 
-// SetErrorMode says what an error does: under [FailFast], the default, it cancels the group's context
-// and is what Wait returns, whatever other tasks return after it; under [KeepGoing] all tasks run, and Wait returns all errors joined, in
-// the order of the calls of Go. It must not be called after Go.
+// SetErrorMode says what an error does. Under [FailFast], the default, it cancels the group's context
+// and is what Wait returns, whatever other tasks return after it. Under [KeepGoing] all tasks run, and
+// Wait returns all errors joined, in the order of the calls of Go. It must not be called after Go.
 func (g *Group) SetErrorMode(m ErrorMode) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -198,8 +198,8 @@ func (g *Group) SetErrorMode(m ErrorMode) {
 }
 
 // SetErrorLimit bounds the errors that are kept under [KeepGoing] to the first n >= 1, in the order
-// of the calls of Go; of the others Wait's error says how many there were. By default
-// it is [DefaultGroupErrors].
+// of the calls of Go. Wait's error tells the number of the others. The default is
+// [DefaultGroupErrors].
 func (g *Group) SetErrorLimit(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -211,18 +211,18 @@ func (g *Group) SetErrorLimit(n int) {
 
 // Go runs f in the pool. It waits while the group's limit is reached, and while the pool is full. After
 // a failure, or when the group's context is done, f does not run. An error of the submission, as
-// [ErrClosed], is one of the group.
+// [ErrClosed], is an error of the group.
 //
-// Inside a task of the same pool it never waits for room: if the queue is full f runs before Go
+// Inside a task of the same pool it never waits for room: if the pool is full f runs before Go
 // returns, so hold no lock that f needs. At the limit it runs tasks of the group that have not begun,
 // and inside a task of the group itself, f.
 //
-// It backfires where the tasks of a group that was made outside of them find many others and the
-// queue is small: then f runs inside Go inside f, and each Go looks through that stack to find out
-// where it is. Give the queue room for what is found at a time ([WithBuffer]).
+// It backfires where tasks of the group find many others and the buffer is small: then f runs
+// inside Go inside f, and each level takes stack. Give the pool room for what is found at a time
+// ([WithBuffer]).
 func (g *Group) Go(f Task) { g.start(f, false) }
 
-// TryGo is Go if that need not wait, else it does nothing and returns false.
+// TryGo is Go if that need not wait. Else it does nothing and returns false.
 func (g *Group) TryGo(f Task) bool { return g.start(f, true) }
 
 func (g *Group) start(f Task, try bool) bool {
@@ -244,12 +244,12 @@ func (g *Group) start(f Task, try bool) bool {
 		}
 		if c := g.takeLocked(w); c != nil {
 			g.mu.Unlock()
-			c.help(w.ctx)
+			c.help(&w.inner)
 			g.mu.Lock()
 			continue
 		}
 		if w != nil && w.group.Load() == g {
-			within = w.ctx
+			within = &w.inner
 		} else if w == nil && len(g.callers) > 0 {
 			within = g.callers[goid()]
 		}
@@ -263,7 +263,7 @@ func (g *Group) start(f Task, try bool) bool {
 		g.mu.Unlock()
 		if !looked {
 			looked, w = true, e.workerHere()
-		} else if err := e.rest(ctx, g.parent, w, freed); err != nil {
+		} else if err := e.rest(ctx, w, freed); err != nil {
 			g.mu.Lock()
 			if g.skipping = true; ctx.Err() == nil {
 				g.failLocked(g.count, err) // the pool has stopped
@@ -308,7 +308,7 @@ func (g *Group) start(f Task, try bool) bool {
 	}
 	if !try {
 		c.submit(ctx, mine)
-	} else if !c.try() && c.begin() {
+	} else if !c.try(ctx) && c.begin() {
 		c.ended(errSkipped)
 		return false
 	}
@@ -414,9 +414,9 @@ func cancellation(err error) bool {
 
 // Wait returns when all tasks of the group have ended: nil, or the first error, or, under
 // [KeepGoing], all of them. It then cancels the group's context. If the context that the group was made
-// with is done there is an error in any case. The end of each task synchronizes before the return of Wait.
+// with is done, Wait returns an error in any case. The end of each task synchronizes before the return of Wait.
 //
-// When the pool stops, tasks of the group that were not begun never run, and the cause of the
+// When the pool stops, tasks of the group that have not begun never run, and the cause of the
 // stop is the group's error.
 //
 // Inside a task of the same pool Wait runs tasks of the group that nobody has begun, and lends
@@ -431,7 +431,7 @@ func (g *Group) Wait() error {
 	for looked := w != nil; g.active > 0; {
 		if c := g.takeLocked(w); c != nil {
 			g.mu.Unlock()
-			c.help(w.ctx)
+			c.help(&w.inner)
 			g.mu.Lock()
 			continue
 		}
@@ -446,7 +446,7 @@ func (g *Group) Wait() error {
 		}
 		idle := g.idle
 		g.mu.Unlock()
-		if err := e.rest(context.Background(), g.parent, w, idle); err != nil {
+		if err := e.rest(context.Background(), w, idle); err != nil {
 			g.refuseAll(err)
 			<-idle
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -120,7 +121,17 @@ var strategy = Shared
 var strategies = []Strategy{Shared, PerWorker, WorkStealing, Elastic}
 
 func TestMain(m *testing.M) {
+	only := flag.String("strategy", "", "run the tests under this strategy alone")
 	flag.Parse()
+	if *only != "" {
+		i := slices.IndexFunc(strategies, func(s Strategy) bool { return s.String() == *only })
+		if i < 0 {
+			fmt.Printf("-strategy %s: there are %v\n", *only, strategies)
+			os.Exit(2)
+		}
+		strategy = strategies[i]
+		os.Exit(m.Run())
+	}
 	code := again(m).Run()
 	for _, once := range []string{"bench", "fuzz", "list"} {
 		if flag.Lookup("test."+once).Value.String() != "" {
@@ -151,3 +162,24 @@ func only(t testing.TB, ss ...Strategy) {
 
 // noContext is nil.
 var noContext context.Context
+
+// usedUnits returns how much of the capacity is held.
+func usedUnits[T any](e *engine[T]) (n int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, w := range e.workers {
+		n += w.units.Load()
+	}
+	return n
+}
+
+// watchdog ends the test binary with all stacks if what has not ended after 20 s of real time. It is
+// for programs that may go round in circles, which a bubble takes for being alive. The caller calls
+// what it returns at the end. It has to be called outside of a bubble.
+func watchdog(what string) (end func()) {
+	t := time.AfterFunc(20*time.Second, func() {
+		debug.SetTraceback("all")
+		panic(what + " has not ended after 20 s")
+	})
+	return func() { t.Stop() }
+}

@@ -5,10 +5,7 @@ import (
 	"reflect"
 	"runtime"
 	"runtime/debug"
-	"strings"
-	"sync/atomic"
 
-	"github.com/headrace-go/pool/internal/ring"
 	"github.com/headrace-go/pool/internal/seam"
 )
 
@@ -16,81 +13,106 @@ import (
 // goroutine, and, when a task submits to its own full pool, inside that task. And how
 // the pool recognises its own goroutines.
 
-// runInside runs the child of w's task inside of it. Wait need not know of it:
-// it ends before the task does.
-//
-// A job with a key or a weight is refused instead: its turn may come only after
-// this very task.
-func (e *engine[T]) runInside(w *worker[T], v T, n *ring.Record) error {
-	if n != nil {
-		return ErrFull
-	}
-	return e.runInline(w.ctx, v, nil)
-}
-
 // callerRun is a job that runs on its submitter's goroutine.
 type callerRun struct {
-	tag, age uint64
-	sit      atomic.Pointer[sitting] // as in worker
-	ended    bool
-	owned    bool // as in worker
+	tag int // of the jobs that it submits, see wait.go
 }
 
-// runOnCaller runs v here and now. A job inside another such job ends before that
-// one and is not counted on its own.
-func (e *engine[T]) runOnCaller(ctx context.Context, v T) error {
-	if _, nested := ctx.Value(e).(*callerRun); nested {
-		return e.runInline(ctx, v, nil)
+// inlineRun is a job that may run on the calling goroutine, and keeps the pool from ending until it has.
+type inlineRun[T any] struct {
+	ctx    context.Context // the job's
+	caller *callerRun      // nil, if the job runs inside the task that submits it
+}
+
+// runHere runs v on the calling goroutine: inside the task of ctx, if it is one of the pool's.
+func (e *engine[T]) runHere(ctx context.Context, v T) error {
+	r, err := e.enterInline(ctx)
+	if err == nil {
+		e.runEntered(r, v)
 	}
-	run := new(callerRun)
-	return e.runInline(&taskContext[T]{ctx, e, run, nil}, v, run)
+	return err
 }
 
-// inlineNow in engine.inlines counts a job that runs inline; below it are counted
-// those that have ended.
-const inlineNow = 1 << 40
-
-// inlineCounts returns how many jobs have ended that ran inline, and how many run.
-func (e *engine[T]) inlineCounts() (ended, running uint64) {
-	n := e.inlines.Load()
-	return n % inlineNow, n / inlineNow
+// enterInline accepts a job that is to run on the calling goroutine. The caller has to call runEntered.
+func (e *engine[T]) enterInline(ctx context.Context) (inlineRun[T], error) {
+	switch s := ctx.Value(e).(type) {
+	case *worker[T]:
+		return e.enterInside(&s.inner)
+	case *callerRun:
+		return e.enterInside(ctx)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closeErr != nil {
+		return inlineRun[T]{}, e.closeErr
+	}
+	r := &callerRun{tag: e.main.queue.CurrentTag()}
+	e.inlines++
+	e.inline[r.tag]++
+	return inlineRun[T]{&taskContext[T]{Context: ctx, e: e, caller: r}, r}, nil
 }
 
-// runInline runs v on the calling goroutine, and returns an error if it does not. run is nil
-// inside a task. A panic goes to the handler or, without one, on to the caller.
+// enterInside is enterInline inside the task with the context ctx. Wait need not know of the job:
+// it ends before the task does.
 //
-// It counts itself and then looks whether the pool is closed; who closes the pool
-// looks then whether something runs inline. So the pool does not end meanwhile.
-func (e *engine[T]) runInline(ctx context.Context, v T, run *callerRun) error {
-	e.inlines.Add(inlineNow)
+// It counts the job and then looks whether the pool is closed; whoever closes the pool
+// looks then whether something runs inside. So the pool does not end meanwhile, though a goroutine that the task has
+// left behind submits.
+func (e *engine[T]) enterInside(ctx context.Context) (r inlineRun[T], err error) {
+	e.counts.inside.Add(insideNow)
 	seam.Yield()
-	if e.ring().IsClosed() {
-		e.inlines.Add(^uint64(inlineNow - 1))
-		err := e.errClosed()
-		e.mu.Lock()
+	if e.main.queue.IsClosed() {
+		e.counts.inside.Add(^uint64(insideNow - 1))
 		e.settle()
-		return err
+		return r, e.errClosed()
 	}
-	if run != nil {
+	return inlineRun[T]{ctx: ctx}, nil
+}
+
+// runEntered runs v, as which r was accepted.
+func (e *engine[T]) runEntered(r inlineRun[T], v T) {
+	defer func() {
+		if r.caller == nil {
+			e.counts.inside.Add(^uint64(insideNow - 2))
+			if e.main.queue.IsClosed() {
+				e.settle()
+			}
+			return
+		}
 		e.mu.Lock()
-		run.tag, run.age = e.ring().CurrentTag(), ageOf(e.ring().Accepted())
-		e.callers[run.tag]++
+		e.inlines--
+		e.ended[r.caller.tag]++
+		e.evaluateLocked()
 		e.mu.Unlock()
-	}
+		e.settle()
+	}()
+	onSubmitter(func() { e.runInline(r.ctx, v) })
+}
+
+// insideNow in counts.inside counts a job that runs inside another one; below it are counted
+// those that have ended.
+const insideNow = 1 << 40
+
+// insideCounts returns how many jobs that ran inside others have ended, and how many run.
+func (e *engine[T]) insideCounts() (ended, running uint64) {
+	n := e.counts.inside.Load()
+	return n % insideNow, n / insideNow
+}
+
+// runInline runs v on the calling goroutine. A panic goes to the handler or, without one, on to the caller.
+func (e *engine[T]) runInline(ctx context.Context, v T) {
 	returned := false
 	var err error
 	defer func() {
 		if returned && err == nil {
-			e.endInline(run)
 			return
 		}
 		var p any
 		if !returned {
 			p = recover()
 		}
-		defer e.endInline(run)
 		var owned bool
-		err, owned = e.countInline(ctx, returned, p, err)
+		err, owned = e.countInline(v, returned, p, err)
 		if pe, ok := err.(*PanicError); ok && p != nil {
 			if e.onPanic == nil {
 				panic(p)
@@ -103,7 +125,6 @@ func (e *engine[T]) runInline(ctx context.Context, v T, run *callerRun) error {
 	}()
 	err = e.handle(ctx, v)
 	returned = true
-	return nil
 }
 
 // reportInline is worker.flow for a job that ran inline.
@@ -124,82 +145,58 @@ func (e *engine[T]) reportInline(err error) {
 	e.onError(err)
 }
 
-// countInline counts the failure of a job that ran inline and returns its error, and whether
+// countInline counts the failure of the job v that ran inline and returns its error, and whether
 // that belongs to a call.
-func (e *engine[T]) countInline(ctx context.Context, returned bool, p any, err error) (_ error, owned bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+func (e *engine[T]) countInline(v T, returned bool, p any, err error) (_ error, owned bool) {
 	switch {
 	case p != nil:
-		e.gone.panicked++
+		e.counts.panicked.Add(1)
 		return asPanicError(p)
 	case !returned:
-		e.gone.goexited++
-		if o := e.ownedBy(ctx); o != nil {
-			owned, *o = *o, false
-		}
-		return ErrGoexit, owned
+		e.counts.goexited.Add(1)
+		return ErrGoexit, isCall(v)
 	}
-	e.gone.failed++
+	e.counts.failed.Add(1)
 	return err, err == errOwned
-}
-
-// ownedBy returns where it is noted that what unwinds belongs to a call; ctx is that of
-// a task.
-func (e *engine[T]) ownedBy(ctx context.Context) *bool {
-	switch s := ctx.Value(e).(type) {
-	case *worker[T]:
-		return &s.owned
-	case *callerRun:
-		return &s.owned
-	}
-	return nil
-}
-
-func (e *engine[T]) endInline(run *callerRun) {
-	e.inlines.Add(^uint64(inlineNow - 2))
-	if run == nil && !e.ring().IsClosed() {
-		return
-	}
-	e.mu.Lock()
-	if run != nil {
-		run.ended = true
-		if sit := run.sit.Load(); sit != nil {
-			e.standUpLocked(sit)
-		}
-		e.callers[run.tag]--
-		e.evaluateLocked()
-	}
-	e.settle()
 }
 
 // inside reports whether the caller is part of a task, hook or handler of this
 // pool. There is no context to tell it for Close, so it compares goroutines: the
-// caller's with those of the workers. For a task that runs inline, and the drop
-// handler, it looks for this package's frame in the stack; there, a task of another pool is taken for
+// caller's with those of the workers. For a task that runs on its submitter's goroutine, and the drop
+// handler, it looks for the frame that runs them; there, a task of another pool is taken for
 // one of this pool, as long as both run such tasks.
 func (e *engine[T]) inside() bool {
 	if e.workerHere() != nil {
 		return true
 	}
 	e.mu.Lock()
-	dropping := e.dropping
+	runs := uint64(e.inlines + e.dropping)
 	e.mu.Unlock()
-	if _, running := e.inlineCounts(); running == 0 && dropping == 0 {
+	if _, inside := e.insideCounts(); runs+inside == 0 {
 		return false
 	}
 	var buf [128]uintptr
-	pcs := callers(buf[:])
-	frames := runtime.CallersFrames(pcs)
+	frames := runtime.CallersFrames(callers(buf[:]))
 	for more := true; more; {
 		var f runtime.Frame
-		f, more = frames.Next()
-		if ours(f.Function, "runInline") || ours(f.Function, "dropOne") {
+		if f, more = frames.Next(); f.Entry == entryOf(onSubmitter) {
 			return true
 		}
 	}
 	return false
 }
+
+// onSubmitter runs user code on a submitter's goroutine. Its frame says so.
+//
+//go:noinline
+func onSubmitter(f func()) { f() }
+
+// onWorker is the bottom of each worker's stack.
+//
+//go:noinline
+func onWorker(main func()) { main() }
+
+func entryOf(f func(func())) uintptr { return reflect.ValueOf(f).Pointer() }
 
 // callers returns the whole stack; buf is used if it is large enough.
 func callers(buf []uintptr) []uintptr {
@@ -211,14 +208,6 @@ func callers(buf []uintptr) []uintptr {
 	}
 }
 
-// ours reports whether function is the method with this name of a type of this
-// package.
-func ours(function, method string) bool {
-	return strings.HasPrefix(function, pkgPath+".(*") && strings.HasSuffix(function, "."+method)
-}
-
-var pkgPath = reflect.TypeFor[Stats]().PkgPath()
-
 // workerHere returns the worker whose goroutine calls, or nil. That a goroutine
 // belongs to no pool is seen at the bottom of its stack, in about half a
 // microsecond; only for others the number of the goroutine is looked up.
@@ -226,7 +215,10 @@ func (e *engine[T]) workerHere() *worker[T] {
 	var buf [128]uintptr
 	pcs := callers(buf[:])
 	bottom := len(pcs) - 2 // above runtime.goexit
-	if bottom < 0 || !ours(runtime.FuncForPC(pcs[bottom]-1).Name(), "main") {
+	if bottom < 0 {
+		return nil
+	}
+	if f := runtime.FuncForPC(pcs[bottom] - 1); f == nil || f.Entry() != entryOf(onWorker) {
 		return nil
 	}
 	id := goid()

@@ -46,9 +46,12 @@ func (l *keyLog) task(key uint64, i int, body Task) Task {
 // checkNoKeys checks that nothing is left of keys that are idle.
 func checkNoKeys(t testing.TB, p *Pool) {
 	t.Helper()
-	p.sorter.mu.Lock()
-	defer p.sorter.mu.Unlock()
-	if n := p.sorter.keys.Len(); n != 0 {
+	p.main.mu.Lock()
+	defer p.main.mu.Unlock()
+	if p.main.keys == nil {
+		return
+	}
+	if n := p.main.keys.Keys(); n != 0 || p.main.keys.Len() != 0 {
 		t.Errorf("%d keys are left", n)
 	}
 }
@@ -105,6 +108,43 @@ func TestKeyedOrder(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A job in the home of a parked worker wakes that one, though all tokens are in the hands of those who will wake others.
+func TestKeyedWakesItsWorker(t *testing.T) {
+	only(t, PerWorker)
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(3))
+		e := &p.engine
+		var gates []gate
+		for range 3 {
+			g := make(gate)
+			gates = append(gates, g)
+			must(t, p.Submit(bg, g.task))
+			synctest.Wait()
+		}
+		close(gates[0])
+		close(gates[1])
+		synctest.Wait()
+		w := e.parked.first
+		key := uint64(0)
+		for e.homeOf(key).worker.Load() != w {
+			key++
+		}
+		for e.idle.Take() { // two that are about to wake somebody
+		}
+		ran := false
+		must(t, p.SubmitKeyed(bg, key, func(context.Context) error { ran = true; return nil }))
+		close(gates[2])
+		synctest.Wait()
+		e.employ()
+		e.employ()
+		synctest.Wait()
+		if !ran {
+			t.Error("the job of a key was left to a worker that is parked")
+		}
+		must(t, p.Close())
+	})
 }
 
 // F1 on real processors, with many keys and submitters, and resizes.

@@ -11,7 +11,7 @@ import (
 // The life of a worker: birth for a task (employ, in park.go) or for the warm-up,
 // expiry, and what has to be done at its end.
 //
-// Expiry loses no wake-up, because it leaves the tokens in gate alone: a parked
+// Expiry loses no wake-up, because it leaves the tokens in the idle word alone: a parked
 // worker that goes becomes a place that was never started, and a token stands for
 // either. Who has taken one and finds nobody parked starts a worker. Only if there were too many workers,
 // which could not end before since their tokens were in somebody's hands, it leaves no place, and a token goes too.
@@ -27,78 +27,77 @@ func (e *engine[T]) leaves() bool { return e.strategy == Elastic }
 // expires reports whether the pool can be without workers.
 func (e *engine[T]) expires() bool { return (e.leaves() || e.lazy) && e.floor == 0 }
 
+// expiry is the timer that ends workers. e.mu guards it.
+type expiry struct {
+	timer *time.Timer
+	set   bool
+}
+
 // restLocked makes w, whose place is idle, rest or end. It reports whether w
-// rests. e.mu is held.
+// rests.
 func (w *worker[T]) restLocked() bool {
 	e := w.e
 	if e.leaves() {
+		w.parked.Store(false)
 		w.forgetLocked()
-		e.shrinkLocked()
 		return false
 	}
 	if e.lazy {
 		w.restsSince = time.Since(e.start)
 		e.setExpiryLocked(w.restsSince)
 	}
-	e.parked = append(e.parked, w)
+	e.parked.push(w, false)
 	return true
 }
 
 // setExpiryLocked sets the timer for the worker that rests longest.
 func (e *engine[T]) setExpiryLocked(now time.Duration) {
-	if e.expirySet || e.finished || e.live <= e.floor {
+	x := &e.expiry
+	if x.set || e.finished || e.live <= e.floor {
 		return
 	}
-	e.expirySet = true
+	x.set = true
 	since := now
-	if len(e.parked) > 0 {
-		since = e.parked[0].restsSince
+	if e.parked.first != nil {
+		since = e.parked.first.restsSince
 	}
-	d := max(0, since+e.idle-now)
-	if e.expiry == nil {
-		e.expiry = time.AfterFunc(d, e.expire)
+	d := max(0, since+e.idleTime-now)
+	if x.timer == nil {
+		x.timer = time.AfterFunc(d, e.expire)
 	} else {
-		e.expiry.Reset(d)
+		x.timer.Reset(d)
 	}
 }
 
 // expire ends the workers that have rested for the idle time.
 func (e *engine[T]) expire() {
 	e.mu.Lock()
-	e.expirySet = false
+	e.expiry.set = false
 	now := time.Since(e.start)
-	n := 0
-	for n < len(e.parked) && e.live > e.floor && e.parked[n].restsSince+e.idle <= now {
-		w := e.parked[n]
-		w.dismissed = true
+	for w := e.parked.first; w != nil && e.live > e.floor && w.restsSince+e.idleTime <= now; w = e.parked.first {
 		before := e.unborn()
-		w.forgetLocked()
-		if e.unborn() == before && !e.dropToken() {
-			e.debt++
+		e.dismissLocked(w)
+		if e.unborn() == before {
+			e.idle.Drop() // there were too many
 		}
-		w.wake <- struct{}{} // never blocks: it is parked, and taken only once
-		n++
 	}
-	left := copy(e.parked, e.parked[n:])
-	clear(e.parked[left:])
-	e.parked = e.parked[:left]
-	if left > 0 {
+	if e.parked.first != nil {
 		e.setExpiryLocked(now)
 	}
-	e.shrinkLocked()
+	empty := e.live == 0
 	e.mu.Unlock()
+	if empty {
+		e.main.trim()
+	}
 }
 
-// shrinkLocked gives the queue's memory back when the last worker has left.
-func (e *engine[T]) shrinkLocked() {
-	if e.live > 0 || !e.expires() || !e.lanes.Empty() || e.listed.Load() > 0 || e.sorter.turns.Load() > 0 {
-		return
-	}
-	e.sorter.mu.Lock()
-	e.sorter.trimLocked()
-	e.sorter.mu.Unlock()
-	if r := e.ring().Retire(); r != nil {
-		e.queue.Store(r)
+// trim gives memory back, if nothing waits.
+func (c *cell[T]) trim() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue.Trim()
+	if c.keys != nil {
+		c.keys.Trim()
 	}
 }
 
@@ -113,6 +112,7 @@ func (w *worker[T]) finish() {
 func (w *worker[T]) ended() {
 	w.e.mu.Lock()
 	w.e.leaving--
+	w.e.mu.Unlock()
 	w.e.settle()
 }
 
@@ -123,10 +123,10 @@ func (e *engine[T]) warmUp() error {
 	n := e.target
 	results := make(chan error, n)
 	for range n {
-		e.takeToken()
+		e.idle.Take()
 		w := e.newWorkerLocked(nil)
 		w.warm = results
-		go w.main()
+		go onWorker(w.main)
 	}
 	e.mu.Unlock()
 	for range n {
@@ -162,10 +162,10 @@ func (w *worker[T]) warmUps() (err error) {
 		}()
 	}
 	for range w.e.warmRuns {
-		if err := context.Cause(w.ctx); err != nil {
+		if err := context.Cause(&w.ctx); err != nil {
 			return err
 		}
-		if err := w.e.warm(w.ctx); err != nil {
+		if err := w.e.warm(&w.ctx); err != nil {
 			return err
 		}
 	}
@@ -177,7 +177,7 @@ func (w *worker[T]) move() {
 	if w.e.locked {
 		w.closeState() // it belongs to the thread that ends
 	}
-	go w.main()
+	go onWorker(w.main)
 }
 
 // lock locks the worker's goroutine to its thread, which ends with it.

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unsafe"
 )
 
 // occupy makes n tasks run at a time, and returns when they have ended.
@@ -58,8 +57,8 @@ func TestLazyExpiry(t *testing.T) {
 				time.Sleep(time.Nanosecond)
 				check("after the idle time", 0)
 				p.mu.Lock()
-				if !p.ring().IsRetired() || p.expirySet {
-					t.Errorf("round %d: queue given back: %v, timer set: %v", round, p.ring().IsRetired(), p.expirySet)
+				if p.main.queue.Large() || p.expiry.set {
+					t.Errorf("round %d: queue is large: %v, timer set: %v", round, p.main.queue.Large(), p.expiry.set)
 				}
 				p.mu.Unlock()
 			}
@@ -111,7 +110,7 @@ func TestLazyFloor(t *testing.T) {
 			t.Errorf("%d workers, want 2", n)
 		}
 		p.mu.Lock()
-		if p.expirySet {
+		if p.expiry.set {
 			t.Error("a timer is set")
 		}
 		p.mu.Unlock()
@@ -185,7 +184,7 @@ func TestElasticIsEmptyAtRest(t *testing.T) {
 				t.Errorf("%d goroutines at rest", s.Goroutines)
 			}
 			p.mu.Lock()
-			if !p.ring().IsRetired() {
+			if p.main.queue.Large() {
 				t.Error("the queue is still there")
 			}
 			p.mu.Unlock()
@@ -401,19 +400,4 @@ func notElastic() []Strategy {
 		}
 	}
 	return ss
-}
-
-// What a worker needs for a single task is on few cache lines, which no others share.
-func TestWorkerLines(t *testing.T) {
-	if unsafe.Sizeof(uintptr(0)) != 8 {
-		t.Skip("other offsets")
-	}
-	var w worker[Task]
-	if first, second := unsafe.Offsetof(w.from), unsafe.Offsetof(w.given)+unsafe.Sizeof(w.given); first != 64 || second != 128 {
-		t.Errorf("the worker's own lines end at %d, %d", first, second)
-	}
-	mark, taken, finished := unsafe.Offsetof(w.workerLine), unsafe.Offsetof(w.taken), unsafe.Offsetof(w.finished)
-	if mark%64 != 0 || taken-mark != 56 || finished%64 != 0 || mark-unsafe.Offsetof(w.goexited) < 64 {
-		t.Errorf("what others read is at %d, %d, %d", mark, taken, finished)
-	}
 }

@@ -1,7 +1,10 @@
 package pool
 
 // list is a doubly linked list of elements that embed their link.
-type list[E any, P linked[E]] struct{ first, last *E }
+type list[E any, P linked[E]] struct {
+	first, last *E
+	len         int
+}
 
 // link is an element's place in a list.
 type link[E any] struct {
@@ -20,6 +23,7 @@ func (k *link[E]) links() *link[E] { return k }
 func (l *list[E, P]) push(e *E, front bool) {
 	k := P(e).links()
 	k.queued = true
+	l.len++
 	switch {
 	case l.first == nil:
 		l.first, l.last = e, e
@@ -38,6 +42,7 @@ func (l *list[E, P]) remove(e *E) {
 	if !k.queued {
 		return
 	}
+	l.len--
 	if k.prev != nil {
 		P(k.prev).links().next = k.next
 	} else {

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
 )
 
@@ -51,8 +51,11 @@ type loop[T, R any] struct {
 	within context.Context // of the task that the driver is inside of, or nil
 	looked bool            // whether it is inside of one without its context
 
-	in      atomic.Pointer[ring.Ring[T]]
-	cells   []cell[R] // for sinkOrdered, as many as in has slots
+	in      queue.Queue[T]
+	claims  sync.Mutex  // of runners that claim from in
+	cells   []result[R] // for sinkOrdered, size of them
+	size    int         // of the window, at most
+	base    uint64      // values that were added before the ring was widened
 	added   uint64
 	yielded uint64
 	grain   atomic.Int64 // values to claim at a time
@@ -68,7 +71,7 @@ type loop[T, R any] struct {
 	wake     chan struct{}
 
 	mu    sync.Mutex
-	ready []cell[R]       // for sinkUnordered
+	ready []result[R]     // for sinkUnordered
 	err   error           // the first one, for sinkNone, and of the pool
 	stuck []*runner[T, R] // that wait for room in the queue
 }
@@ -82,8 +85,8 @@ const (
 	sinkUnordered             // to ready
 )
 
-// cell is a result. In a ring of cells n is how many from this one on have ended together.
-type cell[R any] struct {
+// result is a result. In a ring of cells n is how many from this one on have ended together.
+type result[R any] struct {
 	n   atomic.Uint32
 	out R
 	err error
@@ -96,7 +99,7 @@ type runner[T, R any] struct {
 	pos     uint64
 	i, size int
 	in      []T
-	out     []cell[R]
+	out     []result[R]
 	atWork  bool
 	helps   bool   // the driver, not a task
 	unstick func() // ends the wait for room
@@ -109,6 +112,7 @@ const (
 	// maxWindow bounds the memory of a loop on a pool with very many workers.
 	maxWindow  = 1 << 16
 	maxGrain   = 64
+	loopQueue  = 16                    // slots of the queue of values, at first
 	grainAfter = 512                   // values, before which each is claimed alone
 	grainWork  = 20 * time.Microsecond // in a range
 	// runnerTurn is after how much work a runner lets other tasks go first.
@@ -126,7 +130,7 @@ func newLoop[T, R any](ctx context.Context, p *Pool, sink sink, f func(context.C
 	l := &loop[T, R]{e: e, parent: ctx, f: f, sink: sink, n: n, slack: n, wake: make(chan struct{}, 1)}
 	switch seat := ctx.Value(e).(type) {
 	case *worker[Task]:
-		l.w, l.within = seat, seat.ctx
+		l.w, l.within = seat, &seat.inner
 	case *callerRun:
 		l.within = ctx
 	}
@@ -135,22 +139,23 @@ func newLoop[T, R any](ctx context.Context, p *Pool, sink sink, f func(context.C
 	}
 	l.ctx, l.cancel = e.until(ctx)
 	l.grain.Store(1)
+	l.in.Init(loopQueue)
 	l.makeRing(n + l.slack)
 	return l
 }
 
 func (l *loop[T, R]) makeRing(size int) {
+	l.size = size
 	if l.sink == sinkOrdered {
-		l.cells = make([]cell[R], size)
+		l.cells = make([]result[R], size)
 	}
-	l.in.Store(ring.New[T](size)) // publishes cells
 }
 
 // window returns how many values may be on their way.
 func (l *loop[T, R]) window() uint64 {
 	w := uint64(l.n + l.slack)
 	if !l.fixed {
-		w = min(w*uint64(l.grain.Load()), uint64(l.in.Load().Size()))
+		w = min(w*uint64(l.grain.Load()), uint64(l.size))
 	}
 	return w
 }
@@ -160,7 +165,7 @@ func (l *loop[T, R]) fullSize() int { return min((l.n+l.slack)*maxGrain, maxWind
 
 // narrow reports whether the ring is too small for the grain.
 func (l *loop[T, R]) narrow() bool {
-	return !l.fixed && l.grain.Load() > 1 && l.in.Load().Size() < l.fullSize()
+	return !l.fixed && l.grain.Load() > 1 && l.size < l.fullSize()
 }
 
 // gone returns how many values have left the window.
@@ -171,11 +176,10 @@ func (l *loop[T, R]) gone() uint64 {
 	return l.yielded
 }
 
-// add hands v over. There has to be room in the window. Its slot may still be that of a value which
-// a runner has claimed and is just moving out, if later ones have ended before it.
+// add hands v over. There has to be room in the window.
 func (l *loop[T, R]) add(v T) {
-	for in := l.in.Load(); in.Push(v, nil, false) != ring.OK; {
-		runtime.Gosched()
+	for l.in.Push(v, nil, queue.Any) != queue.OK {
+		l.in.Raise(queue.MaxPos, false)
 	}
 	l.added++
 	seam.Yield()
@@ -190,9 +194,9 @@ func (l *loop[T, R]) spawn() {
 	switch {
 	case l.runners.Add(1) == 1 || l.w != nil:
 		r.submit(l.ctx, true)
-	case !r.try():
+	case !r.try(l.ctx):
 		seam.Yield()
-		if l.runners.Add(-1) == 0 && l.in.Load().Ready() {
+		if l.runners.Add(-1) == 0 && l.in.Ready() {
 			l.spawn() // those that have ended meanwhile may have seen r
 		}
 	}
@@ -228,8 +232,8 @@ func (r *runner[T, R]) do(ctx context.Context) error {
 		if r.since >= r.check || l.grain.Load() > 1 {
 			r.measure()
 		}
-		if !r.helps && (e.ctl.Load()&ctlShed != 0 || r.clock-begun > runnerTurn && e.othersWait()) {
-			if begun = r.clock; !e.ring().IsClosed() {
+		if !r.helps && (e.flags.word.Load()&flagShed != 0 || r.clock-begun > runnerTurn && e.othersWait()) {
+			if begun = r.clock; !e.main.queue.IsClosed() {
 				return errSkipped // others go first
 			}
 		}
@@ -239,7 +243,7 @@ func (r *runner[T, R]) do(ctx context.Context) error {
 
 // othersWait reports whether there is something else to do for a worker.
 func (e *engine[T]) othersWait() bool {
-	return e.hasWork() || e.sorter.blocked.Load() || e.direct() && e.somebodyWaits()
+	return e.hasWork(nil) || e.weights.waiting.Load() || e.main.somebodyWaits()
 }
 
 // claim takes values out of the ring.
@@ -248,16 +252,15 @@ func (r *runner[T, R]) claim() bool {
 	if l.closed.Load() {
 		return false
 	}
-	in, g := l.in.Load(), int(l.grain.Load())
+	g := int(l.grain.Load())
 	if len(r.in) < g {
 		r.in = make([]T, g)
 	}
-	pos, n := in.Claim(g)
-	for i := range n {
-		r.in[i], _, _ = in.Move(pos + uint64(i))
-	}
-	in.Free(pos, n)
-	r.pos, r.i, r.size = pos, 0, n
+	l.claims.Lock()
+	defer l.claims.Unlock()
+	r.pos = l.in.Popped() - l.base
+	n, _ := l.in.Pop(r.in[:g], nil)
+	r.i, r.size = 0, n
 	return n > 0
 }
 
@@ -274,7 +277,7 @@ func (r *runner[T, R]) result(i int, out R, err error) {
 		c.out, c.err = out, err
 	default:
 		if len(r.out) < len(r.in) {
-			r.out = append(r.out, make([]cell[R], len(r.in)-len(r.out))...)
+			r.out = append(r.out, make([]result[R], len(r.in)-len(r.out))...)
 		}
 		r.out[i].out, r.out[i].err = out, err
 	}
@@ -291,8 +294,8 @@ func (r *runner[T, R]) finish() {
 		l.mu.Lock()
 		for i := range r.out[:n] {
 			c := &r.out[i]
-			l.ready = append(l.ready, cell[R]{out: c.out, err: c.err})
-			*c = cell[R]{}
+			l.ready = append(l.ready, result[R]{out: c.out, err: c.err})
+			*c = result[R]{}
 		}
 		l.mu.Unlock()
 	}
@@ -362,7 +365,7 @@ func (r *runner[T, R]) ended(err error) {
 	if !turn {
 		seam.Yield() // after the last claim
 		l.runners.Add(-1)
-		if turn = !l.closed.Load() && l.in.Load().Ready() && l.runners.Load() < int64(l.n); turn {
+		if turn = !l.closed.Load() && l.in.Ready() && l.runners.Load() < int64(l.n); turn {
 			l.runners.Add(1)
 		}
 	}
@@ -381,7 +384,7 @@ func (r *runner[T, R]) again() {
 	s.in, r.in = r.in, s.in
 	s.out, r.out = r.out, s.out
 	r.i, r.size = 0, 0
-	if s.try() {
+	if s.try(r.l.ctx) {
 		return
 	}
 	l := r.l
@@ -396,7 +399,7 @@ func (r *runner[T, R]) again() {
 	go func() { // which is no task, so it must not run one: it waits under any policy
 		defer l.left()
 		defer cancel()
-		err := l.e.await(ctx, s.run, nil)
+		err := s.await(ctx)
 		l.mu.Lock()
 		l.stuck = slices.DeleteFunc(l.stuck, func(o *runner[T, R]) bool { return o == s })
 		l.mu.Unlock()
@@ -460,7 +463,7 @@ func (l *loop[T, R]) await(want uint64) {
 	for l.finished.Load() < want && !l.over() {
 		if l.within == nil && !l.looked && l.atWork() <= 0 {
 			if l.looked, l.w = true, e.workerHere(); l.w != nil {
-				l.within = l.w.ctx
+				l.within = &l.w.inner
 			}
 		}
 		if l.within != nil {
@@ -468,7 +471,7 @@ func (l *loop[T, R]) await(want uint64) {
 				l.help(r)
 				continue
 			}
-			if l.in.Load().Ready() {
+			if l.in.Ready() {
 				r := l.runner()
 				r.begin()
 				l.help(r)
@@ -479,7 +482,7 @@ func (l *loop[T, R]) await(want uint64) {
 		seam.Yield()
 		if l.finished.Load() < want && !l.over() {
 			l.waits.Store(true)
-			if err := e.rest(l.ctx, l.parent, l.w, l.wake); err != nil {
+			if err := e.rest(l.ctx, l.w, l.wake); err != nil {
 				l.stop(err)
 			}
 		}
@@ -505,7 +508,7 @@ func (l *loop[T, R]) end() {
 	l.closed.Store(true)
 	l.cancel(nil)
 	for l.busy.Load() > 0 {
-		if err := l.e.rest(context.Background(), l.parent, l.w, l.wake); err != nil && l.busy.Load() > 0 {
+		if err := l.e.rest(context.Background(), l.w, l.wake); err != nil && l.busy.Load() > 0 {
 			<-l.wake
 		}
 	}
@@ -532,6 +535,9 @@ func (l *loop[T, R]) widen() {
 	for l.finished.Load() != l.added { // what was yielded is counted a moment later
 		runtime.Gosched()
 	}
+	l.claims.Lock() // a runner may look in vain
+	l.base += l.added
+	l.claims.Unlock()
 	l.added, l.yielded = 0, 0
 	l.finished.Store(0)
 	l.makeRing(l.fullSize())

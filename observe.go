@@ -13,22 +13,21 @@ import (
 // [Stats].Name, in profiles, and in execution traces. The empty name, the default, is none.
 //
 // Profiles: the workers' goroutines carry the label pool=name (package runtime/pprof), so
-// go tool pprof -tagfocus pool=name shows one pool alone, of the CPU and of the
-// goroutines. The goroutines that a task starts inherit it. The tasks' contexts carry it too, as
-// pprof.Do puts back the labels of the context that it is given. It is set once, when a goroutine starts:
+// go tool pprof -tagfocus pool=name shows one pool alone, in CPU and goroutine
+// profiles. The goroutines that a task starts inherit it. The tasks' contexts carry it too, since
+// pprof.Do puts back the labels of the context that it is given. A worker sets it once, when its goroutine starts:
 // a task that sets other labels, or calls pprof.Do with a context that has others
 // (a [Group] gives its tasks those of its own context, if that has any), leaves them to the
-// tasks after it. Besides, the workers carry the labels of the context of [WithContext],
+// tasks after it. The workers also carry the labels of the context of [WithContext],
 // and not those of the submitter that happened to start them, as they do without a name.
 //
 // Traces: while package runtime/trace is enabled, each batch of tasks that a worker runs, of one or
 // many, is a region "pool name".
 //
-// Under [Elastic] each goroutine sets the label when it starts, and its batches are regions as
-// any others. Tasks that [CallerRuns] runs on their submitter's goroutine have neither label nor
+// Tasks that [CallerRuns] runs on their submitter's goroutine have neither label nor
 // region: the goroutine keeps the labels that it has.
 //
-// It backfires with names that are made for each request or customer: every one is a value of
+// It backfires with a name for each request or customer: every name is a value of
 // its own in all profiles.
 func WithName(name string) Option { return func(c *config) { c.name = name } }
 
@@ -43,14 +42,14 @@ func (c *config) labelled(ctx context.Context) context.Context {
 // label gives the labels of the tasks' context to w's goroutine.
 func (w *worker[T]) label() {
 	if w.e.name != "" {
-		pprof.SetGoroutineLabels(w.ctx)
+		pprof.SetGoroutineLabels(&w.ctx)
 	}
 }
 
 // watched runs the batch in hand of a pool that is not plain. It returns as run does.
 func (w *worker[T]) watched() bool {
 	if w.e.name != "" && trace.IsEnabled() {
-		defer trace.StartRegion(w.ctx, "pool "+w.e.name).End()
+		defer trace.StartRegion(&w.ctx, "pool "+w.e.name).End()
 	}
 	return w.guarded()
 }

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"math"
 	"time"
-
-	"github.com/headrace-go/pool/internal/ring"
 )
 
-// Option configures a pool. Of an option given twice the last one counts.
+// Option configures a pool. If an option is given twice, the last one wins.
 // Options that contradict each other, and values out of bounds, are errors of
 // New that name the option and the value.
 type Option func(*config)
@@ -17,7 +15,7 @@ type Option func(*config)
 type config struct {
 	name      string
 	strategy  Strategy
-	workers   int
+	fixed     int
 	sizing    Sizing
 	hasN      bool
 	hasSizing bool
@@ -27,14 +25,14 @@ type config struct {
 	hasCapacity bool
 
 	batch     int // tasks
-	linger    time.Duration
+	lingerFor time.Duration
 	hasLinger bool
 
 	results    int
 	hasResults bool
 
 	lazy      bool
-	idle      time.Duration
+	idleTime  time.Duration
 	floor     int
 	hasFloor  bool
 	warm      func(context.Context) error
@@ -54,10 +52,12 @@ type config struct {
 	ctx       context.Context
 }
 
-// DefaultBuffer is the number of tasks that wait in the queue unless [WithBuffer]
-// says otherwise. docs/buffer.md has the curve of throughput against memory that
-// it was chosen from.
+// DefaultBuffer is how many tasks may wait unless [WithBuffer] sets it.
+// docs/buffer.md has the curve of throughput against memory that it was chosen from.
 const DefaultBuffer = 1024
+
+// maxResults bounds WithResultBuffer.
+const maxResults = 1 << 26
 
 // maxCapacity leaves room for sums of weights.
 const maxCapacity = 1 << 62
@@ -70,38 +70,43 @@ func defaults() config {
 type Strategy uint8
 
 // Shared is one bounded first-in-first-out queue for all workers, the default.
-// Workers claim several short tasks at a time, and one that finds the queue empty
-// takes over what another has claimed and not begun, so tasks start nearly, not
-// exactly, in order when there are several workers; with one, exactly.
+// A worker claims several short tasks at a time, and one that finds the queue empty
+// takes over what another has claimed and not begun. So with several workers tasks
+// start nearly in order, and with one worker exactly.
 const Shared Strategy = 0
 
-// PerWorker gives each worker a queue of its own, and the buffer is the bound on
-// all of them together. A key belongs to a worker as long as there are tasks of it, and
-// comes back to the same one while the number of workers stays the same, so caches and
-// the worker's state ([WithState]) stay warm. A task without a key goes to a worker that
-// rests, or to the less loaded of two; tiny ones, below about 80 ns, are taken by
-// whoever is free.
+// PerWorker is Shared with a queue of its own for each worker, for tasks with keys
+// ([Pool.SubmitKeyed]). A key belongs to one of these queues, by its hash, so its tasks run on
+// one worker, one after the other, and its caches and state ([WithState]) stay warm.
+// Tasks without a key wait in one queue for all workers, as under Shared, and never
+// wait while a worker rests.
 //
-// It backfires when durations differ: a task waits behind a long one in its worker's
-// queue while other workers are idle.
+// [New] fixes the number of queues: one for each worker, up to 4096. So a key never
+// moves. [Pool.Resize] and [WithLazy] change only who serves a queue: one whose worker has
+// ended is served by the others, one at a time. Each of these queues has a share of the buffer as a
+// bound of its own, see [WithBuffer].
+//
+// It backfires when durations differ: a task with a key waits behind its worker's
+// other tasks while other workers are idle. Shared isolates keys from each other.
 const PerWorker Strategy = 1
 
-// WorkStealing is Shared with a queue of its own for each worker that is at work:
-// there the children of a task go, the tasks that it submits with the context it
-// was given. The worker takes the youngest first, while its data is warm; a worker
-// with nothing to do takes the older half, up to 256, of another one's queue. The
-// buffer is the bound on all queues together. What is submitted from outside waits in
-// one queue, as under Shared, and an old task is not starved by a stream of new ones.
+// WorkStealing is Shared with a local queue for each worker that is at work. The children of
+// a task, those that it submits with the context it was given, go to the local queue of
+// its worker. The worker takes the youngest first, while its data is warm. A worker
+// with nothing to do takes the older half of another one's local queue.
 //
-// For tasks that divide their work among tasks. It backfires when children should
-// start in the order of submission: they start nearly in the opposite one.
+// A local queue holds up to 256 children, and the buffer does not count them. When it is full, children go to the
+// shared queue, and when that is full too, a child runs inside its Submit. Children with a key
+// or a weight go to the shared queue. What is submitted from outside waits
+// there as under Shared; workers look at it now and then, so children do not starve it.
+//
+// It is for tasks that divide their work among tasks. It backfires when children should
+// start in the order of submission: they start nearly in the opposite order.
 const WorkStealing Strategy = 2
 
-// Elastic has no long-lived workers: a goroutine exists only while a task runs. A
-// submission starts one if fewer than the limit run; the goroutine goes on with
-// what waits, and ends when nothing does. The queue's memory exists only while it
-// is in use. The limit is [WithWorkers], [WithSizing], or [WithCapacity] alone, and
-// changes with [Pool.Resize].
+// Elastic is Shared without idle workers: a worker is started when there is work for it, and
+// ends as soon as it finds none. The limit is [WithWorkers], [WithSizing], or
+// [WithCapacity] alone, and changes with [Pool.Resize].
 //
 // It backfires for tasks that come one by one and are short: each costs the start
 // of a goroutine, about a microsecond.
@@ -123,8 +128,7 @@ func (s Strategy) String() string {
 
 // WithLazy makes workers end that have had nothing to do for the time idle > 0,
 // until the floor is reached ([WithFloor], by default 0). Workers are started on
-// demand with or without it. When the last one has ended the queue's memory is
-// given back too.
+// demand with or without it.
 //
 // It contradicts [Elastic], whose workers end at once, and [WithLockedThread], whose
 // workers hold something that must not go away by itself.
@@ -132,7 +136,7 @@ func (s Strategy) String() string {
 // It backfires when work comes in bursts that are just further apart than idle:
 // each burst starts its workers anew, and makes their state.
 func WithLazy(idle time.Duration) Option {
-	return func(c *config) { c.idle, c.lazy = idle, true }
+	return func(c *config) { c.idleTime, c.lazy = idle, true }
 }
 
 // WithFloor is how many workers [WithLazy] leaves alive, once they have been
@@ -177,7 +181,7 @@ func WithStrategy(s Strategy) Option { return func(c *config) { c.strategy = s }
 //
 // It backfires for computing tasks when n exceeds the number of cores.
 func WithWorkers(n int) Option {
-	return func(c *config) { c.workers, c.hasN = n, true }
+	return func(c *config) { c.fixed, c.hasN = n, true }
 }
 
 // WithSizing sets the number of workers by what the tasks are bound by. The
@@ -186,18 +190,19 @@ func WithSizing(s Sizing) Option {
 	return func(c *config) { c.sizing, c.hasSizing = s, true }
 }
 
-// WithBuffer sets how many accepted tasks may wait for a worker, 0 <= n <= 1<<26.
-// The bound counts every task that has not started. It is never exceeded, and as long as tasks start in
-// the order of acceptance all n places can be used. Places become free in that order: while all workers are held
-// up in the midst of batches that they have claimed, a task that younger ones have overtaken keeps
-// the places behind it, up to some 60 for each worker, and a submission may find no room before n
-// tasks wait. [WithBatch] of 1 avoids that. The queue's memory, 8 bytes and one job for each place, is allocated by New. The default is
-// [DefaultBuffer].
+// WithBuffer sets how many accepted tasks may wait for a worker, n >= 0. A submission is
+// refused, or blocks, only when every worker is busy and n tasks wait. There is no maximum:
+// the queue's memory follows what waits, so [math.MaxInt] costs nothing until it is
+// used. The default is [DefaultBuffer].
 //
-// With 0 a task is accepted only by a worker that is free, as with an unbuffered
-// channel.
+// The bound counts every task that has not started: in the queue, behind its
+// key, or waiting for its units. With 0 a task is accepted only while a worker is free to run it.
 //
-// A large buffer backfires by hiding overload: a queue of n tasks of time t adds
+// Under [PerWorker] n bounds the tasks without a key, and the queue of each worker for
+// tasks with keys has a bound of its own, n divided by the number of queues and at least 1. Under
+// [WorkStealing] the local queues hold up to 256 children each, beyond n.
+//
+// A large buffer backfires by hiding overload: n waiting tasks of time t add
 // up to n*t/workers to the latency of each. A small one (below about 64) backfires for tasks
 // shorter than about 10 µs: producers and workers then wait for each other.
 func WithBuffer(n int) Option { return func(c *config) { c.buffer = n } }
@@ -206,9 +211,10 @@ func WithBuffer(n int) Option { return func(c *config) { c.buffer = n } }
 // 1 <= n <= 1<<62; see [Pool.SubmitWeighted]. Submit's tasks weigh 1. The unit is
 // yours: bytes, connections, cores. Without it the capacity is the number of
 // workers, and follows Resize. The number of workers limits how many tasks run in
-// any case; under [Elastic] it is n unless it is set too.
+// any case; under [Elastic] the worker limit defaults to n.
 //
-// It backfires for tiny tasks: workers take them one at a time, under a lock.
+// A capacity below the number of workers bounds the plain tasks too. It backfires where
+// the unit is bytes and plain tasks take many of them: each counts as 1.
 func WithCapacity(n int64) Option {
 	return func(c *config) { c.capacity, c.hasCapacity = n, true }
 }
@@ -219,24 +225,24 @@ const DefaultBatch = 64
 // maxBatch is the largest batch.
 const maxBatch = 1 << 14
 
-// WithBatch sets how many tasks one synchronisation moves at most, 1 <= n <= 1<<14:
-// how many a worker takes from the queue at a time, and how many a [Batcher]
-// collects. The default is [DefaultBatch].
+// WithBatch sets the largest batch, 1 <= n <= 1<<14: how many tasks a worker claims at a
+// time, how many a [Batcher] collects, and how many the handler of [NewTypedBatch] gets.
+// The default is [DefaultBatch].
 //
-// A worker takes as many as it runs in about 5 µs, by measurement, and one at a time
-// when they take longer than 20 µs. What it has taken and not begun, idle workers take
-// over, so no task waits behind another one while a worker is free. WithBatch(1) makes
-// workers take the tasks one by one, in exactly the order of the queue. The handler of
-// [NewTypedBatch] gets up to n, whatever they take.
+// A worker claims as many as it runs in about 5 µs, by measurement, and one at a time
+// when they take longer than 20 µs. Idle workers take over what it has claimed but not
+// started, so no task waits behind another one while a worker is free. WithBatch(1) makes
+// workers claim tasks one by one, in exactly the order of the queue. The handler of
+// [NewTypedBatch] gets up to n, however long they take.
 //
 // A large n backfires in a Batcher, where that many tasks wait while all workers are
 // busy.
 func WithBatch(n int) Option { return func(c *config) { c.batch = n } }
 
 // WithLinger bounds how long a task waits in a [Batcher] that does not become full,
-// while all workers are busy, d > 0. A Batcher hands over what it has as soon as a worker is
-// free, in any case. Without it a Batcher keeps tasks until it is full or a worker is
-// free. It contradicts WithBuffer(0).
+// while all workers are busy, d > 0. In any case a Batcher submits what it holds as soon as a
+// worker is free. Without WithLinger it keeps tasks until it is full or a worker is
+// free. WithLinger contradicts WithBuffer(0).
 //
 // With [NewTypedBatch] it also bounds how long a job waits in the queue for others to make up a
 // batch, whether workers are busy or not.
@@ -244,11 +250,11 @@ func WithBatch(n int) Option { return func(c *config) { c.batch = n } }
 // A small d backfires: each flush by the timer starts a goroutine, and its batch is
 // small.
 func WithLinger(d time.Duration) Option {
-	return func(c *config) { c.linger, c.hasLinger = d, true }
+	return func(c *config) { c.lingerFor, c.hasLinger = d, true }
 }
 
-// Overflow says what Submit does when the queue is full. TrySubmit always
-// returns ErrFull then.
+// Overflow says what Submit does when the pool is full: every worker is busy, and as
+// many tasks wait as [WithBuffer] allows. TrySubmit always returns ErrFull then.
 type Overflow uint8
 
 const (
@@ -261,28 +267,29 @@ const (
 	// submitter's context, before Submit returns; its error goes where task
 	// errors go. It slows producers to the pool's pace. It backfires when the
 	// submitter must not be held up, as an accept loop, and lets more than N
-	// tasks run: N workers and each submitter.
+	// tasks run: one on each of N workers, and one on each submitter.
 	CallerRuns
-	// DropOldest makes room by discarding the task that has waited longest,
+	// DropOldest makes room by discarding the oldest task in the queue. The pool
 	// counts it and gives it to the handler of WithDropHandler. It backfires
 	// for every task somebody waits for.
 	DropOldest
 )
 
-// WithResultBuffer makes [ForEach], [Map] and [MapUnordered] take at most n >= 0 values more from their
-// sequence than there are workers, before results are yielded, and one that waits for room. By default it is the number
-// of workers, and up to 64 times as many values are on their way while the function is tiny.
-// It is apart from [WithBuffer]: a slow consumer fills this, and slow tasks fill that.
+// WithResultBuffer sets how far [ForEach], [Map] and [MapUnordered] read ahead: at most
+// workers + n values, n >= 0, were taken from the sequence and not yielded, and one that waits for
+// room. By default n is the number of workers, and up to 64 times as many values are
+// on their way while the function is tiny. It is independent of [WithBuffer]: this one fills
+// when the consumer is slow, that one when tasks are.
 //
-// A large n lets a consumer that is slow now and then keep up, and backfires in memory: so many
-// results wait. With 0 workers wait for the consumer.
+// A large n lets a consumer that is slow now and then keep up. It backfires in memory: up to
+// that many results wait. With 0 workers wait for the consumer.
 func WithResultBuffer(n int) Option {
 	return func(c *config) { c.results, c.hasResults = n, true }
 }
 
-// WithOverflow selects what Submit does when the queue is full. The default is
+// WithOverflow selects what Submit does when the pool is full. The default is
 // [Block]. A task that submits to its own pool with the context it was given does
-// not block under Block when the queue is full, which could be for ever: the new
+// not block under Block, which could be for ever: the new
 // task runs inside the Submit instead.
 func WithOverflow(o Overflow) Option { return func(c *config) { c.overflow = o } }
 
@@ -359,8 +366,9 @@ func WithErrorHandler(f func(error)) Option { return func(c *config) { c.onError
 // goes on with that.
 func WithPanicHandler(f func(*PanicError)) Option { return func(c *config) { c.onPanic = f } }
 
-// WithContext makes the contexts of tasks children of ctx: they see its values,
-// and when it is done the pool aborts with its cause. The default is
+// WithContext makes the contexts of tasks children of ctx. They see its values, and end at the
+// moment at which ctx ends. From then on the pool starts no task, and it aborts with
+// ctx's cause: submissions fail, and [Pool.Leftover] returns what waits. The default is
 // [context.Background].
 //
 // It backfires with the context of a request: the pool ends with it.
@@ -376,9 +384,9 @@ func configure(opts []Option) (config, error) {
 	}
 	if c.hasN {
 		if c.hasSizing {
-			return c, fmt.Errorf("pool: WithWorkers(%d) contradicts WithSizing(%s)", c.workers, c.sizing.name)
+			return c, fmt.Errorf("pool: WithWorkers(%d) contradicts WithSizing(%s)", c.fixed, c.sizing.name)
 		}
-		c.sizing = sized(fmt.Sprintf("WithWorkers(%d)", c.workers), c.workers)
+		c.sizing = sized(fmt.Sprintf("WithWorkers(%d)", c.fixed), c.fixed)
 	}
 	if err := c.validate(); err != nil {
 		return c, err
@@ -400,18 +408,18 @@ func (c *config) validate() error {
 		return fmt.Errorf("pool: WithSizing: sizing is empty, use Fixed, CPU, IO, Mixed or LittlesLaw")
 	case c.sizing.bad != "":
 		return fmt.Errorf("pool: %s: %s", c.sizing.name, c.sizing.bad)
-	case c.results < 0 || c.results > ring.MaxSize:
-		return fmt.Errorf("pool: WithResultBuffer: size must be between 0 and %d, got %d", ring.MaxSize, c.results)
-	case c.buffer < 0 || c.buffer > ring.MaxSize:
-		return fmt.Errorf("pool: WithBuffer: must be between 0 and %d, got %d", ring.MaxSize, c.buffer)
+	case c.results < 0 || c.results > maxResults:
+		return fmt.Errorf("pool: WithResultBuffer: size must be between 0 and %d, got %d", maxResults, c.results)
+	case c.buffer < 0:
+		return fmt.Errorf("pool: WithBuffer: must be at least 0, got %d", c.buffer)
 	case c.hasCapacity && (c.capacity < 1 || c.capacity > maxCapacity):
 		return fmt.Errorf("pool: WithCapacity: must be between 1 and %d, got %d", int64(maxCapacity), c.capacity)
 	case c.batch < 1 || c.batch > maxBatch:
 		return fmt.Errorf("pool: WithBatch: must be between 1 and %d, got %d", maxBatch, c.batch)
-	case c.hasLinger && c.linger <= 0:
-		return fmt.Errorf("pool: WithLinger: must be positive, got %v", c.linger)
+	case c.hasLinger && c.lingerFor <= 0:
+		return fmt.Errorf("pool: WithLinger: must be positive, got %v", c.lingerFor)
 	case c.hasLinger && c.buffer == 0:
-		return fmt.Errorf("pool: WithLinger(%v) contradicts WithBuffer(0): there is nowhere to wait", c.linger)
+		return fmt.Errorf("pool: WithLinger(%v) contradicts WithBuffer(0): there is nowhere to wait", c.lingerFor)
 	case c.overflow > DropOldest:
 		return fmt.Errorf("pool: WithOverflow: unknown policy, got %d", c.overflow)
 	case c.overflow == DropOldest && c.buffer == 0:
@@ -433,12 +441,12 @@ func (c *config) validate() error {
 // validateLife checks the options about the workers' life.
 func (c *config) validateLife() error {
 	switch workers := c.sizing.workers(); {
-	case c.lazy && c.idle <= 0:
-		return fmt.Errorf("pool: WithLazy: idle time must be positive, got %v", c.idle)
+	case c.lazy && c.idleTime <= 0:
+		return fmt.Errorf("pool: WithLazy: idle time must be positive, got %v", c.idleTime)
 	case c.lazy && c.strategy == Elastic:
-		return fmt.Errorf("pool: WithLazy(%v) contradicts WithStrategy(Elastic), whose workers end at once", c.idle)
+		return fmt.Errorf("pool: WithLazy(%v) contradicts WithStrategy(Elastic), whose workers end at once", c.idleTime)
 	case c.lazy && c.locked:
-		return fmt.Errorf("pool: WithLazy(%v) contradicts WithLockedThread: what is bound to the thread would go with it", c.idle)
+		return fmt.Errorf("pool: WithLazy(%v) contradicts WithLockedThread: what is bound to the thread would go with it", c.idleTime)
 	case c.hasFloor && !c.lazy:
 		return fmt.Errorf("pool: WithFloor(%d) needs WithLazy", c.floor)
 	case c.floor < 0:

@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // How much a worker claims at a time, and how long it waits for more.
 
@@ -16,7 +19,7 @@ const (
 
 // measure adapts the number of jobs to claim to how long they take: one while a
 // batch takes more than four times the budget, half when it takes more than the
-// budget, twice as many after two that took less. After a chunk, whose size it did not
+// budget, twice as many after two that took less. After a batch that it took over, whose size it did not
 // choose, it is as many as take the budget.
 //
 // To read the clock costs as much as a claim. So while tasks are long, it is read for
@@ -36,6 +39,9 @@ func (w *worker[T]) measure(n int) {
 	} else {
 		w.slow = min(2*w.slow+1, maxUntimed)
 		w.untimed = w.slow
+	}
+	if long := took > 4*budget && n == 1; long != w.e.long.Load() {
+		w.e.long.Store(long)
 	}
 	switch {
 	case n > w.limit && took > budget:
@@ -65,12 +71,7 @@ func (w *worker[T]) began() {
 // waiting brought nothing: a lone submitter that waits for each task would pay
 // for it each time.
 func (w *worker[T]) coalesce() bool {
-	e := w.e
-	last := int(w.end - w.pos)
-	if w.stolen > 0 {
-		last = w.stolen / 8 // a theft costs more
-	}
-	if w.limit < tinyTake || last >= smallTake || w.end == w.pos || !e.parallel.Load() {
+	if w.limit < tinyTake || w.last >= smallTake || w.last == 0 || !w.e.parallel.Load() {
 		return false
 	}
 	if w.skip > 0 {
@@ -78,14 +79,11 @@ func (w *worker[T]) coalesce() bool {
 		return false
 	}
 	pause(pollRounds)
-	if w.stolen > 0 {
-		pause(3 * pollRounds)
-	}
-	if !w.claim() && (w.stolen == 0 || !w.steal()) {
+	if !w.claim() {
 		w.grow()
 		return false
 	}
-	if w.inHand() >= 4 {
+	if w.last >= 4 {
 		w.backoff = 0
 	} else {
 		w.grow()
@@ -93,20 +91,28 @@ func (w *worker[T]) coalesce() bool {
 	return true
 }
 
-// inHand returns how many jobs were claimed, or wait in w's seat.
-func (w *worker[T]) inHand() int {
-	switch s := w.seat.Load(); {
-	case s != nil:
-		return s.waiting()
-	case w.from != nil:
-		return w.stolen / 8
-	case w.single || w.lane == nil:
-		return 1
-	}
-	return w.lane.Len()
-}
-
 func (w *worker[T]) grow() {
 	w.backoff = min(max(8, 2*w.backoff), maxBackoff)
 	w.skip = w.backoff
+}
+
+// patience leaves out waiting that was in vain, for a growing number of times.
+type patience struct {
+	skip, miss atomic.Int64
+}
+
+// worth reports whether to wait.
+func (p *patience) worth() bool {
+	n := p.skip.Load()
+	if n > 0 {
+		p.skip.Store(n - 1) // of those who do so at once, one is enough
+	}
+	return n == 0
+}
+
+// inVain makes waiting be left out for a while.
+func (p *patience) inVain() {
+	n := min(max(8, 2*p.miss.Load()), maxBackoff)
+	p.miss.Store(n)
+	p.skip.Store(n)
 }

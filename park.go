@@ -10,37 +10,34 @@ import (
 
 // Parking: who wakes whom, and why no wake-up is lost.
 //
-// gate is one word:
-//
-//	bits 0..23   how many search: woken and not yet at work, or spinning
-//	bits 24..61  how many places are idle: parked workers, and workers that were
-//	             never started
-//	bit 62       no timer is set to look after a pool that is busy, see watch
-//	bit 63       nothing more may start
+// The idle word (internal/idle) says how many workers search, that is were woken and are not yet at
+// work, or spin; and how many places are idle: parked workers, and workers that were never started.
 //
 // An idle place is a token. Whoever takes one (idle-1, searching+1 in one
 // compare-and-swap) owes the pool a worker: it pops the one that parked last or,
 // if there is none, starts one. Tokens are alike: a worker that has just put its
-// own into the word and finds work takes any token back, and if somebody was
-// faster, lies down to be popped by them.
+// own into the word and finds work takes any token back. If all are in somebody's hands
+// it goes to work all the same, and so does a worker that somebody wakes for what only that worker may do: those
+// who hold the tokens may be about to pop others. Then one token is too many.
 //
-// At most one searches, and it wakes the next. A submission wakes only if nobody
+// At most one searches while tasks are short, and it wakes the next. (While they are long, up to
+// four do: thousands of workers that sleep are woken in a tree and not one by one.) A submission wakes only if nobody
 // searches and a place is idle; a worker that ends its search with work in hand,
 // or claims several jobs at once, does the same if there is more work. So a burst
 // costs its submitter one wake, and the workers start each other.
 //
-//	submitter: publish the job;               load gate, wake if 0 search, >0 idle
-//	worker:    idle+1, searching-1 in gate;   look at queue and lanes, then block
+//	submitter: publish the job;               load the idle word, wake if 0 search, >0 idle
+//	worker:    idle+1, searching-1 in the idle word;   look at what is ready, then block
 //
 // Both pairs are sequentially consistent, so at least one side sees the other:
 // either the submitter finds the token, or the worker finds the job. A submitter
 // that sees somebody searching may leave the job to it, because a search always
 // ends with work, or with that last look. The look has to see claimed jobs as
 // well, since they can be taken over: a worker that claims several publishes them
-// in a lane and then loads gate, the same pattern.
+// in a lane and then loads the idle word, the same pattern.
 //
 // A job whose slot is taken and not yet published is seen by no look, and hides
-// those behind it. Its submitter loads gate after publishing it, so it is the one
+// those behind it. Its submitter loads the idle word after publishing it, so it is the one
 // who wakes.
 //
 // Spinning. A parked worker starts 75 to 130 µs after a submitter that keeps its
@@ -59,20 +56,13 @@ import (
 // park, and p50 is that of a parked worker); a timer that looks for stranded
 // lanes (not needed when whoever fills a lane sees to it that somebody searches).
 const (
-	gateSearch   = 1<<24 - 1
-	gateIdle     = 1 << 24
-	gateLook     = 1 << 62
-	gateStop     = 1 << 63
-	gateIdleMask = gateLook - gateIdle
-)
-
-const (
 	spinBursts  = 6   // bursts in a spin
 	soonPolls   = 10  // looks before the yield
 	spinPolls   = 100 // looks in a burst, about 10 µs
 	pauseRounds = 60  // of an empty loop, between two looks
 	maxSpinSkip = 64  // spins that are left out after repeated failure
 	yieldTooBad = 20 * time.Microsecond
+	longSearch  = 4 // how many search while tasks are long
 )
 
 // spinState belongs to the worker that holds busy.
@@ -82,138 +72,127 @@ type spinState struct {
 	miss int // how many to leave out after the next failure
 }
 
-// needsLook reports whether the submitter of a job, having published it, has
-// anything to do in the state g of gate.
-func (e *engine[T]) needsLook(g uint64) bool {
-	return g&gateSearch == 0 && g != 0 || g >= gateStop || e.collects
+// pushed sees to it that a job that was just put into the queue is taken.
+func (c *cell[T]) pushed() {
+	if c.home != nil {
+		c.home.pushed()
+		return
+	}
+	if c.e.idle.Load().Concerns() || c.e.collects() {
+		c.e.pushed()
+	}
 }
 
 // pushed sees to it that a job that was just published is taken.
 func (e *engine[T]) pushed() {
-	switch g := e.gate.Load(); {
-	case g >= gateStop:
+	switch g := e.idle.Load(); {
+	case g.Stopped():
 		e.discard()
-	case e.collects && e.lingers(): // the timer wakes
-	case g&gateIdleMask != 0:
-		if !e.sorter.blocked.Load() { // else who gives weight back wakes
-			e.wakeFor()
+	case e.lingers(): // the timer wakes
+	case g.Idle() > 0:
+		if !e.weights.waiting.Load() { // else whoever waits wakes
+			e.wakeOne()
 		}
-	case g&gateLook != 0:
-		e.watch()
+	case g.Looks():
+		e.lookAfter()
 	}
 }
 
-// wakeFor wakes somebody for a job that is in the ring.
-func (e *engine[T]) wakeFor() {
-	if e.seated() {
-		if e.distribute(); e.ctl.Load()&ctlWeighs == 0 && e.lanes.Empty() && e.handleAll == nil {
-			return
-		}
+// searchers returns how many may search at a time.
+func (e *engine[T]) searchers() int {
+	if e.long.Load() {
+		return longSearch
 	}
-	e.wakeOne()
+	return 1
 }
 
-// wakeOne wakes or starts one worker if nobody searches and a place is idle.
+// wakeOne wakes or starts one worker if not enough search and a place is idle.
 func (e *engine[T]) wakeOne() {
-	for {
-		g := e.gate.Load()
-		if g&gateSearch != 0 || g&gateIdleMask == 0 {
-			return
-		}
-		if e.gate.CompareAndSwap(g, g-gateIdle+1) {
-			e.employ(nil)
-			return
-		}
-	}
-}
-
-// takeToken makes an idle place a searching one.
-func (e *engine[T]) takeToken() bool {
-	for {
-		g := e.gate.Load()
-		if g&gateIdleMask == 0 {
-			return false
-		}
-		if e.gate.CompareAndSwap(g, g-gateIdle+1) {
-			return true
-		}
+	if e.idle.TakeIfQuiet(e.searchers()) {
+		e.employ()
 	}
 }
 
 // wakeMore is called by a worker that has work in hand, after its search has
-// ended or when others could help. A producer that saw it search left to it what is in its
-// batcher, too.
-func (e *engine[T]) wakeMore() {
-	if e.seated() && e.ctl.Load()&ctlWeighs != 0 && !e.sorter.blocked.Load() {
-		e.mendSeats() // tasks in seats may have waited for capacity
-	}
-	switch g := e.gate.Load(); {
-	case g&gateSearch != 0:
-	case g&gateIdleMask != 0:
-		if e.hasWork() {
-			e.wakeFor()
+// ended or when others could help, and by whoever makes work ready.
+func (e *engine[T]) wakeMore() { e.wakeBeside(nil) }
+
+// wakeBeside is wakeMore without looking at the lane but.
+func (e *engine[T]) wakeBeside(but *lane[T]) {
+	switch g := e.idle.Load(); {
+	case g.Searching() >= e.searchers():
+	case g.Idle() > 0:
+		if e.hasWork(but) {
+			e.wakeOne()
 		}
-		if e.gate.Load()&gateSearch == 0 { // else who searches does it
-			e.pull(flushIdle)
+		if e.batchers.holding.Load() > 0 && e.idle.Load().Searching() == 0 {
+			e.pull()
 		}
-	case g&gateLook != 0 && (e.hasWork() || e.seated() && !e.sorter.seatsEmpty()):
-		e.watch()
+	case g.Looks() && (e.flags.word.Load() >= flagRoom || e.hasWork(but)):
+		e.lookAfter()
 	}
 }
 
-func (e *engine[T]) hasWork() bool {
-	return (e.ring().Ready() && e.ripe() || !e.lanes.Empty() || e.listed.Load() > 0 || e.sorter.turns.Load() > 0 || e.handsLeft()) && !e.sorter.blocked.Load()
+// hasWork reports whether a worker would find something to do.
+func (e *engine[T]) hasWork(but *lane[T]) bool {
+	if e.weights.waiting.Load() {
+		return false // whoever waits for capacity wakes others
+	}
+	return e.main.ready(but) || e.kidsWaiting() > 0 || e.homes.orphans.Load() > 0
 }
 
-// employ turns a token into a worker, which gets the job in hand, if any. It
-// reports false if there was no place any more.
-func (e *engine[T]) employ(give func(*worker[T])) bool {
+// hasWork reports whether w would find something to do.
+func (w *worker[T]) hasWork() bool {
+	if h := w.home.Load(); h != nil && h.ready() && !h.lanes[0].Load().Owned() && !w.e.weights.waiting.Load() {
+		return true
+	}
+	return w.e.hasWork(nil)
+}
+
+// employ turns a token that the caller has taken into a worker. If there is no place any more, the token
+// was one too many (see places.go).
+func (e *engine[T]) employ() {
 	seam.Yield() // with a token in hand
 	e.mu.Lock()
 	e.followLocked()
-	if e.finished || e.debt > 0 {
-		if e.debt > 0 {
-			e.debt--
-			e.gate.Add(^uint64(0))
-		} else {
-			e.gate.Add(gateIdle - 1)
-		}
+	var w *worker[T]
+	born := false
+	switch {
+	case e.finished:
+		e.idle.Return()
 		e.mu.Unlock()
-		return false
-	}
-	w, born := e.popLocked(), false
-	if w == nil {
+		return
+	case e.parked.last != nil && (e.homes.orphans.Load() == 0 || e.unborn() == 0):
+		w = e.parked.last
+		e.unparkLocked(w)
+	case e.unborn() > 0:
 		w, born = e.newWorkerLocked(nil), true
 	}
-	if give != nil {
-		give(w)
-	}
 	e.mu.Unlock()
-	if born {
-		go w.main()
-	} else {
+	switch {
+	case born:
+		go onWorker(w.main)
+	case w != nil:
 		w.wake <- struct{}{}
+	default:
+		e.idle.Found()
+		e.wakeMore() // whoever saw a search relied on it
 	}
-	return true
 }
 
-func (e *engine[T]) popLocked() *worker[T] {
-	n := len(e.parked)
-	if n == 0 {
-		return nil
-	}
-	w := e.parked[n-1]
-	e.parked[n-1] = nil
-	e.parked = e.parked[:n-1]
-	return w
+// unparkLocked takes w off the parked workers. The caller has its token, and wakes it after unlocking.
+func (e *engine[T]) unparkLocked(w *worker[T]) {
+	e.parked.remove(w)
+	w.parked.Store(false)
 }
 
 // takeAllLocked takes every parked worker for which there is a token; the caller
 // signals them after unlocking.
 func (e *engine[T]) takeAllLocked() []*worker[T] {
 	var all []*worker[T]
-	for len(e.parked) > 0 && e.takeToken() {
-		all = append(all, e.popLocked())
+	for w := e.parked.last; w != nil && e.idle.Take(); w = e.parked.last {
+		e.unparkLocked(w)
+		all = append(all, w)
 	}
 	return all
 }
@@ -224,30 +203,16 @@ func signal[T any](ws []*worker[T]) {
 	}
 }
 
-// search is called when w found no work. It returns true with work in hand,
-// false when the worker is to end.
+// search is called when w found no work. It returns true with work in hand, and
+// false when w has to see whether it must end.
 func (w *worker[T]) search() bool {
-	for {
-		w.restSeat()
-		if w.e.batching.open.Load() > 0 && w.limit >= tinyTake && w.e.parallel.Load() {
-			pause(pollRounds) // a batcher that is being filled goes to the queue by itself
-			if w.employed() {
-				return true
-			}
-		}
-		if w.e.pull(flushIdle) && w.employed() {
-			return true
-		}
-		if w.spin() {
-			return true
-		}
-		if !w.park() {
-			return false
-		}
-		if w.employed() {
-			return true
-		}
+	if w.searching && w.employed() { // it was just started
+		return true
 	}
+	if w.e.pull() && w.employed() || w.spin() {
+		return true
+	}
+	return w.park() && w.employed()
 }
 
 // employed ends a search if there is work for w.
@@ -255,17 +220,30 @@ func (w *worker[T]) employed() bool {
 	if !w.claim() && !w.steal() {
 		return false
 	}
-	if w.searching {
-		w.searching = false
-		w.e.gate.Add(^uint64(0))
-	}
-	w.e.wakeMore()
+	w.found()
 	return true
 }
 
+// found ends w's search, if it searched, and wakes the next.
+func (w *worker[T]) found() {
+	if w.searching {
+		w.searching = false
+		w.e.idle.Found()
+	}
+	var but *lane[T]
+	if w.last == 1 {
+		but = w.lane // its only job is about to begin
+	}
+	w.e.wakeBeside(but)
+	if w.e.long.Load() {
+		w.e.wakeBeside(but)
+	}
+}
+
+// spin looks for work for a while. It returns true with work in hand.
 func (w *worker[T]) spin() bool {
 	e, s := w.e, &w.e.spin
-	if !e.parallel.Load() || e.direct() || e.leaves() || e.ring().IsClosed() || !s.busy.CompareAndSwap(false, true) {
+	if !e.parallel.Load() || e.leaves() || e.long.Load() || e.weights.waiting.Load() || e.main.queue.IsClosed() || !s.busy.CompareAndSwap(false, true) {
 		return false
 	}
 	if s.skip > 0 {
@@ -277,13 +255,9 @@ func (w *worker[T]) spin() bool {
 		s.busy.Store(false)
 		if w.searching {
 			w.searching = false
-			e.gate.Add(^uint64(0))
+			e.idle.Found()
 		}
-		if w.employed() {
-			e.spun(true)
-			return true
-		}
-		if w.soon() {
+		if w.employed() || w.soon() {
 			e.spun(true)
 			return true
 		}
@@ -300,7 +274,7 @@ func (w *worker[T]) spin() bool {
 			return w.employed()
 		}
 		w.searching = true
-		e.gate.Add(1)
+		e.idle.Search()
 		for range spinPolls {
 			if w.hasWork() && w.employed() {
 				s.busy.Store(false)
@@ -315,7 +289,7 @@ func (w *worker[T]) spin() bool {
 	return false
 }
 
-// soon looks for work a few times before w yields: who waits for the end of each task
+// soon looks for work a few times before w yields: whoever waits for the end of each task
 // submits the next one within that time.
 func (w *worker[T]) soon() bool {
 	for range soonPolls {
@@ -348,16 +322,12 @@ func pause(n int) {
 	}
 }
 
-// park gives w's place up, looks once more, and blocks. It returns true when w
-// was woken, and counts as searching, and false when w has to end.
+// park gives w's place up, looks once more, and blocks. It returns true when w counts as
+// searching, and false when it has ended.
 func (w *worker[T]) park() bool {
 	e := w.e
-	if w.lane != nil {
-		w.lane.Release()
-		w.lane = nil
-		w.shown.Store(nil)
-	}
-	w.leaveLocal()
+	w.leaveLane()
+	w.leaveHome()
 	procs := runtime.GOMAXPROCS(0)
 	if p := procs > 1; p != e.parallel.Load() {
 		e.parallel.Store(p)
@@ -365,46 +335,41 @@ func (w *worker[T]) park() bool {
 	e.mu.Lock()
 	e.followLocked()
 	if e.overfullLocked() || e.endedLocked() {
-		w.retire()
+		w.retireLocked()
+		e.mu.Unlock()
+		w.retired()
 		return false
 	}
-	delta := uint64(gateIdle)
-	if e.debt > 0 {
-		e.debt--
-		delta = 0
-	}
-	if w.searching {
-		delta--
-		w.searching = false
-	}
-	freed := e.ctl.Load()&ctlWeighs != 0 && w.release()
-	w.leaveHandsLocked()
-	w.moveLocked()
+	freed := w.leaveWeighed()
+	w.parked.Store(true)
 	seam.Yield()
-	e.gate.Add(delta)
+	e.idle.Park(w.searching)
+	w.searching = false
 	seam.Yield()
-	if ((w.hasWork() || e.bufferedLocked()) && e.stopCause == nil || e.endedLocked()) && e.takeToken() {
+	if (w.hasWork() || e.buffered()) && e.stopCause == nil || e.endedLocked() {
+		e.idle.TakeOr()
 		w.searching = true
+		w.parked.Store(false)
 		e.mu.Unlock()
 		if freed {
 			e.wakeMore()
 		}
 		return true
 	}
-	e.lingers()
 	rests := w.restLocked()
-	e.settle() // unlocks
+	trims := e.active() == e.parked.len && (e.main.queue.Large() || e.live == 0 && e.expires())
+	e.mu.Unlock()
+	e.lingers()
+	if trims {
+		e.main.trim()
+	}
 	if freed {
 		e.wakeMore()
 	}
-	if e.direct() && e.ctl.Load()&ctlRoom != 0 {
-		e.roomMade()
+	if rests {
+		<-w.wake
 	}
-	if !rests {
-		return false
-	}
-	<-w.wake
-	if w.dismissed {
+	if w.gone = !rests || w.dismissed; w.gone {
 		return false
 	}
 	w.searching = true
@@ -423,66 +388,4 @@ func (e *engine[T]) followLocked() bool {
 	}
 	e.resizeLocked(n)
 	return true
-}
-
-// watch sets a timer that looks after the pool while all workers are busy and jobs
-// wait, the only state in which nobody passes by to notice that GOMAXPROCS has
-// grown, or that a worker blocks itself (see room.go). It looks after 100 ms and
-// then twice as late each time, unless jobs were claimed in between, so that a
-// task that sleeps for a year of virtual time costs some thirty looks; after
-// that it gives up.
-func (e *engine[T]) watch() {
-	if e.gate.And(^uint64(gateLook))&gateLook == 0 {
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.watchDelay = firstLook
-	e.watchSeen = e.ring().Claimed()
-	e.setWatchLocked()
-}
-
-const (
-	firstLook = 100 * time.Millisecond
-	lastLook  = 1 << 30 * firstLook // three years
-)
-
-func (e *engine[T]) setWatchLocked() {
-	if e.finished || e.watchDelay > lastLook {
-		return
-	}
-	if e.watchTimer == nil {
-		e.watchTimer = time.AfterFunc(e.watchDelay, e.look)
-	} else {
-		e.watchTimer.Reset(e.watchDelay)
-	}
-}
-
-func (e *engine[T]) look() {
-	e.mu.Lock()
-	if e.finished {
-		e.mu.Unlock()
-		return
-	}
-	e.followLocked()
-	// First let others set the timer, then see whether it is still needed: jobs
-	// may have come that found it set.
-	e.gate.Or(gateLook)
-	claimed := e.ring().Claimed()
-	stuck := false
-	waiting := e.ring().Accepted() != claimed || !e.sorter.seatsEmpty() || e.listed.Load() > 0 || e.ctl.Load()&ctlRoom != 0
-	if waiting && e.gate.And(^uint64(gateLook))&gateLook != 0 {
-		stuck = claimed == e.watchSeen
-		if stuck {
-			e.watchDelay *= 2
-		} else {
-			e.watchSeen, e.watchDelay = claimed, firstLook
-		}
-		e.setWatchLocked()
-	}
-	e.mu.Unlock()
-	e.placesFree()
-	if stuck {
-		e.checkSubmitters()
-	}
 }

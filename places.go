@@ -5,29 +5,48 @@ import (
 	"fmt"
 )
 
-// Places. A pool has target places, and a worker needs one. A worker inside a
-// Wait of its own pool gives its place away (lent), so that the jobs it waits for
-// can run, and gets one back before Wait returns. What is left,
+// places is how many workers there may be, and which there are. e.mu guards it.
+//
+// A pool has target places, and a worker needs one. A worker inside a
+// wait of its own pool gives its place away (lent), so that the jobs it waits for
+// can run, and gets one back before the wait returns. What is left,
 //
 //	target - (live - lent), not below 0,
 //
-// are the places of workers that were not started (unborn). Under e.mu always
+// are the places of workers that were not started (unborn). Always
 //
-//	tokens in gate + tokens that somebody has taken = unborn + parked + debt
+//	tokens in the idle word + tokens that somebody has taken >= unborn + parked
 //
-// and debt > 0 only while gate has no token. debt is the number of places that
-// went away while their tokens were in somebody's hands: that many of those who
-// come with a token go away again. They may: debt comes with a shrink, and then
-// at least one worker is at work and will look at the queue.
+// There is a token too many when a place went away, or a worker to work, while its token was in somebody's hands. Whoever
+// comes with a token and finds neither a parked worker nor an unborn one drops it (employ).
+type places[T any] struct {
+	target  int
+	live    int                         // workers
+	leaving int                         // workers no more, whose goroutine has not ended
+	lent    int                         // of those that live, inside a wait with their place given away
+	parked  list[worker[T], *worker[T]] // the one that parked last is the last
+	workers []*worker[T]                // all live ones
+	back    []chan struct{}             // tasks that want their place back
+	expiry  expiry
+}
 
-func (e *engine[T]) active() int { return e.live - e.lent }
+func (p *places[T]) active() int { return p.live - p.lent }
 
-func (e *engine[T]) unborn() int { return max(0, e.target-e.active()) }
+func (p *places[T]) unborn() int { return max(0, p.target-p.active()) }
 
 // overfullLocked reports whether the calling worker has to end.
-func (e *engine[T]) overfullLocked() bool {
-	return e.active()+len(e.back) > e.target && e.active() > 0
+func (p *places[T]) overfullLocked() bool {
+	return p.active()+len(p.back) > p.target && p.active() > 0
 }
+
+func (e *engine[T]) overfull() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.overfullLocked()
+}
+
+// widenLocked makes the bound of the queue follow the number of tasks that may run, or do after a shrink.
+func (e *engine[T]) widenLocked() { e.main.width.Store(int64(max(e.target+e.lent, e.live))) }
 
 // placesLocked makes tokens and parked workers agree with a changed number of
 // places; before is what unborn was before the change.
@@ -35,29 +54,24 @@ func (e *engine[T]) placesLocked(before int) {
 	e.giveBackPlacesLocked()
 	after := e.unborn()
 	for ; before > after; before-- {
-		if !e.dropToken() {
-			e.debt++
-		}
+		e.idle.Drop()
 	}
-	for ; before < after; before++ {
-		if e.debt > 0 {
-			e.debt--
-		} else {
-			e.gate.Add(gateIdle)
-		}
+	if before < after {
+		e.idle.Add(after - before)
 	}
-	for e.overfullLocked() && len(e.parked) > 0 && e.dropToken() {
-		e.dismissLocked()
+	for e.overfullLocked() && e.parked.last != nil && e.idle.Drop() {
+		e.dismissLocked(e.parked.last)
 		e.giveBackPlacesLocked()
 	}
 	if e.overfullLocked() {
-		e.ctl.Or(ctlShed)
+		e.flags.word.Or(flagShed)
 	} else {
-		e.ctl.And(^uint32(ctlShed))
+		e.flags.word.And(^uint32(flagShed))
 	}
+	e.widenLocked()
 }
 
-// giveBackPlacesLocked lets tasks return from Wait for which there is a place.
+// giveBackPlacesLocked lets tasks return from a wait for which there is a place.
 func (e *engine[T]) giveBackPlacesLocked() {
 	for len(e.back) > 0 && e.active() < e.target {
 		e.lent--
@@ -66,25 +80,12 @@ func (e *engine[T]) giveBackPlacesLocked() {
 	}
 }
 
-// dropToken takes an idle place out of gate.
-func (e *engine[T]) dropToken() bool {
-	for {
-		g := e.gate.Load()
-		if g&gateIdleMask == 0 {
-			return false
-		}
-		if e.gate.CompareAndSwap(g, g-gateIdle) {
-			return true
-		}
-	}
-}
-
 // dismissLocked ends a parked worker, for which a token was dropped.
-func (e *engine[T]) dismissLocked() {
-	w := e.popLocked()
+func (e *engine[T]) dismissLocked(w *worker[T]) {
+	e.unparkLocked(w)
 	w.dismissed = true
 	w.forgetLocked()
-	w.wake <- struct{}{} // never blocks: it is parked, and popped only once
+	w.wake <- struct{}{} // never blocks: it is parked, and taken only once
 }
 
 // forgetLocked takes w off the books.
@@ -98,74 +99,60 @@ func (w *worker[T]) forgetLocked() {
 	e.workers = e.workers[:last]
 	e.live--
 	e.leaving++ // until finish
-	w.vacateLocked()
-	for tag := range w.finished {
-		n := w.finished[tag].Load() &^ watchBit
-		e.left[tag].gone += n
-		e.gone.finished += n
-	}
-	w.deposit()
-	e.gone.failed += w.failed.Load()
-	e.gone.panicked += w.panicked.Load()
-	e.gone.goexited += w.goexited.Load()
-	for i := range w.taken {
-		e.gone.taken[i] += w.taken[i].Load()
-	}
+	w.dropHomeLocked()
 }
 
-// shed ends the worker if there are too many.
+// shed ends the worker if there are too many, and reports whether it did.
 func (w *worker[T]) shed() bool {
 	e := w.e
+	w.leaveLane()
+	w.leaveHome()
 	e.mu.Lock()
 	if !e.overfullLocked() {
 		e.placesLocked(e.unborn())
 		e.mu.Unlock()
 		return false
 	}
-	w.retire()
+	w.retireLocked()
+	e.mu.Unlock()
+	w.retired()
 	return true
 }
 
-// retire ends the worker; e.mu is held, and released.
-func (w *worker[T]) retire() {
+// retireLocked takes w, which has nothing in hand, off the books.
+func (w *worker[T]) retireLocked() {
 	e := w.e
 	if w.searching {
 		w.searching = false
-		e.gate.Add(^uint64(0))
+		e.idle.Found()
 	}
-	if w.lane != nil {
-		w.lane.Release() // what is in it stays there to be stolen
-		w.lane = nil
-		w.shown.Store(nil)
-	}
-	w.leaveLocal()
-	w.leaveSorter()
+	w.leaveWeighed()
 	before := e.unborn()
 	w.forgetLocked()
 	e.placesLocked(before)
-	e.settle() // unlocks
-	e.mendSeats()
-	e.wakeMore()
+}
+
+// retired does what retireLocked leaves to be done without the lock.
+func (w *worker[T]) retired() {
+	w.gone = true
+	w.e.settle()
+	w.e.wakeMore()
 }
 
 func (e *engine[T]) resizeLocked(n int) {
-	if e.seated() {
-		e.openSeatsLocked(n)
-		e.grown = e.grown || n > e.target
-	}
 	before := e.unborn()
 	e.target = n
 	e.placesLocked(before)
 	if e.capacity == 0 {
-		e.setCapacityLocked(int64(n))
+		e.weights.resize(e.base, int64(n))
 	}
 }
 
 // Resize changes the number of workers to n, 1 <= n <= 1<<24, while the pool
-// runs, and ends the following of GOMAXPROCS. The capacity for weights changes with
-// it, unless [WithCapacity] set it apart from the number of workers. A floor
-// ([WithFloor]) above n counts as n. It does not wait. After a shrink
-// nothing starts until fewer than n tasks run; after a grow workers are woken or started for the
+// runs. After it the pool follows GOMAXPROCS no more. The capacity for weights changes with
+// it, unless [WithCapacity] sets the capacity. A floor
+// ([WithFloor]) above n counts as n. Resize does not wait. After a shrink
+// no task starts until fewer than n run; after a grow the pool wakes or starts workers for the
 // tasks that wait. It may be called by any goroutine, also inside a task. On
 // failure (n out of bounds, or ErrClosed) nothing changes.
 func (e *engine[T]) Resize(n int) error {
@@ -189,43 +176,152 @@ func (e *engine[T]) Resize(n int) error {
 	return nil
 }
 
-// placesFree is called when places may have become idle that nobody gave up.
+// placesFree is called when places may have become idle that nobody gave up, or there may be more room.
 func (e *engine[T]) placesFree() {
-	e.mendSeats()
 	e.wakeMore()
-	if e.direct() && e.ctl.Load()&ctlRoom != 0 && e.hasRoom() {
-		e.roomMade()
+	if e.flags.word.Load() >= flagRoom {
+		e.eachCell(func(c *cell[T]) {
+			if c.hasRoom() {
+				c.roomMade()
+			}
+		})
 	}
 }
 
-// lendLocked gives w's place and weight away while its task waits.
-func (e *engine[T]) lendLocked(w *worker[T], sit *sitting) {
-	if c := e.ctl.Load(); c&(ctlKeyed|ctlChunked) != 0 {
-		w.emptyHandsLocked(true)
-		if c&ctlKeyed != 0 {
-			w.leaveKeyLocked()
-		}
+// block is a task that is inside a wait, with one goroutine or several. It stands at its worker
+// until the last has left, or the task has ended, whatever comes first. e.mu guards it.
+type block struct {
+	waits int
+	units int64         // of the capacity, that its worker gave away
+	over  bool          // the task has ended
+	back  chan struct{} // while somebody gets these back; closed then
+}
+
+// rest blocks until done, ctx ends, or the pool stops, and lends the place of the task of w
+// meanwhile, if w is not nil.
+func (e *engine[T]) rest(ctx context.Context, w *worker[T], done <-chan struct{}) (err error) {
+	b := e.lend(w)
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-e.stopped:
+		err = e.cause()
 	}
-	w.vacateLocked()
+	if b != nil {
+		e.standUp(ctx, w, b)
+	}
+	return err
+}
+
+// lend gives away the place of w's task, which is about to wait, and what it has of the capacity.
+func (e *engine[T]) lend(w *worker[T]) *block {
+	if w == nil {
+		return nil
+	}
+	e.mu.Lock()
+	if b := w.blocked.Load(); b != nil {
+		b.waits++
+		e.mu.Unlock()
+		return b
+	}
+	if w.cur.Load().Load().Running() == 0 {
+		e.mu.Unlock()
+		return nil // its task has ended
+	}
+	b := &block{waits: 1}
+	w.blocked.Store(b)
+	e.lendLocked(w, b)
+	e.mu.Unlock()
+	e.placesFree()
+	return b
+}
+
+func (e *engine[T]) lendLocked(w *worker[T], b *block) {
+	w.lendHomeLocked()
 	before := e.unborn()
 	e.lent++
 	e.placesLocked(before)
-	d := &e.sorter
-	d.mu.Lock()
-	sit.held = w.held
-	d.freeWeightLocked(w)
-	d.mu.Unlock()
+	if b.units = w.units.Swap(0); b.units > 0 {
+		e.weights.release(b.units)
+	}
 }
 
-// reclaim gets a place back. If ctx ends first it goes on without one, and the
-// next worker that ends its task leaves instead.
-func (e *engine[T]) reclaim(ctx context.Context) {
+// standUp ends a wait of the task that b stands for. When it was the last one of the task
+// it gets the worker's place and units back, and others of the task that come
+// meanwhile join it.
+func (e *engine[T]) standUp(ctx context.Context, w *worker[T], b *block) {
 	e.mu.Lock()
-	if len(e.back) == 0 && e.dropToken() {
+	if b.waits--; b.over || b.waits > 0 {
+		e.mu.Unlock()
+		return
+	}
+	if back := b.back; back != nil {
+		e.mu.Unlock()
+		<-back
+		return
+	}
+	b.back = make(chan struct{})
+	e.mu.Unlock()
+	e.reclaim(ctx, w, b.units)
+	e.mu.Lock()
+	close(b.back)
+	b.back = nil
+	lends := !b.over && b.waits > 0
+	switch {
+	case lends:
+		e.lendLocked(w, b)
+	case !b.over:
+		w.blocked.Store(nil)
+		w.regainHomeLocked()
+	}
+	e.mu.Unlock()
+	if lends {
+		e.placesFree()
+	}
+}
+
+// outlived is called at the end of a task of which goroutines are still inside
+// a wait. They go on like any other that waits.
+func (w *worker[T]) outlived() {
+	e := w.e
+	e.mu.Lock()
+	b := w.blocked.Load()
+	if b == nil {
+		e.mu.Unlock()
+		return
+	}
+	b.over = true
+	w.blocked.Store(nil)
+	w.regainHomeLocked()
+	back := b.back
+	e.mu.Unlock()
+	if back != nil {
+		<-back
+	} else {
+		e.reclaim(context.Background(), w, b.units)
+	}
+}
+
+// reclaim gets a place back, and units of the capacity. If ctx ends first it goes on without, and the
+// next worker that ends its task leaves instead.
+func (e *engine[T]) reclaim(ctx context.Context, w *worker[T], units int64) {
+	e.reclaimPlace(ctx)
+	if e.weights.active.Load() {
+		units = max(1, units) // it may have begun to weigh meanwhile
+		e.weights.regain(ctx, e.base, units)
+		w.units.Store(units)
+	}
+}
+
+func (e *engine[T]) reclaimPlace(ctx context.Context) {
+	e.mu.Lock()
+	if len(e.back) == 0 && (e.unborn() > 0 || e.parked.last != nil) && e.idle.Drop() {
 		if e.active() >= e.target {
-			e.dismissLocked()
+			e.dismissLocked(e.parked.last)
 		}
 		e.lent--
+		e.placesLocked(e.unborn())
 		e.mu.Unlock()
 		return
 	}

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/headrace-go/pool/internal/ring"
 )
 
 // rounds is n, or a tenth in short mode, and less with the race detector.
@@ -30,77 +28,87 @@ func rounds(n int) int {
 func TestWaitOfTwoGoroutinesOfOneTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := mustNew(t, WithWorkers(3))
-		must(t, p.Submit(bg, func(ctx context.Context) error {
-			var wg sync.WaitGroup
-			must(t, p.Submit(ctx, sleep(time.Second)))
-			wg.Go(func() { must(t, p.Wait(ctx)) })
+		start := time.Now()
+		begin := func(seconds time.Duration) *Future[int] {
+			u := Go(bg, p, func(ctx context.Context) (int, error) { return 0, sleep(seconds * time.Second)(ctx) })
 			synctest.Wait()
-			must(t, p.Submit(ctx, sleep(3*time.Second)))
-			wg.Go(func() { must(t, p.Wait(ctx)) })
-			wg.Wait()
-			return nil
-		}))
-		must(t, p.Wait(bg))
-		p.Close()
-	})
-}
-
-// A task that runs on its submitter's goroutine inside another such task waits.
-func TestWaitInNestedCallerRuns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := mustNew(t, WithWorkers(1), WithBuffer(1), WithOverflow(CallerRuns))
-		g := make(gate)
-		must(t, p.Submit(bg, g.task))
-		synctest.Wait()
-		must(t, p.Submit(bg, g.task))
-		go func() { time.Sleep(time.Second); close(g) }()
-		must(t, p.Submit(bg, func(ctx context.Context) error {
-			return p.Submit(ctx, func(ctx context.Context) error {
-				return p.Wait(ctx)
-			})
-		}))
-		p.Close()
-	})
-}
-
-// Many goroutines of such a task wait, and none returns early.
-func TestWaitOfManyGoroutinesInCallerRuns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := mustNew(t, WithWorkers(1), WithBuffer(1), WithOverflow(CallerRuns))
-		g := make(gate)
-		var ended atomic.Bool
-		must(t, p.Submit(bg, func(context.Context) error { <-g; ended.Store(true); return nil }))
-		synctest.Wait()
-		must(t, p.Submit(bg, func(context.Context) error { return nil }))
-		go func() { time.Sleep(time.Second); close(g) }()
+			return u
+		}
+		a, b := begin(1), begin(3)
 		must(t, p.Submit(bg, func(ctx context.Context) error {
 			var wg sync.WaitGroup
-			for range 3 {
+			for i, u := range []*Future[int]{a, b} {
 				wg.Go(func() {
-					must(t, p.Wait(ctx))
-					if !ended.Load() {
-						t.Error("Wait returned while a task is unfinished")
+					_, err := u.Wait(ctx)
+					must(t, err)
+					if d, want := time.Since(start), time.Duration(1+2*i)*time.Second; d != want {
+						t.Errorf("goroutine %d returned after %v, want %v", i, d, want)
 					}
 				})
+				synctest.Wait()
 			}
 			wg.Wait()
 			return nil
 		}))
-		p.Close()
+		must(t, p.Wait(bg))
+		if p.lent != 0 {
+			t.Errorf("at the end %d places are lent", p.lent)
+		}
+		must(t, p.Close())
 	})
 }
 
-// Without a queue, a place that Wait lends is given to a blocked submitter.
+// A task that runs on its submitter's goroutine inside another such task waits, with many
+// goroutines. None returns early.
+func TestWaitInNestedCallerRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(1), WithOverflow(CallerRuns))
+		g := make(gate)
+		var ended atomic.Int64
+		held := func(context.Context) (int, error) { <-g; ended.Add(1); return 0, nil }
+		a := Go(bg, p, held)
+		synctest.Wait()
+		b := Go(bg, p, held)
+		go func() { time.Sleep(time.Second); close(g) }()
+		must(t, p.Submit(bg, func(ctx context.Context) error {
+			return p.Submit(ctx, func(ctx context.Context) error {
+				var wg sync.WaitGroup
+				for i := range 4 {
+					wg.Go(func() {
+						_, err := []*Future[int]{a, b}[i%2].Wait(ctx)
+						must(t, err)
+						if ended.Load() == 0 {
+							t.Error("Wait returned while the call is unfinished")
+						}
+					})
+				}
+				wg.Wait()
+				return nil
+			})
+		}))
+		if ended.Load() != 2 {
+			t.Errorf("%d of 2 have ended", ended.Load())
+		}
+		must(t, p.Close())
+	})
+}
+
+// Without a queue, a place that a waiting task lends is given to a blocked submitter.
 func TestLentPlaceWakesSubmitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := mustNew(t, WithWorkers(2), WithBuffer(0))
-		c := make(gate)
-		start := make(gate)
-		must(t, p.Submit(bg, c.task)) // ends when B has run
-		must(t, p.Submit(bg, func(ctx context.Context) error { <-start; return p.Wait(ctx) }))
+		c, start := make(gate), make(gate)
+		u := Go(bg, p, func(ctx context.Context) (int, error) { return 0, c.task(ctx) }) // ends when B has run
 		synctest.Wait()
-		go p.Submit(bg, func(context.Context) error { close(c); return nil })
+		must(t, p.Submit(bg, func(ctx context.Context) error { <-start; _, err := u.Wait(ctx); return err }))
 		synctest.Wait()
+		go p.Submit(bg, func(context.Context) error { close(c); return nil }) // B
+		synctest.Wait()
+		select {
+		case <-c:
+			t.Error("B was accepted while both workers were busy")
+		default:
+		}
 		close(start)
 		synctest.Wait()
 		select {
@@ -184,12 +192,12 @@ func TestShrinkWithATokenInFlight(t *testing.T) {
 		task := func(context.Context) error { ga.enter(); time.Sleep(time.Second); ga.leave(); return nil }
 		must(t, p.Submit(bg, task))
 		synctest.Wait()
-		// a submitter between its CAS of gate and e.mu in employ
-		if !p.takeToken() {
+		// a submitter between its CAS of the idle word and e.mu in employ
+		if !p.idle.Take() {
 			t.Fatal()
 		}
 		must(t, p.Resize(1))
-		p.employ(nil)
+		p.employ()
 		for range 100 {
 			must(t, p.Submit(bg, task))
 		}
@@ -205,17 +213,17 @@ func TestShrinkAndGrowWithATokenInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := mustNew(t, WithWorkers(2))
 		s1 := make(gate)
-		must(t, p.Submit(bg, func(ctx context.Context) error { <-s1; return p.Wait(ctx) }))
+		must(t, p.Submit(bg, s1.task))
 		synctest.Wait()
-		if !p.takeToken() {
+		if !p.idle.Take() {
 			t.Fatal()
 		}
 		must(t, p.Resize(1))
 		must(t, p.Resize(2))
-		p.employ(nil)
+		p.employ()
 		synctest.Wait()
 		p.mu.Lock()
-		if int((p.gate.Load()&gateIdleMask)/gateIdle) != len(p.parked)+p.unborn() {
+		if p.idle.Load().Idle() < p.parked.len+p.unborn() {
 			t.Errorf("tokens wrong")
 		}
 		p.mu.Unlock()
@@ -293,39 +301,6 @@ func TestErrorHandlerSubmits(t *testing.T) {
 	})
 }
 
-// A Wait that found no free tag does not wait for what comes for ever.
-func TestWaitWithoutATagUnderAStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := mustNew(t, WithWorkers(20))
-		start := time.Now()
-		var wg sync.WaitGroup
-		for range 12 {
-			must(t, p.Submit(bg, sleep(time.Minute)))
-			wg.Go(func() { must(t, p.Wait(bg)) })
-			synctest.Wait()
-		}
-		stop := make(chan struct{})
-		var stream sync.WaitGroup
-		stream.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(20 * time.Second):
-					must(t, p.Submit(bg, sleep(50*time.Second)))
-				}
-			}
-		})
-		wg.Wait()
-		if d := time.Since(start); d > 3*time.Minute {
-			t.Errorf("took %v", d)
-		}
-		close(stop)
-		stream.Wait()
-		p.Close()
-	})
-}
-
 // Close is recognised below a deep stack.
 func TestCloseDeepInsideCallerRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -384,42 +359,41 @@ func TestDeadlineAtTheVeryEnd(t *testing.T) {
 	}
 }
 
-// A Wait of a task's goroutine that outlives the task waits like any other: it
-// does not return early, and its lent place is taken back.
+// A wait of a task's goroutine that outlives the task waits like any other: it
+// does not return early, and its lent place is taken back at the task's end.
 func TestWaitThatOutlivesItsTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := mustNew(t, WithWorkers(2))
-		must(t, p.Submit(bg, sleep(time.Hour)))
-		synctest.Wait()
 		start := time.Now()
+		u := Go(bg, p, func(ctx context.Context) (int, error) { return 0, sleep(time.Hour)(ctx) })
+		synctest.Wait()
+		var g gauge
 		must(t, p.Submit(bg, func(ctx context.Context) error {
+			for range 10 {
+				must(t, p.Submit(ctx, func(context.Context) error {
+					g.enter()
+					time.Sleep(time.Second)
+					g.leave()
+					if d := time.Since(start); d > 10*time.Second {
+						t.Errorf("ended after %v", d)
+					}
+					return nil
+				}))
+			}
 			go func() {
-				must(t, p.Wait(ctx))
+				_, err := u.Wait(ctx)
+				must(t, err)
 				if d := time.Since(start); d != time.Hour {
 					t.Errorf("returned after %v", d)
 				}
 			}()
-			time.Sleep(time.Second)
-			return nil
-		}))
-		p.Close()
-	})
-	synctest.Test(t, func(t *testing.T) {
-		p := mustNew(t, WithWorkers(1))
-		var g gauge
-		job := func(context.Context) error { g.enter(); time.Sleep(time.Second); g.leave(); return nil }
-		must(t, p.Submit(bg, func(ctx context.Context) error {
-			for range 10 {
-				must(t, p.Submit(ctx, job))
-			}
-			go p.Wait(ctx)
-			synctest.Wait()
+			synctest.Wait() // the place is lent
 			return nil
 		}))
 		must(t, p.Wait(bg))
-		p.Close()
-		if n := g.max.Load(); n > 1 {
-			t.Errorf("%d ran at a time", n)
+		must(t, p.Close())
+		if n := g.max.Load(); n != 1 {
+			t.Errorf("%d ran at a time beside the long one, with 2 workers", n)
 		}
 	})
 }
@@ -436,13 +410,13 @@ func TestClaimWakesHelp(t *testing.T) {
 		for _, w := range p.workers {
 			w.limit = DefaultBatch // as after many short tasks
 		}
-		p.gate.Add(1) // somebody searches
+		p.idle.Search() // somebody searches
 		must(t, p.Submit(bg, g.task))
 		var n atomic.Int64
 		for range 10 {
 			must(t, p.Submit(bg, func(context.Context) error { n.Add(1); return nil }))
 		}
-		p.gate.Add(^uint64(0)) // and is about to park
+		p.idle.Found() // and is about to park
 		close(hold)
 		synctest.Wait()
 		if n.Load() != 10 {
@@ -480,12 +454,12 @@ func TestBlockedSubmitIsNotStarved(t *testing.T) {
 		accepted.Store(true)
 		done <- err
 	}()
-	for p.ctl.Load()&ctlRoom == 0 {
+	for p.flags.word.Load() < flagRoom {
 		runtime.Gosched()
 	}
 	close(g)
 	must(t, <-done)
-	if p.ring().IsReserved() {
+	if p.main.queue.IsHeld() {
 		t.Error("the queue is reserved for a submission that is over")
 	}
 	must(t, p.Close())
@@ -514,10 +488,10 @@ func reservedSubmitObeysContext(t *testing.T) bool {
 			close(ended)
 			return nil
 		}
-		for p.ctl.Load()&ctlRoom == 0 && !p.ring().IsReserved() && !found.Load() {
+		for p.flags.word.Load() < flagRoom && !p.main.queue.IsHeld() && !found.Load() {
 			runtime.Gosched() // the submitter has not seen that yet
 		}
-		if p.ring().IsReserved() {
+		if p.main.queue.IsHeld() {
 			reserved.Store(true)
 			close(ended)
 			<-hold
@@ -534,7 +508,7 @@ func reservedSubmitObeysContext(t *testing.T) bool {
 		found.Store(true)
 		done <- err
 	}()
-	for p.ctl.Load()&ctlRoom == 0 {
+	for p.flags.word.Load() < flagRoom {
 		runtime.Gosched()
 	}
 	close(g)
@@ -543,7 +517,7 @@ func reservedSubmitObeysContext(t *testing.T) bool {
 	if err := <-done; reserved.Load() {
 		wantIs(t, err, context.Canceled)
 	}
-	if p.ring().IsReserved() {
+	if p.main.queue.IsHeld() {
 		t.Error("the queue is reserved for a submission that is over")
 	}
 	p.Abort()
@@ -552,34 +526,43 @@ func reservedSubmitObeysContext(t *testing.T) bool {
 	return reserved.Load()
 }
 
-// A goroutine of a task that enters Wait while another one of it gets the worker's
-// place back joins it: the place was lent twice, and weight was held in Wait.
+// A goroutine of a task that begins to wait while another one of it gets the worker's
+// place back joins it: the place was lent twice, and weight was held in the wait.
 func TestPlaceIsLentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := mustNew(t, WithWorkers(1), WithCapacity(2))
+		p := mustNew(t, WithWorkers(3), WithCapacity(4))
+		s := &scale{limit: 4}
+		long := func(d time.Duration) *Future[int] {
+			u := Go(bg, p, func(ctx context.Context) (int, error) { return 0, s.task(1, sleep(d))(ctx) })
+			synctest.Wait()
+			return u
+		}
+		a, b := long(time.Second), long(30*time.Second)
 		must(t, p.SubmitWeighted(bg, 2, func(ctx context.Context) error {
-			must(t, p.SubmitWeighted(ctx, 2, sleep(time.Second)))
 			var wg sync.WaitGroup
-			wg.Go(func() { must(t, p.Wait(ctx)) })
-			synctest.Wait()
-			must(t, p.SubmitWeighted(ctx, 2, sleep(10*time.Second)))
-			time.Sleep(5 * time.Second) // the first Wait is over, and has no place
-			wg.Go(func() { must(t, p.Wait(ctx)) })
-			synctest.Wait()
-			must(t, p.SubmitWeighted(ctx, 2, sleep(10*time.Second)))
-			time.Sleep(time.Second)
-			p.mu.Lock()
-			if p.lent != 1 {
-				t.Errorf("%d places are lent", p.lent)
+			wait := func(u *Future[int]) {
+				wg.Go(func() { _, err := u.Wait(ctx); must(t, err) })
+				synctest.Wait()
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				if p.lent > 1 {
+					t.Errorf("%d places are lent", p.lent)
+				}
 			}
-			p.mu.Unlock()
+			wait(a)
+			for range 2 { // they take the place and the weight
+				must(t, p.SubmitWeighted(ctx, 2, s.task(2, sleep(10*time.Second))))
+			}
+			time.Sleep(5 * time.Second) // the first wait is over, and has no weight
+			wait(b)
 			wg.Wait()
 			return nil
 		}))
 		must(t, p.Wait(bg))
 		must(t, p.Close())
-		if p.lent != 0 || p.sorter.used != 0 {
-			t.Errorf("at the end %d places are lent, and weights of %d are taken", p.lent, p.sorter.used)
+		s.check(t)
+		if p.lent != 0 || usedUnits(&p.engine) != 0 {
+			t.Errorf("at the end %d places are lent, and weights of %d are taken", p.lent, usedUnits(&p.engine))
 		}
 	})
 }
@@ -617,20 +600,6 @@ func TestHandOverBesideTheFirstWeight(t *testing.T) {
 	}
 }
 
-// Without a queue nobody kept the others out for a submission that had been overtaken.
-func TestReservedWithoutQueue(t *testing.T) {
-	p := mustNew(t, WithWorkers(1), WithBuffer(0))
-	nop := func(context.Context) error { return nil }
-	p.reserve(true)
-	wantIs(t, p.TrySubmit(nop), ErrFull)
-	if s := p.push(nop, nil, true); s != ring.OK {
-		t.Errorf("the one it is reserved for got %v", s)
-	}
-	p.reserve(false)
-	must(t, p.Submit(bg, nop))
-	must(t, p.Close())
-}
-
 // Workers expired of which there were too many since a shrink, whose tokens somebody held: each left a token
 // that stood for no place. One that came back from Wait took it, to end a parked worker, found none, and panicked with
 // the pool locked.
@@ -641,7 +610,7 @@ func TestExpiryOfTooManyLeavesNoToken(t *testing.T) {
 		occupy(t, p, 2)
 		synctest.Wait()
 		for range 2 {
-			if !p.takeToken() {
+			if !p.idle.Take() {
 				t.Fatal("no two are idle")
 			}
 		}
@@ -650,12 +619,11 @@ func TestExpiryOfTooManyLeavesNoToken(t *testing.T) {
 		if s := p.Stats(); s.Goroutines != 0 {
 			t.Fatalf("not expired: %+v", s)
 		}
-		if first, second := p.employ(nil), p.employ(nil); first || !second {
-			t.Errorf("with the two tokens %t, %t, want one worker", first, second)
-		}
+		p.employ()
+		p.employ()
 		synctest.Wait()
-		if idle := p.gate.Load() & gateIdleMask / gateIdle; idle != 1 {
-			t.Errorf("%d places are idle, want 1", idle)
+		if idle, live := p.idle.Load().Idle(), p.live; idle != 1 || live != 1 {
+			t.Errorf("with two tokens: %d places are idle and %d workers live, want one of each", idle, live)
 		}
 		must(t, p.Close())
 	})

@@ -97,7 +97,7 @@ func TestResizeArguments(t *testing.T) {
 	must(t, p.Close())
 }
 
-// D12: a task may resize its own pool.
+// D12: a task may resize its own pool, and wait for children then.
 func TestResizeInside(t *testing.T) {
 	bubbles(t, func(t *testing.T, workers, buffer int) {
 		p := mustNew(t, WithWorkers(workers), WithBuffer(buffer))
@@ -106,7 +106,11 @@ func TestResizeInside(t *testing.T) {
 				if err := p.Resize(n); err != nil {
 					return err
 				}
-				return p.Wait(ctx)
+				g := NewGroup(ctx, p)
+				for range 10 {
+					g.Go(sleep(time.Second))
+				}
+				return g.Wait()
 			}))
 			must(t, p.Wait(bg))
 			if got := p.Stats().Workers; got != n {
@@ -167,8 +171,8 @@ func checkGate(t *testing.T, p *Pool) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if g := p.gate.Load() &^ gateLook; g != uint64(p.target)*gateIdle || len(p.parked) != p.live {
-		t.Fatalf("gate %d idle, %d searching, with %d places, %d parked of %d",
-			g>>24, g&gateSearch, p.target, len(p.parked), p.live)
+	if g := p.idle.Load(); g.Idle() < p.target || g.Searching() > 0 || p.parked.len != p.live {
+		t.Fatalf("%d idle, %d searching, with %d places, %d parked of %d",
+			g.Idle(), g.Searching(), p.target, p.parked.len, p.live)
 	}
 }

@@ -4,33 +4,35 @@ import (
 	"context"
 	"sync"
 
-	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// room is where submitters wait while the queue is full, in the order of their
+// room is where submitters wait while a cell is full, in the order of their
 // arrival.
 //
-// At most one of them is being woken at any time. The worker that frees a slot
+// At most one of them is being woken at any time. The worker that ends a job
 // wakes the first, which pushes its job and, if there is still room, wakes the
-// next. So a busy worker pays for one wake while many slots become free, and
-// still no free slot is left unused while somebody waits. (Waking one waiter for
-// each slot costs ten times as much with short jobs; waking at a low-water mark
-// leaves submitters blocked beside free slots while a long task runs.)
+// next. So a busy worker pays for one wake while many places become free, and
+// still no place is left unused while somebody waits. (Waking one waiter for
+// each place costs ten times as much with short jobs; waking at a low-water mark
+// leaves submitters blocked beside free places while a long task runs.)
 //
-// No wake-up is lost. A submitter sets ctlRoom and then tries once more to push;
-// a worker frees a slot and then loads ctlRoom. All are sequentially consistent,
-// so one of the two sees the other. While a wake is in flight ctlRoom is clear;
-// who was woken sets it again, if others wait, before it looks for more room.
+// No wake-up is lost. A submitter announces itself in flags and then tries once more to push;
+// a worker ends a job and then loads flags. All are sequentially consistent,
+// so one of the two sees the other. While a wake is in flight nothing is announced;
+// whoever was woken announces the others before it looks for more room.
 //
-// A submission that has not waited may overtake those who wait. One that was
-// overtaken misses times while it was being woken reserves the ring, which keeps
-// all others out until it has pushed: nobody waits for ever.
+// A submission that has not waited may overtake those that wait. One that was
+// overtaken misses times while it was being woken holds the queue, which keeps
+// all others out until it has pushed: nobody waits for ever. Whoever is given room uses it, or gives
+// up, before anybody else is told of room: so no two can hand it to each other for ever.
 type room[T any] struct {
 	mu sync.Mutex
 	list[blocked, *blocked]
-	waking bool
-	spare  *blocked // for reuse, linked by next: a channel costs an allocation
+	waking    bool
+	announced bool     // counted in flags
+	spare     *blocked // for reuse, linked by next: a channel costs an allocation
 }
 
 const misses = 3
@@ -59,23 +61,29 @@ func (r *room[T]) put(b *blocked) {
 	r.spare = b
 }
 
-// announceLocked makes ctlRoom say whether somebody waits to be woken.
-func (e *engine[T]) announceLocked() {
-	if e.room.first != nil && !e.room.waking || e.batching.wants.Load() {
-		e.ctl.Or(ctlRoom)
+// announceLocked makes flags say whether somebody waits to be woken.
+func (c *cell[T]) announceLocked() {
+	r := &c.room
+	wants := r.first != nil && !r.waking
+	if wants == r.announced {
+		return
+	}
+	if r.announced = wants; wants {
+		c.e.flags.word.Add(flagRoom)
 	} else {
-		e.ctl.And(^uint32(ctlRoom))
+		c.e.flags.word.Add(^uint32(flagRoom - 1))
 	}
 }
 
-// wakeSubmitterLocked wakes the first submitter that waits, if none is being woken.
-func (e *engine[T]) wakeSubmitterLocked() {
-	if b := e.room.first; b != nil && !e.room.waking {
-		e.room.remove(b)
-		e.room.waking = true
+// wakeLocked wakes the first submitter that waits, if none is being woken.
+func (c *cell[T]) wakeLocked() {
+	r := &c.room
+	if b := r.first; b != nil && !r.waking {
+		r.remove(b)
+		r.waking = true
 		b.signal()
 	}
-	e.announceLocked()
+	c.announceLocked()
 }
 
 // signal wakes b, unless it has been signalled already and has not looked since.
@@ -86,57 +94,54 @@ func (b *blocked) signal() {
 	}
 }
 
-// refuseSubmitters wakes those who are blocked after the ring was closed. One that
+// refuse wakes those that are blocked after the intake has ended. One that
 // comes later sees that itself.
-func (e *engine[T]) refuseSubmitters() {
-	e.room.mu.Lock()
-	defer e.room.mu.Unlock()
-	for b := e.room.first; b != nil; b = b.next {
+func (c *cell[T]) refuse() {
+	c.room.mu.Lock()
+	defer c.room.mu.Unlock()
+	for b := c.room.first; b != nil; b = b.next {
 		b.signal()
 	}
 }
 
-// checkSubmitters makes those who are blocked see whether they are workers, once.
+// checkSubmitters makes those that are blocked see whether they are workers, once.
 func (e *engine[T]) checkSubmitters() {
-	e.room.mu.Lock()
-	defer e.room.mu.Unlock()
-	for b := e.room.first; b != nil; b = b.next {
-		if !b.checked {
-			b.checks, b.checked = true, true
-			b.signal()
+	e.eachCell(func(c *cell[T]) {
+		c.room.mu.Lock()
+		defer c.room.mu.Unlock()
+		for b := c.room.first; b != nil; b = b.next {
+			if !b.checked {
+				b.checks, b.checked = true, true
+				b.signal()
+			}
 		}
-	}
+	})
 }
 
-// roomMade is called after a slot was freed and ctlRoom was seen.
-func (e *engine[T]) roomMade() {
+// roomMade is called after a job has ended and an announcement was seen.
+func (c *cell[T]) roomMade() {
 	seam.Yield()
-	e.room.mu.Lock()
-	wanted := e.batching.wants.Swap(false)
-	e.wakeSubmitterLocked()
-	e.room.mu.Unlock()
-	if wanted {
-		e.pull(flushIdle)
-	}
+	c.room.mu.Lock()
+	c.wakeLocked()
+	c.room.mu.Unlock()
+	c.e.batchers.roomMade(c.e)
 }
 
-// await waits for room for v.
-func (e *engine[T]) await(ctx context.Context, v T, n *ring.Record) error {
-	r := &e.room
+// await waits until try, which pushes something to c, succeeds. held tells try that the caller holds the queue. inline
+// is called in its place if the caller turns out to be a worker, unless it is nil.
+func (e *engine[T]) await(ctx context.Context, c *cell[T], try func(held bool) queue.Status, inline func(w *worker[T]) error) error {
+	r := &c.room
 	r.mu.Lock()
 	b := r.get()
 	r.push(b, false)
-	e.announceLocked()
+	c.announceLocked()
 	r.mu.Unlock()
 	seam.Yield()
-	if e.gate.Load()&gateLook != 0 {
-		e.watch()
-	}
-	holder := false
+	held := false
 	for {
-		if s := e.push(v, n, holder || e.isFirst(b)); s != ring.Full {
-			e.leave(b, holder)
-			if s == ring.OK {
+		if s := try(held); s != queue.Full {
+			c.leaveRoom(b, held)
+			if s == queue.OK {
 				return nil
 			}
 			return e.errBlocked()
@@ -153,21 +158,24 @@ func (e *engine[T]) await(ctx context.Context, v T, n *ring.Record) error {
 			}
 			r.push(b, true)
 			r.waking = false
-			e.announceLocked()
+			c.announceLocked()
 		}
 		r.mu.Unlock()
-		if checks {
+		if checks && inline != nil {
 			if w := e.workerHere(); w != nil {
-				e.leave(b, holder)
-				return e.runInside(w, v, n)
+				c.leaveRoom(b, held)
+				return inline(w)
 			}
 		}
 		if again && b.missed == misses {
-			holder = true
-			e.reserve(true)
+			held = true
+			c.queue.Hold()
 		}
 		if again {
 			continue
+		}
+		if g := e.idle.Load(); g.Looks() && g.Idle() == 0 {
+			e.lookAfter()
 		}
 		if done := ctx.Done(); done == nil {
 			<-b.ready // a third of the price of a select
@@ -175,18 +183,18 @@ func (e *engine[T]) await(ctx context.Context, v T, n *ring.Record) error {
 			select {
 			case <-b.ready:
 			case <-done:
-				e.leave(b, holder)
+				c.leaveRoom(b, held)
 				return ctx.Err()
 			}
 		}
 	}
 }
 
-// leave takes b out, passes an unused wake on, and wakes the next if there is room.
-func (e *engine[T]) leave(b *blocked, holder bool) {
-	r := &e.room
-	if holder {
-		e.reserve(false)
+// leaveRoom takes b out, passes an unused wake on, and wakes the next if there is room.
+func (c *cell[T]) leaveRoom(b *blocked, held bool) {
+	r := &c.room
+	if held {
+		c.queue.Release()
 	}
 	r.mu.Lock()
 	if b.queued {
@@ -199,51 +207,22 @@ func (e *engine[T]) leave(b *blocked, holder bool) {
 		}
 	}
 	r.put(b)
-	e.announceLocked()
-	others := r.first != nil || holder && e.batching.wants.Load() // of those, who was kept out has given up
+	c.announceLocked()
+	others := r.first != nil
 	r.mu.Unlock()
-	if others && e.hasRoom() {
-		e.roomMade()
+	if others && c.hasRoom() {
+		c.roomMade()
 	}
-}
-
-// reserve keeps all but the caller out of the ring, or ends that. The ring is not
-// replaced meanwhile.
-func (e *engine[T]) reserve(on bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if on {
-		e.ring().Reserve()
-	} else {
-		e.ring().Release()
+	if held && c.e.idle.Load().Idle() > 0 {
+		c.e.pull() // batchers were kept out too
 	}
-}
-
-// isFirst reports whether b is the first in a queue that nobody may overtake.
-func (e *engine[T]) isFirst(b *blocked) bool {
-	if !e.direct() || e.ctl.Load()&ctlWeighs == 0 {
-		return false
-	}
-	e.room.mu.Lock()
-	defer e.room.mu.Unlock()
-	return !b.queued || e.room.first == b && !e.room.waking
 }
 
 // somebodyWaits reports whether a submitter is blocked.
-func (e *engine[T]) somebodyWaits() bool {
-	e.room.mu.Lock()
-	defer e.room.mu.Unlock()
-	return e.room.first != nil || e.room.waking
-}
-
-func (e *engine[T]) hasRoom() bool {
-	if e.direct() {
-		return e.gate.Load()&gateIdleMask != 0
-	}
-	if e.ctl.Load()&ctlCounted != 0 && e.ring().Credit() == 0 && e.bank.Load() <= 0 && !e.gather() {
-		return false
-	}
-	return e.ring().Room()
+func (c *cell[T]) somebodyWaits() bool {
+	c.room.mu.Lock()
+	defer c.room.mu.Unlock()
+	return c.room.first != nil || c.room.waking
 }
 
 // errBlocked is what a submitter gets that was blocked when the pool closed: the

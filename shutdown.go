@@ -4,26 +4,43 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"sync"
 	"time"
 )
 
 // Ending a pool has two steps, and each happens once. Closing ends the intake:
-// one bit in the ring's tail, so that it is ordered with every push. Stopping
+// one bit in the queue's tail, so that it is ordered with every push. Stopping
 // says that nothing more may start: what waits is handed back, by whoever comes
 // across it: the stopping goroutine, workers, and a submitter whose push was
-// under way. A pool has ended when it is closed, all that was accepted was
-// claimed, no lane and no batcher holds anything, and no worker is left.
+// under way. A pool has ended when it is closed, all that was accepted has ended or was handed back, no batcher holds
+// anything, and no worker is left.
+
+// endState is how a pool ends. e.mu guards it, but for the channels.
+type endState[T any] struct {
+	stopped     chan struct{}  // closed when nothing more may start
+	done        chan struct{}  // closed when the last worker has gone
+	whenDone    []func() bool  // stops what watches contexts and deadlines
+	leftover    []T            // accepted, never started, not yet returned
+	unrun       uint64         // how many were ever put into leftover
+	missed      *DeadlineError // the first missed deadline
+	stopCause   error          // why nothing more may start
+	closeErr    error          // what submissions get once the intake has ended
+	emptying    bool           // and batchers are still to be emptied
+	finished    bool           // done is closed
+	reported    bool           // a Close has returned the kept errors
+	deadlineEnd chan struct{}  // of DrainFor, nil before Close: see setDeadline
+	dropCount   uint64         // discarded by DropOldest
+	dropping    int            // drop handlers that run
+	inlines     int            // jobs that run on their submitter's goroutine
+	last        Stats          // keeps Stats monotone
+}
 
 // closeIntakeLocked ends the intake; err is what submissions get from then on.
 func (e *engine[T]) closeIntakeLocked(err error) {
 	if e.closeErr == nil {
-		e.closeErr = err
-		e.ctl.Or(ctlClosed)
-		e.limitBatchersLocked()
-		e.ring().Close()
-		e.fence()
-		e.refuseSubmitters()
+		e.closeErr, e.emptying = err, true
+		e.eachCell(func(c *cell[T]) { c.queue.Close() })
+		e.eachKids(func(*kids[T]) {})
+		e.eachCell(func(c *cell[T]) { c.refuse() })
 	}
 }
 
@@ -31,8 +48,9 @@ func (e *engine[T]) closeIntakeLocked(err error) {
 func (e *engine[T]) drain() {
 	e.mu.Lock()
 	e.closeIntakeLocked(ErrClosed)
+	e.mu.Unlock()
+	e.emptyBatchers()
 	e.settle()
-	e.pull(flushEnd)
 	e.wakeMore() // for what did not linger long enough
 }
 
@@ -47,22 +65,17 @@ func (e *engine[T]) stop(cause, closeErr error) (running int, did bool) {
 	}
 	e.stopCause = cause
 	e.closeIntakeLocked(closeErr)
-	e.ctl.Or(ctlStop)
-	e.gate.Or(gateStop)
+	e.flags.word.Or(flagStop)
+	e.idle.Stop()
 	close(e.stopped)
-	_, inline := e.inlineCounts()
-	running = int(inline)
-	for _, w := range e.workers {
-		_, r := w.progress()
-		running += int(r)
-	}
+	_, _, r := e.totalsLocked()
 	woken := e.takeAllLocked()
 	e.mu.Unlock()
 	e.cancel(cause)
 	signal(woken)
+	e.emptyBatchers()
 	e.discard()
-	e.pull(flushEnd)
-	return running, true
+	return int(r), true
 }
 
 func (e *engine[T]) cause() error {
@@ -71,75 +84,57 @@ func (e *engine[T]) cause() error {
 	return e.stopCause
 }
 
-// discard hands back everything that waits. It claims under e.mu, so that nobody
-// sees the pool ended while a job is on its way.
+// discard hands back everything that waits, and ends the pool if it can end. It is called after a stop.
 func (e *engine[T]) discard() {
 	e.mu.Lock()
-	for {
-		pos, n := e.claimForOthersLocked(discardTake)
-		if n == 0 {
-			if pos, n = e.lanes.Steal(0, discardTake, e.ring().Claimed()); n == 0 {
-				break
-			}
+	e.eachCell(func(c *cell[T]) {
+		c.drain(func(job T, tag int) { e.giveBackLocked(c, job, tag) })
+	})
+	e.eachKids(func(k *kids[T]) {
+		for it, ok := k.popFront(); ok; it, ok = k.popFront() {
+			e.giveBackLocked(&e.main, it.job, it.tag)
 		}
-		for i := range n {
-			if vs := e.ring().TakeChunk(pos + uint64(i)); vs != nil {
-				e.giveBackAllLocked(vs)
-			} else if v, _, ok := e.ring().Take(pos + uint64(i)); ok {
-				e.giveBackLocked(pos+uint64(i), v)
-			}
-		}
-	}
-	e.discardStrandsLocked()
-	e.discardLocalsLocked()
+	})
+	e.mu.Unlock()
 	e.settle()
 }
 
-// discardTake is how many tasks discard claims at a time.
-const discardTake = 64
-
-func (e *engine[T]) giveBackLocked(pos uint64, v T) {
-	if e.paid(pos) {
-		e.bank.Add(1)
-	}
-	e.leftover = append(e.leftover, v)
+func (e *engine[T]) giveBackLocked(c *cell[T], job T, tag int) {
+	e.leftover = append(e.leftover, job)
 	e.unrun++
+	c.disposed(tag, 1)
 }
 
-func (e *engine[T]) giveBack(pos uint64, v T) {
-	e.mu.Lock()
-	e.giveBackLocked(pos, v)
-	e.mu.Unlock()
-}
-
-// endedLocked reports whether there is nothing left to take, for ever. It looks in the order
-// in which tasks go from one place to the next: a batcher's come to the ring, from
-// there to seats, lanes and hands. A batcher's task is seen there until it is in the ring, and seats are
-// looked at under the mutex with which others fill them. A worker with a task in its hands is alive, which settle sees.
+// endedLocked reports whether there is nothing left to run, for ever.
 func (e *engine[T]) endedLocked() bool {
-	return e.closeErr != nil && !e.unsentLocked() && e.ring().Drained() && e.lanes.Empty() && e.sorter.turns.Load() == 0 &&
-		e.listed.Load() == 0 && !e.handsLeft() && e.sorter.seatsEmpty()
+	if e.closeErr == nil || e.emptying {
+		return false
+	}
+	ended := true
+	e.eachCell(func(c *cell[T]) { ended = ended && c.unfinished() == 0 })
+	return ended
 }
 
 // settle wakes parked workers that have to end and, when the last has gone, ends
-// the pool. e.mu is held, and released.
+// the pool.
 func (e *engine[T]) settle() {
-	var woken []*worker[T]
-	last := false
-	if e.endedLocked() {
-		woken = e.takeAllLocked()
-		if _, inline := e.inlineCounts(); inline == 0 && e.live == 0 && e.leaving == 0 && e.dropping == 0 && !e.finished {
-			e.finished, last = true, true
-			for _, t := range []*time.Timer{e.watchTimer, e.expiry, e.collecting.timer} {
-				if t != nil {
-					t.Stop()
-				}
+	e.mu.Lock()
+	if !e.endedLocked() {
+		e.mu.Unlock()
+		return
+	}
+	woken := e.takeAllLocked()
+	var whenDone []func() bool
+	_, inside := e.insideCounts()
+	last := inside == 0 && e.live == 0 && e.leaving == 0 && e.dropping == 0 && e.inlines == 0 && !e.finished
+	if last {
+		e.finished = true
+		whenDone, e.whenDone = e.whenDone, nil
+		for _, t := range []*time.Timer{e.watch.timer, e.expiry.timer, e.linger.timer} {
+			if t != nil {
+				t.Stop()
 			}
 		}
-	}
-	whenDone := e.whenDone
-	if last {
-		e.whenDone = nil
 	}
 	e.mu.Unlock()
 	signal(woken)
@@ -169,19 +164,19 @@ func (e *engine[T]) onDone(stop func() bool) {
 // drain was done after all.
 func (e *engine[T]) miss(err error) error {
 	running, did := e.stop(&stopError{ErrAborted, err}, ErrClosed)
-	unsent, s := e.unsent(), e.Stats() // in the order in which a job goes
+	s := e.Stats()
 	for range settleTries {
 		over := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped
-		if unsent == 0 && over+s.Unrun+s.Running == s.Accepted {
+		if over+s.Unrun+s.Running == s.Accepted {
 			break
 		}
 		runtime.Gosched() // a job is being handed back, or accounted for
-		unsent, s = e.unsent(), e.Stats()
+		s = e.Stats()
 	}
 	if !did {
 		running = int(s.Running)
 	}
-	d := &DeadlineError{Unstarted: int(unsent + s.Unrun + s.Queued), Running: running, Err: err}
+	d := &DeadlineError{Unstarted: int(s.Unrun + s.Queued), Running: running, Err: err}
 	if d.Unstarted == 0 && d.Running == 0 {
 		return nil
 	}
@@ -202,10 +197,10 @@ const settleTries = 100
 // end. It returns what the error mode kept and, under [DrainFor], a
 // [*DeadlineError] if the deadline was missed; a later call returns nil.
 //
-// Called inside a task, a hook or a handler of the pool, Close begins the closing
+// Called inside a task, a hook or a handler of the pool, Close begins to close the pool
 // and returns [ErrInTask] at once.
 //
-// Everything that tasks did synchronizes before the return of Close.
+// The end of every task synchronizes before the return of Close.
 func (e *engine[T]) Close() error {
 	inside := e.inside()
 	if e.shutdown == Abort {
@@ -300,7 +295,7 @@ func (e *engine[T]) Shutdown(ctx context.Context) error {
 
 // Abort ends the intake, hands queued tasks back through Leftover and cancels the
 // contexts of running tasks with the cause [ErrAborted]. It does not wait, and
-// releases everybody who is blocked in the pool. It may be called
+// releases every call that is blocked in the pool. It may be called
 // by any goroutine, also inside a task, and more than once.
 func (e *engine[T]) Abort() { e.stop(ErrAborted, ErrClosed) }
 
@@ -314,56 +309,4 @@ func (e *engine[T]) takeLeftover() []T {
 	l := e.leftover
 	e.leftover = nil
 	return l
-}
-
-// errorLog keeps the first errors and counts the others.
-type errorLog struct {
-	mu    sync.Mutex
-	limit int
-	kept  []error
-	count uint64
-}
-
-func (l *errorLog) add(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.count++
-	if len(l.kept) < l.limit {
-		l.kept = append(l.kept, err)
-	}
-}
-
-func (l *errorLog) err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.count == 0 {
-		return nil
-	}
-	err := l.kept[0]
-	if len(l.kept) > 1 {
-		err = errors.Join(l.kept...)
-	}
-	if more := l.count - uint64(len(l.kept)); more > 0 {
-		return &moreError{err, more}
-	}
-	return err
-}
-
-// keep applies the error mode to a failure. The errors of tasks that were
-// cancelled because the pool stopped are its consequence and not kept.
-func (e *engine[T]) keep(err error) {
-	if e.ctl.Load()&ctlStop != 0 && follows(err, e.cause()) {
-		return
-	}
-	e.errs.add(err)
-	if e.errorMode == FailFast {
-		e.stop(err, &stopError{ErrClosed, err})
-	}
-}
-
-// follows reports whether err is what a cancellation with cause leads to. An error
-// whose own methods panic is none.
-func follows(err, cause error) (yes bool) {
-	defer func() { _ = recover() }()
-	return errors.Is(err, context.Canceled) || errors.Is(err, cause)
 }

@@ -72,13 +72,18 @@ func TestConcurrentClose(t *testing.T) {
 // B5, B6, P5: closing inside a task, a handler or a hook begins and does not wait.
 func TestCloseInside(t *testing.T) {
 	stops := map[string]func(context.Context, *Pool) error{
-		"Close":         func(_ context.Context, p *Pool) error { return p.Close() },
-		"Shutdown":      func(ctx context.Context, p *Pool) error { return p.Shutdown(ctx) },
-		"Shutdown/bg":   func(_ context.Context, p *Pool) error { return p.Shutdown(bg) },
-		"Abort":         func(_ context.Context, p *Pool) error { p.Abort(); return ErrInTask },
-		"Close+Abort":   func(_ context.Context, p *Pool) error { p.Abort(); return p.Close() },
-		"Close+Close":   func(_ context.Context, p *Pool) error { _ = p.Close(); return p.Close() },
-		"Shutdown+Wait": func(ctx context.Context, p *Pool) error { _ = p.Wait(ctx); return p.Shutdown(ctx) },
+		"Close":       func(_ context.Context, p *Pool) error { return p.Close() },
+		"Shutdown":    func(ctx context.Context, p *Pool) error { return p.Shutdown(ctx) },
+		"Shutdown/bg": func(_ context.Context, p *Pool) error { return p.Shutdown(bg) },
+		"Abort":       func(_ context.Context, p *Pool) error { p.Abort(); return ErrInTask },
+		"Close+Abort": func(_ context.Context, p *Pool) error { p.Abort(); return p.Close() },
+		"Close+Close": func(_ context.Context, p *Pool) error { _ = p.Close(); return p.Close() },
+		"Wait+Shutdown": func(ctx context.Context, p *Pool) error {
+			if err := p.Wait(ctx); !errors.Is(err, ErrInTask) {
+				return err
+			}
+			return p.Shutdown(ctx)
+		},
 	}
 	places := map[string]func(p **Pool, stop func(context.Context) error) ([]Option, Task){
 		"task": func(_ **Pool, stop func(context.Context) error) ([]Option, Task) {

@@ -38,7 +38,7 @@ func TestNoTimerAtRest(t *testing.T) {
 			go p.Submit(bg, sleep(time.Second))
 		}
 		synctest.Wait()
-		if p.gate.Load()&gateLook != 0 {
+		if p.idle.Load().Looks() {
 			t.Fatal("nothing looks after a busy pool")
 		}
 		must(t, p.Wait(bg))
@@ -46,7 +46,7 @@ func TestNoTimerAtRest(t *testing.T) {
 		must(t, p.Wait(bg))
 		time.Sleep(365 * 24 * time.Hour)
 		synctest.Wait()
-		if p.gate.Load()&gateLook == 0 {
+		if !p.idle.Load().Looks() {
 			t.Fatal("a timer is set")
 		}
 		checkGate(t, p)

@@ -17,8 +17,8 @@ import (
 // the pool, and, with [WithLockedThread], after a panic or Goexit. Close waits for it.
 //
 // Tasks of one worker use the value one after the other. The exception is a task that
-// runs inside another one's Submit, because the queue was full: it shares the value with
-// the one that it interrupts.
+// runs inside another one's Submit, because the pool was full: it shares the value with
+// the task that it interrupts.
 //
 // It contradicts [CallerRuns], whose tasks have no worker. It backfires with many
 // workers, each of which holds a value, and under [Elastic], whose workers end as

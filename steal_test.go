@@ -110,24 +110,25 @@ func TestStreamOfChildrenStarvesNobody(t *testing.T) {
 }
 
 // The buffer bounds what waits in all queues together. Children beyond it run at once,
-// and those who are blocked get their turn.
+// A worker's queue holds 256 children, what is more goes to the pool's queue, and what there is no room for runs
+// inside its parent. The pool's queue has its own bound.
 func TestChildrenAreBounded(t *testing.T) {
 	only(t, WorkStealing)
-	for _, buffer := range []int{1, 3, 64} {
+	for _, buffer := range []int{0, 1, 3, 64} {
 		t.Run(name("buffer", buffer), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := mustNew(t, WithWorkers(1), WithBuffer(buffer))
 				atOnce, ran := 0, 0
 				must(t, p.Submit(bg, func(ctx context.Context) error {
 					inside := true
-					for i := range 2 * buffer {
+					for i := range maxKids + buffer + 10 {
 						must(t, p.Submit(ctx, func(context.Context) error {
 							if ran++; inside {
 								atOnce++
 							}
 							return nil
 						}))
-						if q := p.Stats().Queued; q != uint64(min(i+1, buffer)) {
+						if q := p.Stats().Queued; q != uint64(min(i+1, maxKids+buffer)) {
 							t.Errorf("%d queued after %d", q, i+1)
 						}
 					}
@@ -138,7 +139,7 @@ func TestChildrenAreBounded(t *testing.T) {
 				}))
 				synctest.Wait()
 				must(t, p.Close())
-				if atOnce != buffer || ran != 2*buffer+1 {
+				if atOnce != 10 || ran != maxKids+buffer+11 {
 					t.Errorf("%d ran at once, %d in all", atOnce, ran)
 				}
 				checkRest(t, p.Stats())
@@ -172,22 +173,24 @@ func TestAbortHandsChildrenBack(t *testing.T) {
 	})
 }
 
-// What DropOldest discards is the oldest of all queues.
-func TestDropOldestChild(t *testing.T) {
+// DropOldest discards what waits in the pool's queue, and no child that waits in its worker's.
+func TestDropOldestLeavesChildren(t *testing.T) {
 	only(t, WorkStealing)
 	synctest.Test(t, func(t *testing.T) {
 		p := mustNew(t, WithWorkers(1), WithBuffer(2), WithOverflow(DropOldest))
 		var order record
 		must(t, p.Submit(bg, func(ctx context.Context) error {
-			for i := range 2 {
-				must(t, p.Submit(ctx, order.task(2*i)))
-				must(t, p.Submit(bg, order.task(2*i+1)))
+			for i := range 3 {
+				must(t, p.Submit(ctx, order.task(i)))
+				must(t, p.Submit(bg, order.task(10+i)))
 			}
 			return nil
 		}))
 		synctest.Wait()
 		must(t, p.Close())
-		if got := order.get(); !slices.Equal(got, []int{2, 3}) {
+		got := order.get()
+		slices.Sort(got)
+		if !slices.Equal(got, []int{0, 1, 2, 11, 12}) {
 			t.Fatalf("ran %v", got)
 		}
 	})

@@ -96,7 +96,7 @@ func TestStressLoopWidens(t *testing.T) {
 			p := mustNew(t, WithWorkers(2))
 			l := newLoop(bg, p, sinkOrdered, func(_ context.Context, v int) (int, error) { return v, nil })
 			must(t, l.results(upTo(2*grainAfter), func(int, error) bool { return true }))
-			if l.in.Load().Size() == l.fullSize() {
+			if l.size == l.fullSize() {
 				widened++
 			}
 			if l.finished.Load() != l.added {
@@ -321,7 +321,7 @@ func TestStressTokens(t *testing.T) {
 					p.Submit(bg, func(ctx context.Context) error {
 						if i%10 == 0 {
 							p.Submit(ctx, func(context.Context) error { return nil })
-							p.Wait(ctx)
+							_, _ = Do(ctx, p, func(context.Context) (int, error) { return 0, nil })
 						}
 						return nil
 					})
@@ -333,50 +333,46 @@ func TestStressTokens(t *testing.T) {
 		must(t, p.Wait(bg))
 		for {
 			p.mu.Lock()
-			if len(p.parked) == p.live && p.gate.Load()&gateSearch == 0 {
+			if p.parked.len == p.live && p.idle.Load().Searching() == 0 {
 				break
 			}
 			p.mu.Unlock()
 			runtime.Gosched()
 		}
-		if n := int((p.gate.Load() & gateIdleMask) / gateIdle); n != len(p.parked)+p.unborn() || p.live > p.target || p.lent != 0 {
-			t.Fatalf("round %d tokens %d parked %d unborn %d live %d target %d", round, n, len(p.parked), p.unborn(), p.live, p.target)
+		if n := p.idle.Load().Idle(); n < p.parked.len+p.unborn() || p.live > p.target || p.lent != 0 {
+			t.Fatalf("round %d tokens %d parked %d unborn %d live %d target %d", round, n, p.parked.len, p.unborn(), p.live, p.target)
 		}
 		p.mu.Unlock()
 		p.Close()
 	}
 }
 
-// The limit holds for tasks that are not inside Wait.
+// The limit holds for tasks that do not wait for others.
 func TestStressLimitWithNestedWaits(t *testing.T) {
-	tasks := 200
-	if testing.Short() && raceBuild {
-		tasks = 60 // each waits on top of the one before
-	}
 	for round := range rounds(100) {
-		const n = 1
+		n := 1 + round%3
 		p := mustNew(t, WithWorkers(n), WithBuffer(64))
 		var ga gauge
+		step := func(context.Context) (int, error) { ga.enter(); runtime.Gosched(); ga.leave(); return 0, nil }
 		var wg sync.WaitGroup
-		var ran atomic.Int64
 		for range 3 {
 			wg.Go(func() {
-				for range tasks {
-					p.Submit(bg, func(ctx context.Context) error {
-						ga.enter()
-						ga.leave()
-						p.Wait(ctx)
-						ga.enter()
-						ran.Add(1)
-						ga.leave()
-						return nil
-					})
+				for range 200 {
+					must(t, p.Submit(bg, func(ctx context.Context) error {
+						_, _ = step(ctx)
+						u := Go(ctx, p, step)
+						runtime.Gosched() // somebody may begin it
+						_, err := u.Wait(ctx)
+						_, _ = step(ctx)
+						return err
+					}))
 				}
 			})
 		}
 		wg.Wait()
-		p.Close()
-		if ga.max.Load() > n {
+		must(t, p.Wait(bg)) // Close would refuse children
+		must(t, p.Close())
+		if ga.max.Load() > int64(n) {
 			t.Fatalf("round %d: %d run", round, ga.max.Load())
 		}
 	}

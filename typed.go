@@ -15,7 +15,7 @@ type Typed[T any] struct {
 // [New]. The context that handle gets is that of [Task].
 //
 // It backfires for a large T: jobs are copied into and out of the queue. Use a
-// pointer above some 64 bytes.
+// pointer above about 64 bytes.
 func NewTyped[T any](handle func(context.Context, T) error, opts ...Option) (*Typed[T], error) {
 	if handle == nil {
 		return nil, errors.New("pool: NewTyped: handler is nil")

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,7 +14,6 @@ import (
 // Wait waits for what was accepted before the call, and for nothing else: not for
 // tasks accepted later, also when they share a batch with earlier ones.
 func TestWaitIsExact(t *testing.T) {
-	only(t, Shared, Elastic) // a task of the next hour may be in another worker's queue
 	bubbles(t, func(t *testing.T, workers, buffer int) {
 		p := mustNew(t, WithWorkers(workers), WithBuffer(buffer))
 		start := time.Now()
@@ -21,19 +21,20 @@ func TestWaitIsExact(t *testing.T) {
 			must(t, p.Submit(bg, sleep(time.Second)))
 			synctest.Wait()
 		}
+		for range buffer / 2 {
+			must(t, p.Submit(bg, sleep(time.Second)))
+		}
 		var wg sync.WaitGroup
-		for i := range 4 {
-			wg.Go(func() {
-				must(t, p.Wait(bg))
-				rounds := (i*(buffer/4) + workers - 1) / workers
-				if d, want := time.Since(start), time.Second+time.Duration(rounds)*time.Hour; d != want {
-					t.Errorf("call %d returned after %v, want %v", i, d, want)
-				}
-			})
-			synctest.Wait()
-			for range buffer / 4 {
-				must(t, p.Submit(bg, sleep(time.Hour)))
+		wg.Go(func() {
+			must(t, p.Wait(bg))
+			rounds := 1 + (buffer/2+workers-1)/workers
+			if d, want := time.Since(start), time.Duration(rounds)*time.Second; d != want {
+				t.Errorf("returned after %v, want %v", d, want)
 			}
+		})
+		synctest.Wait()
+		for range buffer - buffer/2 {
+			must(t, p.Submit(bg, sleep(time.Hour)))
 		}
 		wg.Wait()
 		must(t, p.Close())
@@ -79,23 +80,135 @@ func TestWaitObeysContext(t *testing.T) {
 	})
 }
 
-// More Waits than there are tags end as well.
+// Who calls Wait while an earlier call is still waiting waits for all that is accepted until that one is over, and
+// not for what comes later. All of them end.
 func TestManyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := mustNew(t, WithWorkers(30))
-		var returned atomic.Int64
+		p := mustNew(t, WithWorkers(100))
+		start := time.Now()
 		var wg sync.WaitGroup
 		for i := range 30 {
 			must(t, p.Submit(bg, sleep(time.Duration(i+1)*time.Second)))
-			wg.Go(func() { must(t, p.Wait(bg)); returned.Add(1) })
+			wg.Go(func() {
+				must(t, p.Wait(bg))
+				want := 40 * time.Second
+				if i == 0 {
+					want = time.Second
+				}
+				if d := time.Since(start); d != want {
+					t.Errorf("call %d returned after %v, want %v", i, d, want)
+				}
+			})
 			synctest.Wait()
 		}
-		time.Sleep(7*time.Second + time.Millisecond)
-		synctest.Wait()
-		if n := returned.Load(); n != 7 {
-			t.Fatalf("%d returned after 7 s", n)
-		}
+		must(t, p.Submit(bg, sleep(40*time.Second)))
+		time.Sleep(2 * time.Second)
+		must(t, p.Submit(bg, sleep(time.Hour)))
 		wg.Wait()
+		must(t, p.Close())
+	})
+}
+
+// Wait covers every task that a task it waits for submits, at any depth, and nobody else's. It returns when the
+// last one ends.
+func TestWaitCoversWhatTasksSubmit(t *testing.T) {
+	const depth = 6
+	for kind, submit := range submissions {
+		for _, buffer := range []int{0, 1, 1024} {
+			for _, resizes := range []bool{false, true} {
+				t.Run(name("submission", kind, "buffer", buffer, "resizes", resizes), func(t *testing.T) {
+					for begins := time.Duration(0); begins < (depth+1)*time.Second; begins += 3 * time.Second / 2 {
+						synctest.Test(t, func(t *testing.T) {
+							p := mustNew(t, WithWorkers(4), WithBuffer(buffer))
+							start := time.Now()
+							ran := 0
+							var task func(left int) Task
+							task = func(left int) Task {
+								return func(ctx context.Context) error {
+									time.Sleep(time.Second)
+									if ran++; left == 0 {
+										return nil
+									}
+									if resizes {
+										must(t, p.Resize(3+left%3))
+									}
+									return submit(ctx, p, task(left-1))
+								}
+							}
+							must(t, submit(bg, p, task(depth)))
+							time.Sleep(begins)
+							waited := make(chan error)
+							go func() { waited <- p.Wait(bg) }()
+							synctest.Wait()
+							must(t, p.Submit(bg, sleep(time.Hour))) // accepted after the call
+							must(t, <-waited)
+							if d := time.Since(start); d != (depth+1)*time.Second || ran != depth+1 {
+								t.Errorf("Wait returned after %v, %d of %d tasks ran", d, ran, depth+1)
+							}
+							must(t, p.Close())
+							checkRest(t, p.Stats())
+						})
+					}
+				})
+			}
+		}
+	}
+}
+
+// A task that submits itself again and again is waited for until it ceases, or Wait's context ends.
+func TestWaitForATaskThatGoesOn(t *testing.T) {
+	bubbles(t, func(t *testing.T, workers, buffer int) {
+		p := mustNew(t, WithWorkers(workers), WithBuffer(buffer))
+		start := time.Now()
+		var again Task
+		again = func(ctx context.Context) error {
+			if time.Sleep(time.Second); time.Since(start) >= time.Hour {
+				return nil
+			}
+			return p.Submit(ctx, again)
+		}
+		must(t, p.Submit(bg, again))
+		ctx, cancel := context.WithTimeout(bg, time.Minute)
+		defer cancel()
+		wantIs(t, p.Wait(ctx), context.DeadlineExceeded)
+		must(t, p.Wait(bg))
+		if d := time.Since(start); d != time.Hour {
+			t.Errorf("returned after %v", d)
+		}
+		must(t, p.Close())
+	})
+}
+
+// Wait returns though others submit for ever, also a call that has joined others.
+func TestWaitUnderContinuousLoad(t *testing.T) {
+	bubbles(t, func(t *testing.T, workers, buffer int) {
+		p := mustNew(t, WithWorkers(workers), WithBuffer(buffer))
+		var stop atomic.Bool
+		var producer, waiters sync.WaitGroup
+		producer.Go(func() {
+			for !stop.Load() {
+				must(t, p.Submit(bg, sleep(time.Second)))
+			}
+		})
+		time.Sleep(10*time.Second + time.Second/2) // the queue is full
+		start := time.Now()
+		rounds := (workers + buffer + workers - 1) / workers // until all that is accepted has ended
+		for call := range 4 {
+			waiters.Go(func() {
+				must(t, p.Wait(bg))
+				most := time.Duration(rounds) * time.Second
+				if call > 0 {
+					most *= 2 // it begins when the first call is over
+				}
+				if d := time.Since(start); d > most {
+					t.Errorf("call %d returned after %v, want at most %v", call, d, most)
+				}
+			})
+			synctest.Wait()
+		}
+		waiters.Wait()
+		stop.Store(true)
+		producer.Wait()
 		must(t, p.Close())
 	})
 }
@@ -138,7 +251,13 @@ func TestStressWait(t *testing.T) {
 							case 2:
 								return p.Submit(ctx, func(context.Context) error { return nil })
 							case 3:
-								return p.Wait(ctx)
+								if err := p.Wait(ctx); err != ErrInTask {
+									t.Errorf("Wait inside a task: %v", err)
+								}
+							case 4:
+								g := NewGroup(ctx, p)
+								g.Go(func(context.Context) error { return nil })
+								return g.Wait()
 							}
 							return nil
 						}))
@@ -180,11 +299,45 @@ func TestWaitCoversBatches(t *testing.T) {
 				}
 			}
 			p.mu.Lock()
-			if n := len(p.epochs); n != 1 {
-				t.Errorf("%d epochs at rest", n)
+			if p.split || len(p.next) > 0 || p.main.queue.IsSplit() {
+				t.Error("somebody still waits at rest")
 			}
 			p.mu.Unlock()
 			must(t, p.Close())
 		})
 	}
+}
+
+// The end of a task that ends its goroutine is not lost when its worker gives the rest of the batch away.
+func TestWaitAfterGoexitInABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2))
+		nothing := func(context.Context) error { return nil }
+		for range 100 { // until batches are large
+			_, err := p.SubmitBatch(bg, slices.Repeat([]Task{nothing}, 100))
+			must(t, err)
+			must(t, p.Wait(bg))
+		}
+		first, second := make(gate), make(gate)
+		must(t, p.Submit(bg, first.task))
+		synctest.Wait()
+		must(t, p.Submit(bg, second.task))
+		synctest.Wait()
+		batch := slices.Repeat([]Task{nothing}, 8)
+		batch[1] = func(context.Context) error {
+			must(t, p.Resize(1))
+			runtime.Goexit()
+			return nil
+		}
+		_, err := p.SubmitBatch(bg, batch)
+		must(t, err)
+		close(first)
+		synctest.Wait() // its worker has ended
+		close(second)
+		ctx, cancel := context.WithTimeout(bg, time.Minute)
+		defer cancel()
+		must(t, p.Wait(ctx))
+		_ = p.Close()
+		checkRest(t, p.Stats())
+	})
 }

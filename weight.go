@@ -3,156 +3,137 @@ package pool
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
-	"github.com/headrace-go/pool/internal/ring"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/headrace-go/pool/internal/queue"
 )
 
 // Weighted admission: the weights of the tasks that run never add up to more than
 // the capacity, and tasks are admitted in the order of acceptance.
 //
 // The capacity is that of WithCapacity or, without it, the number of workers, and
-// a plain task weighs 1. A pool without a capacity of its own weighs nothing until
+// a plain task weighs 1. It is a semaphore of golang.org/x/sync. A worker holds one unit of it as long as it is not
+// parked, and so a plain task costs nothing. The worker that has claimed a task of more than 1 waits in Acquire for
+// the other units, right before the task starts, and gives them back when it has ended. Until it is admitted nothing behind
+// it is claimed (waiting): so tasks are admitted in order, one that is heavy is not starved by light ones, and those that have nothing to do
+// park and give their units back. While it waits the task counts as queued.
+//
+// A pool without a capacity of its own weighs nothing until
 // its first task of more than 1: until then the number of workers is the limit.
-// From then on every claim is admitted under sorter.mu, one task at a time.
 //
-// A worker holds the weight of its task from the claim to its next claim, or
-// until it finds nothing. So used is never below what runs. The task at the front
-// of the ring is the next to be admitted; while it does not fit, nothing behind
-// it is (blocked), so a stream of light tasks does not starve a heavy one. Who
-// gives weight back clears blocked and wakes somebody to try again; both sides
-// hold sorter.mu.
-//
-// A task inside a Wait of its pool gives its weight away and gets it back, before
-// any task is admitted, when it returns. A task that no longer fits because the
-// pool was made smaller is admitted when nothing else runs.
-//
-// golang.org/x/sync/semaphore blocks its submitter until the task is admitted. With
-// as many tasks as cores and tasks of 10 µs that leaves no parallelism: each end
-// of a task wakes the submitter, which starts 75 to 130 µs later if the core goes
-// on with something else. Here the tasks are accepted beforehand, and the worker
-// that has ended one takes the next. benchmarks, suite elastic, measures both.
+// The wait ends when the pool stops: then the task is handed back. It begins again when the capacity changes, with
+// what is left of it if that is less than the weight: a task that no longer fits runs when nothing else does. A
+// semaphore cannot shrink: what is taken away while it is in use is owed, and withheld from what is released next.
+type weights struct {
+	active  atomic.Bool // tasks are weighed
+	waiting atomic.Bool // a claimed task waits for its units
 
-// admission is the part of the sorter that weighs.
-type admission struct {
-	weighs   bool
+	mu       sync.Mutex // taken last, under any other
+	sem      *semaphore.Weighted
 	capacity int64
-	used     int64
-	back     []*returning
-	again    []claimed
+	owed     int64
+	now      context.Context    // ends when the pool stops, and when the capacity changes
+	change   context.CancelFunc // ends now
 }
 
-// returning is a task that wants its weight back.
-type returning struct {
-	weight  int64
-	granted chan struct{}
-}
-
-// claimed is a task that was claimed and put back.
-type claimed struct {
-	pos    uint64
-	weight int64
-}
-
-// putBackWeighed puts the task in w's hand where the next claim finds it.
-func (w *worker[T]) putBackWeighed() {
-	d := &w.e.sorter
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.again = append(d.again, claimed{w.pos, max(1, w.held)})
-	d.turns.Add(1)
-}
-
-// popAgainLocked removes the first task that was put back.
-func (d *sorter[T]) popAgainLocked() (pos uint64, ok bool) {
-	if len(d.again) == 0 {
-		return 0, false
-	}
-	pos = d.again[0].pos
-	d.again = d.again[1:]
-	d.turns.Add(-1)
-	return pos, true
-}
-
-// admitLocked makes weight what w holds, if that fits.
-func (d *sorter[T]) admitLocked(w *worker[T], weight int64) bool {
-	if !d.weighs {
-		return true
-	}
-	d.used -= w.held
-	w.held = 0
-	d.grantBackLocked()
-	if len(d.back) > 0 || !d.fitsLocked(weight) {
-		d.blocked.Store(true)
-		return false
-	}
-	d.used += weight
-	w.held = weight
-	return true
-}
-
-func (d *sorter[T]) fitsLocked(weight int64) bool {
-	return weight <= d.capacity-d.used || d.used == 0
-}
-
-// freeWeightLocked takes from w what it holds. It reports whether others may be
-// admitted now.
-func (d *sorter[T]) freeWeightLocked(w *worker[T]) bool {
-	if w.held == 0 {
-		return false
-	}
-	d.used -= w.held
-	w.held = 0
-	d.grantBackLocked()
-	return d.blocked.Swap(false)
-}
-
-// release is freeWeightLocked for a worker that ends or waits.
-func (w *worker[T]) release() bool {
-	d := &w.e.sorter
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.freeWeightLocked(w)
-}
-
-func (d *sorter[T]) grantBackLocked() {
-	for len(d.back) > 0 && d.fitsLocked(d.back[0].weight) {
-		d.used += d.back[0].weight
-		close(d.back[0].granted)
-		d.back = d.back[1:]
-	}
-}
-
-// weighLocked makes the pool weigh from now on. Workers that are not parked may
-// run a plain task. e.mu is held.
-func (e *engine[T]) weighLocked() {
-	d := &e.sorter
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.weighs {
+func (ws *weights) init(base context.Context, capacity int64, workers int) {
+	ws.now, ws.change = context.WithCancel(base)
+	if ws.capacity = capacity; capacity == 0 {
+		ws.capacity = int64(workers)
 		return
 	}
-	d.weighs = true
-	e.ctl.Or(ctlSorted | ctlWeighs)
-	parked := make(map[*worker[T]]bool, len(e.parked))
-	for _, w := range e.parked {
-		parked[w] = true
-	}
-	for _, w := range e.workers {
-		if sit := w.sit.Load(); !parked[w] && (sit == nil || !sit.lent) {
-			w.held = 1
-			d.used++
-		}
+	ws.activate(0)
+}
+
+// activate begins to weigh. Units are in use already.
+func (ws *weights) activate(used int64) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.sem = semaphore.NewWeighted(maxCapacity)
+	ws.sem.TryAcquire(maxCapacity - ws.capacity + min(used, ws.capacity))
+	ws.owed = max(0, used-ws.capacity)
+	ws.active.Store(true)
+}
+
+// release gives units back.
+func (ws *weights) release(n int64) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.releaseLocked(n)
+}
+
+func (ws *weights) releaseLocked(n int64) {
+	paid := min(n, ws.owed)
+	ws.owed -= paid
+	if n > paid {
+		ws.sem.Release(n - paid)
 	}
 }
 
-// setCapacityLocked changes the capacity. e.mu is held.
-func (e *engine[T]) setCapacityLocked(c int64) {
-	d := &e.sorter
-	d.mu.Lock()
-	d.capacity = c
-	d.grantBackLocked()
-	d.blocked.Store(false)
-	d.mu.Unlock()
+// resize changes the capacity.
+func (ws *weights) resize(base context.Context, capacity int64) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	d := capacity - ws.capacity
+	ws.capacity = capacity
+	if ws.sem == nil {
+		return
+	}
+	if d > 0 {
+		ws.releaseLocked(d)
+	}
+	for ; d < 0; d++ {
+		if !ws.sem.TryAcquire(1) {
+			ws.owed -= d
+			break
+		}
+	}
+	ws.change()
+	ws.now, ws.change = context.WithCancel(base)
+}
+
+// acquire waits for units, all but have of those of a task of that weight, or of all the capacity if that is less. It returns how
+// many it got, and false if ctx has ended.
+func (ws *weights) acquire(ctx context.Context, weight, have int64) (got int64, ok bool) {
+	for ctx.Err() == nil {
+		ws.mu.Lock()
+		n := min(weight, ws.capacity) - have
+		if n <= 0 || ws.sem.TryAcquire(n) {
+			ws.mu.Unlock()
+			return max(n, 0), true
+		}
+		sem, now := ws.sem, ws.now
+		ws.mu.Unlock()
+		if sem.Acquire(now, n) == nil {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+// regain gets units back for a task that comes back from a wait. If ctx ends first it goes
+// on, and they are owed.
+func (ws *weights) regain(ctx, base context.Context, n int64) {
+	both, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(base, cancel)
+	defer stop()
+	if n > 1 {
+		ws.mu.Lock()
+		if n > ws.capacity { // it runs alone
+			ws.owed += n - ws.capacity
+			n = ws.capacity
+		}
+		ws.mu.Unlock()
+	}
+	if ws.sem.Acquire(both, n) != nil {
+		ws.mu.Lock()
+		ws.owed += n
+		ws.mu.Unlock()
+	}
 }
 
 // submitWeighted is submit for a job with a weight.
@@ -172,91 +153,99 @@ func (e *engine[T]) submitWeighted(ctx context.Context, weight int64, v T) error
 	if err := e.useWeight(weight); err != nil {
 		return e.reject(err)
 	}
-	n := ring.Record{Kind: ring.Weighted, Bits: uint64(weight)}
-	return e.reject(e.submitSlow(ctx, v, &n))
+	return e.reject(e.submitSlow(ctx, &e.main, v, queue.Attr{Weight: weight}))
 }
 
 // useWeight prepares the pool for a task of the weight.
 func (e *engine[T]) useWeight(weight int64) error {
-	d := &e.sorter
-	d.mu.Lock()
-	capacity, weighs := d.capacity, d.weighs
-	d.mu.Unlock()
-	if e.ctl.Load()&ctlClosed != 0 {
+	ws := &e.weights
+	ws.mu.Lock()
+	capacity := ws.capacity
+	ws.mu.Unlock()
+	if e.main.queue.IsClosed() {
 		return e.errClosed()
 	}
 	if weight > capacity {
 		return fmt.Errorf("%w: weight %d, capacity %d", ErrTooHeavy, weight, capacity)
 	}
-	if !weighs {
-		e.mu.Lock()
-		e.weighLocked()
-		e.mu.Unlock()
+	if !ws.active.Load() {
+		e.weigh()
+	}
+	if c := &e.main; !c.special.Load() {
+		c.mu.Lock() // so that whoever claims the task knows
+		c.special.Store(true)
+		c.mu.Unlock()
 	}
 	return nil
 }
 
-// regain gets the weight back that a task gave away while it was inside Wait. If ctx
-// ends first it goes on without waiting for room.
-func (w *worker[T]) regain(ctx context.Context, weight int64) {
-	d := &w.e.sorter
-	d.mu.Lock()
-	if len(d.back) == 0 && d.fitsLocked(weight) {
-		d.used += weight
-		w.held += weight
-		d.mu.Unlock()
+// weigh makes the pool weigh from now on. Workers that are not parked may run a plain task: they hold a unit.
+func (e *engine[T]) weigh() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.weights.active.Load() {
 		return
 	}
-	r := &returning{weight, make(chan struct{})}
-	d.back = append(d.back, r)
-	d.mu.Unlock()
-	select {
-	case <-r.granted:
-	case <-ctx.Done():
-	case <-w.e.stopped:
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i, o := range d.back {
-		if o == r { // not granted
-			d.back = append(d.back[:i], d.back[i+1:]...)
-			d.used += weight
-			d.blocked.Store(false)
-			break
+	used := int64(0)
+	for _, w := range e.workers {
+		b := w.blocked.Load()
+		switch {
+		case w.parked.Load() || b != nil && b.back == nil:
+		default:
+			w.units.Store(1)
+			used++
 		}
 	}
-	w.held += weight
+	e.weights.activate(used)
 }
 
-// admitted makes w hold the weight of a plain task, if that fits.
-func (w *worker[T]) admitted() bool {
-	d := &w.e.sorter
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.admitLocked(w, 1)
-}
-
-// admitDirect makes room for a task that is handed over.
-func (e *engine[T]) admitDirect(weight int64) bool {
-	d := &e.sorter
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.back) > 0 || !d.fitsLocked(weight) {
+// enterWeighed gets w its unit, and reports whether it may claim. While a task waits for its units it may
+// not.
+func (w *worker[T]) enterWeighed() bool {
+	ws := &w.e.weights
+	if ws.waiting.Load() {
 		return false
 	}
-	d.used += weight
-	return true
+	if w.units.Load() > 0 {
+		return true
+	}
+	got, ok := ws.acquire(w.e.base, 1, 0)
+	w.units.Store(got)
+	return ok
 }
 
-// giveWeight makes w hold weight that was admitted for it; nil gives it back.
-func (e *engine[T]) giveWeight(w *worker[T], weight int64) {
-	d := &e.sorter
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if w != nil {
-		w.held = weight
-		return
+// leaveWeighed gives w's units back, when it parks or ends. It reports whether others may be admitted now.
+func (w *worker[T]) leaveWeighed() bool {
+	n := w.units.Swap(0)
+	if n > 0 {
+		w.e.weights.release(n)
 	}
-	d.used -= weight
-	d.grantBackLocked()
+	return n > 0
+}
+
+// admit waits until w has the units for the job in hand. It reports false if the job may not start.
+func (w *worker[T]) admit() bool {
+	e := w.e
+	ws := &e.weights
+	w.asks = false
+	got, ok := ws.acquire(e.base, w.weight, w.units.Load())
+	w.units.Add(got)
+	ws.waiting.Store(false)
+	e.wakeMore()
+	e.wakeHomes()
+	if f := e.flags.word.Load(); f&flagStop != 0 || f&flagShed != 0 && e.overfull() {
+		return false
+	}
+	return ok
+}
+
+// lighten gives back what w holds beyond one unit.
+func (w *worker[T]) lighten() {
+	if w.b.Load().Left() == 0 {
+		w.weight = 0
+	}
+	if n := w.units.Load(); n > 1 {
+		w.units.Store(1)
+		w.e.weights.release(n - 1)
+	}
 }

@@ -2,152 +2,102 @@ package pool
 
 import (
 	"context"
-	"math/bits"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/headrace-go/pool/internal/ring"
+	"github.com/headrace-go/pool/internal/batch"
 	"github.com/headrace-go/pool/internal/seam"
-	"github.com/headrace-go/pool/internal/span"
 )
 
 // worker is one goroutine of the pool (another one takes the struct over when a
 // task ends its goroutine with Goexit).
 //
-// Jobs come in batches: claimed at once, in place, begun one after the other. A
-// batch of one is kept in pos; a longer one lies in the worker's lane, where
-// others may take the far half while the worker is busy with the near one.
-//
-// The fields above restsSince belong to the worker's goroutine. mark and the counters
-// are written by it, without being contended, and read by Stats and Wait.
+// It claims jobs into a batch and begins them one after the other. A single job goes into the batch own; several
+// go into a lane, where others may take the far half while the worker is busy with the near one.
 type worker[T any] struct {
-	// What a single task needs is on as few cache lines as possible: with thousands of workers
-	// whose tasks sleep, all of them are cold. TestWorkerLines knows where they begin.
 	e     *engine[T]
-	ctx   context.Context
-	pos   uint64 // of a batch of one, and where a longer one began
-	end   uint64 // behind the last job begun
-	tag   uint64 // of the batch, see wait.go
-	clock time.Duration
-	lane  *span.Lane
-
-	from         *workerQueue[T]         // whose batch is in hand
-	large, small atomic.Pointer[hand[T]] // see keyed.go; changed by w's goroutine
-	limit        int                     // how many to claim
-	stolen       int                     // from another queue, the last time
-	streak       int32                   // good batches since limit last changed
-	looked       int32                   // claims since the last look at the lanes
-	untimed      uint8                   // batches before the next one whose time is measured, see pace.go
-	slow         uint8                   // how many to leave out after the next long one
-	single       bool                    // pos is still to be run
-	item         bool                    // given is a single item
-	handed       bool                    // given is to be run (WithBuffer(0))
-	searching    bool                    // counted in gate
-	keysHeld     bool                    // there may be keys to be given up
-	inHook       bool                    // inside the error handler
-	given        T                       // the next job, if it is not in the ring
-
-	wake        chan struct{} // of one signal
-	backoff     int           // claims without waiting after the next waited one in vain
-	skip        int           // of which still to come
-	owned       bool          // the panic or Goexit that unwinds belongs to a call, see call.go
-	strandFirst bool          // ready strands and the ring take turns
-	ending      bool          // only its state is still to be closed
-	carry       error         // failure of the task that ended the goroutine before
-	held        int64         // see weight.go, guarded by sorter.mu
-	jobs        []T
-	items       []item[T]             // its tasks
-	batches     uint64                // and single items that were in hand
-	age         atomic.Uint64         // of it
-	group       atomic.Pointer[Group] // of the innermost call, see group.go
-	children    int                   // claimed since the last look at the ring
-	looks       int                   // at the ring
-	slice       []T                   // the batch that the handler of a typed batch gets
-	size        uint64                // how many tasks the running call is for
-	state       state
-	warm        chan<- error // the warm-up's results, until w has run it
-
-	restsSince time.Duration // guarded by e.mu, as what follows
-	waitKeys   []uint64      // of what has the mark waitMark
-	waitAges   []uint64
-	waitMark   uint64
-	owes       bool // owed is the key of a task of a seat that it has left
-	dismissed  bool // to end instead of being woken
-	owed       uint64
-	index      int // in e.workers
-	seed       int // where to look first for something to steal
-
-	shown    atomic.Pointer[span.Lane] // lane, for Stats and Wait
-	goid     atomic.Uint64
-	failed   atomic.Uint64
-	panicked atomic.Uint64
-	goexited atomic.Uint64
-
-	_ [88]byte
-	workerLine[T]
-	taken    [BatchSizes]atomic.Uint64 // batches by size
-	_        [16]byte
-	finished [ring.Tags]atomic.Uint64 // jobs done, and tallied; see wait.go
+	ctx   taskContext[T] // of the tasks that it runs
+	inner taskContext[T] // of those that run inside one of these
+	core[T]
+	remote[T]
 }
 
-// workerLine is what those read who look for credit, and what a worker itself reads for each
-// task. With the first word behind it, it is one line.
-type workerLine[T any] struct {
-	mark    atomic.Uint64                  // see markOf; 0 between batches
-	settled atomic.Uint64                  // up to which position of its lane it has what it earned
-	pocket  atomic.Int64                   // see credit.go
-	has     atomic.Pointer[workerQueue[T]] // from, for others; nil: it was taken away
-	seat    atomic.Pointer[seat[T]]        // see perworker.go; changed under e.mu
-	local   atomic.Pointer[local[T]]       // see steal.go; changed by w's goroutine
-	sit     atomic.Pointer[sitting]        // of the running task, written under e.mu
+// core belongs to the worker's goroutine.
+type core[T any] struct {
+	b         *batch.Batch[T] // in hand: own, or that of lane
+	counters  *batch.Counters // where its jobs are counted
+	cell      *cell[T]        // where they come from
+	lane      *lane[T]
+	before    uint64 // begun in b, when the worker last accounted for it
+	clock     time.Duration
+	limit     int      // how many to claim
+	last      int      // how many were claimed last
+	streak    int32    // good batches since limit last changed
+	looked    int32    // claims since the last look at the lanes
+	looks     int      // at the main queue
+	children  int32    // claimed since the last look at the queue
+	backoff   int32    // claims without waiting after the next waited one in vain
+	skip      int32    // of which still to come
+	untimed   uint8    // batches before the next one whose time is measured, see pace.go
+	slow      uint8    // how many to leave out after the next long one
+	searching bool     // counted in the idle word
+	inHook    bool     // inside the error handler
+	owned     bool     // the panic or Goexit that unwinds belongs to a call, see call.go
+	gone      bool     // off the books: only its state is still to be closed
+	ending    bool     // which it does
+	serves    *home[T] // whose lane it owns, see home.go
+	weight    int64    // of the job in hand, if it is more than 1
+	asks      bool     // it has not been admitted yet
+	slice     []T      // the batch that the handler of a typed batch gets
+	size      uint64   // how many tasks the running call is for
+	carry     error    // failure of the task that ended the goroutine before
+	warm      chan<- error
 }
 
-// markOf says what a worker is busy with: the position from which on its jobs
-// are not yet accounted for, and their tag. single: there is just one.
-func markOf(pos, tag uint64, single bool) uint64 {
-	m := (pos+1)<<5 | tag
-	if single {
-		m |= markOne
-	}
-	return m
+// remote is what others look at, or change.
+type remote[T any] struct {
+	own     batch.Batch[T]
+	tag     atomic.Uint32                  // of the jobs in hand
+	cur     atomic.Pointer[batch.Batch[T]] // b
+	group   atomic.Pointer[Group]          // of the innermost call, see group.go
+	blocked atomic.Pointer[block]          // the running task is inside a wait; changed under e.mu
+	units   atomic.Int64                   // of the capacity, see weight.go
+	parked  atomic.Bool                    // changed under e.mu
+	kids    atomic.Pointer[kids[T]]        // of lane, see steal.go; changed by w's goroutine
+	home    atomic.Pointer[home[T]]        // its own, see home.go; changed under e.mu
+	goid    atomic.Uint64
+	wake    chan struct{} // of one signal
+	state   state         // under its own mutex
+
+	link[worker[T]] // in e.parked; guarded by e.mu, as what follows
+	restsSince      time.Duration
+	dismissed       bool // to end instead of being woken
+	index           int  // in e.workers
+	homeIndex       int  // of its home, plus one; 0: it has none
+	seed            int  // where to look first for something to steal
 }
 
-const (
-	markOne = 8
-	// markItems in a mark says that its jobs come from a worker's queue. They have no
-	// positions; in their place is itemPos, a number for the batch, and what of it was
-	// begun. See workerqueue.go.
-	markItems = 16
-)
-
-func markPos(m uint64) uint64  { return m>>5 - 1 }
-func markTag(m uint64) uint64  { return m & 7 }
-func markSingle(m uint64) bool { return m&markOne != 0 }
-
-// newWorkerLocked makes a worker, for the seat s if it is not nil.
-func (e *engine[T]) newWorkerLocked(s *seat[T]) *worker[T] {
-	w := &worker[T]{e: e, wake: make(chan struct{}, 1), limit: 1, searching: true, index: len(e.workers), seed: len(e.workers), size: 1}
+// newWorkerLocked makes a worker.
+// h is the home that it is for, or nil.
+func (e *engine[T]) newWorkerLocked(h *home[T]) *worker[T] {
+	w := &worker[T]{e: e}
+	w.wake = make(chan struct{}, 1)
+	w.limit, w.size, w.searching = 1, 1, true
+	w.index, w.seed = len(e.workers), len(e.workers)
 	if e.handleAll != nil {
 		w.limit = e.batch
 	}
-	w.ctx = &taskContext[T]{e.base, e, w, w}
-	w.settled.Store(inCash)
-	for tag := range w.finished {
-		if e.left[tag].watched {
-			w.finished[tag].Store(watchBit)
-		}
-	}
+	w.ctx = taskContext[T]{Context: e.base, e: e, w: w}
+	w.inner = taskContext[T]{Context: e.base, e: e, w: w, inner: true}
+	w.own.Acquire()
+	w.b, w.counters, w.cell = &w.own, &e.main.singles, &e.main
+	w.cur.Store(w.b)
 	e.workers = append(e.workers, w)
 	e.live++
-	switch {
-	case s != nil:
-		w.sitDownLocked(s)
-	case e.seated():
-		w.takeSeatLocked()
-	}
+	e.takeHomeLocked(w, h)
 	return w
 }
 
@@ -155,16 +105,20 @@ func (e *engine[T]) newWorkerLocked(s *seat[T]) *worker[T] {
 // task it is. It is made once for a worker.
 type taskContext[T any] struct {
 	context.Context
-	e    *engine[T]
-	seat any        // a worker, or a callerRun
-	w    *worker[T] // nil for a callerRun
+	e      *engine[T]
+	w      *worker[T] // nil for a callerRun
+	caller *callerRun
+	inner  bool // the job is not the worker's own, but runs inside that
 }
 
 // Value implements context.Context.
 func (c *taskContext[T]) Value(key any) any {
 	switch key {
 	case c.e:
-		return c.seat
+		if c.w == nil {
+			return c.caller
+		}
+		return c.w
 	case stateKey{}:
 		if c.w != nil && c.e.hasState {
 			return c.w
@@ -196,11 +150,14 @@ func (w *worker[T]) main() {
 		w.carry = nil
 		w.flow(err)
 	}
-	if w.sit.Load() != nil {
+	if w.blocked.Load() != nil {
 		w.outlived()
 	}
 	if w.warm != nil {
 		w.warmUp()
+	}
+	if w.b.Load().Running() > 0 { // the task that ended the goroutine before
+		w.account()
 	}
 	for w.next() {
 		if !w.run() {
@@ -213,220 +170,197 @@ func (w *worker[T]) main() {
 	clean = true
 }
 
-// goexit runs while the worker's goroutine is being ended by a task, or by a
-// handler. Another goroutine goes on with the rest of the batch.
-func (w *worker[T]) goexit() {
-	switch {
-	case w.ending: // while it closed its state
-		w.ended()
-		return
-	case w.mark.Load() == 0: // in the warm-up
-	case w.inHook:
-		w.inHook = false
-	default:
-		w.goexited.Add(w.size)
-		if !w.owned {
-			w.carry = ErrGoexit
-		}
-		w.owned = false
-	}
-	w.move()
-}
-
-// next returns with work in hand, or false when the worker has ended.
+// next returns with a batch in hand, or false when the worker has ended.
 func (w *worker[T]) next() bool {
 	e := w.e
-	if w.mark.Load() != 0 {
-		return true // left by a task that ended the goroutine
-	}
-	if w.handed {
-		return w.awaitHandOver()
-	}
-	switch c := e.ctl.Load(); {
-	case c&ctlStop != 0:
-		e.discard()
-		return w.searchStopped()
-	case c&ctlShed != 0:
-		if w.shed() {
+	for {
+		if f := e.flags.word.Load(); f&(flagStop|flagShed) != 0 && w.mustEnd(f) {
+			return false
+		}
+		switch {
+		case w.b.Load().Left() > 0: // left by a task that ended the goroutine
+			w.found()
+			return true
+		case !w.searching && (w.coalesce() || w.claim() || w.steal()):
+			if w.last > 1 {
+				e.wakeMore() // others can help
+			}
+			return true
+		case w.search():
+			w.began()
+			return true
+		case w.gone:
 			return false
 		}
 	}
-	if e.direct() {
-		return w.awaitHandOver()
-	}
-	if w.searching { // it has just been started
-		if !w.employed() && !w.search() {
-			return false
-		}
-		w.began()
-		return true
-	}
-	if w.resume() || w.claimFirst() || w.claim() || w.steal() {
-		return true
-	}
-	if !w.search() {
-		return false
-	}
-	w.began()
-	return true
 }
 
-// resume goes on with a batch that was interrupted to look whether the worker
-// has to end.
-func (w *worker[T]) resume() bool {
-	if w.lane == nil || w.lane.Len() == 0 {
-		return false
+// mustEnd is called when the pool has stopped, or has too many workers. It reports whether w has ended.
+func (w *worker[T]) mustEnd(f uint32) bool {
+	if w.b == &w.own && w.b.Load().Left() > 0 {
+		w.weight = 0
+		w.cell.putBack(w.b)
 	}
-	w.pos = w.lane.Front(w.pos)
-	w.end, w.single = w.pos, false
-	w.mark.Store(markOf(w.pos, w.tag, false))
-	return true
-}
-
-// searchStopped parks until the worker can end.
-func (w *worker[T]) searchStopped() bool {
-	for w.park() {
-		if w.handed {
-			return w.awaitHandOver()
-		}
+	if f&flagStop != 0 {
 		w.e.discard()
+		return false
+	}
+	return w.shed()
+}
+
+// hold takes the batch b of the cell c in hand, which was just filled. The claim lock is held.
+func (w *worker[T]) hold(c *cell[T], b *batch.Batch[T], cs *batch.Counters) {
+	w.before = b.Load().Begun()
+	w.last = b.Load().Left()
+	w.cell, w.counters = c, cs
+	if b != w.b {
+		w.b = b
+		w.cur.Store(b)
+	}
+	if tag := uint32(b.Tag()); tag != w.tag.Load() {
+		w.tag.Store(tag)
+	}
+	w.weight = 0
+	if a := b.Next(); a != nil && a.Weight > 1 {
+		w.weight, w.asks = a.Weight, true
+		w.e.weights.waiting.Store(true)
+	}
+}
+
+// batchFor returns the batch into which w claims up to limit jobs of c, and its limit. The claim lock is held, and
+// nothing is left of what w has in hand.
+func (w *worker[T]) batchFor(c *cell[T], limit int) (*batch.Batch[T], *batch.Counters, int) {
+	if h := c.home; h != nil {
+		l := &c.lanes[0]
+		return &l.Batch, &l.Counters, limit
+	}
+	if limit == 1 && w.e.kids == nil || !w.enterLane() {
+		if w.e.handleAll == nil {
+			limit = 1
+		}
+		return &w.own, &c.singles, limit
+	}
+	return &w.lane.Batch, &w.lane.Counters, limit
+}
+
+// enterLane makes w the owner of a lane, if one is free. The claim lock is held.
+func (w *worker[T]) enterLane() bool {
+	if w.lane != nil {
+		return true
+	}
+	ls := w.e.main.lanes
+	for i := range ls {
+		l := &ls[(w.seed+i)%len(ls)]
+		if l.Load().Left() == 0 && l.Acquire() {
+			w.lane = l
+			w.kids.Store(l.kids)
+			return true
+		}
 	}
 	return false
 }
 
-// claim takes up to limit jobs from the queue.
-func (w *worker[T]) claim() bool {
-	e := w.e
-	c := e.ctl.Load()
-	if c&ctlStop != 0 {
-		return false
+// leaveLane gives w's lane up, with what is left in it.
+func (w *worker[T]) leaveLane() {
+	if w.lane == nil {
+		return
 	}
-	switch {
-	case w.takeUp():
-		return true
-	case e.collects && !w.claimRipe():
-		return false
-	case e.seated():
-		return w.claimSeat()
-	case e.locals != nil:
-		return w.claimStealing()
+	if w.b == &w.lane.Batch {
+		w.b = &w.own
+		w.cur.Store(w.b)
 	}
-	return w.claimShared()
+	if w.kids.Load() != nil {
+		w.kids.Store(nil)
+	}
+	w.lane.Release()
+	w.lane = nil
 }
 
-// claimShared takes up to limit jobs from the ring, or from the strands.
-func (w *worker[T]) claimShared() bool {
+// claim takes up to limit jobs in hand.
+func (w *worker[T]) claim() bool {
 	e := w.e
-	c := e.ctl.Load()
-	limit := w.limit
-	if c&ctlWeighs != 0 || limit > 1 && !w.haveLane() {
-		limit = 1
+	if e.weights.active.Load() && !w.enterWeighed() {
+		return false
 	}
+	if e.homes.n == 0 {
+		return w.claimMain()
+	}
+	w.looks++
+	mainFirst := w.looks%mainEvery == 0
+	if !mainFirst && w.claimHome() {
+		return true
+	}
+	w.leaveHome()
+	return w.claimMain() || mainFirst && w.claimHome()
+}
+
+// claimMain is claim of what is not in homes.
+func (w *worker[T]) claimMain() bool {
+	e := w.e
+	if e.collects() && !e.claimRipe() {
+		return false
+	}
+	if e.kids != nil && w.claimChildren() {
+		return true
+	}
+	return w.claimFrom(&e.main) || e.kids != nil && w.takeKids(false)
+}
+
+// claimFrom claims jobs of the cell c.
+func (w *worker[T]) claimFrom(c *cell[T]) bool {
+	e := w.e
 	// What others have claimed is older than what is in the queue. Under load
 	// nobody runs dry and steals, so look now and then whether it is stuck
 	// behind a long task, or has no owner any more.
-	if w.looked++; int(w.looked) >= w.limit && c&ctlWeighs == 0 {
+	if w.looked++; int(w.looked) >= w.limit && c.home == nil {
 		w.looked = 0
-		if w.keysHeld && !(e.lanes.Empty() && e.listed.Load() == 0 && !e.handsLeft()) {
-			w.giveUpKeys()
-		}
-		if pos, n := w.stealStuck(limit); n > 0 {
-			return w.hold(pos, n)
-		}
-		if w.stealLocal(true) || w.stealHand(true) {
+		if c.steal(w, true) || e.kids != nil && w.stealKids(true) {
 			return true
 		}
 	}
-	if c&ctlSorted != 0 || c&ctlChunked != 0 && e.sorter.turns.Load() > 0 {
-		return w.claimSorted(limit)
+	if c.turns.Load() == 0 && !c.queue.Ready() {
+		return false
 	}
-	pos, n := e.ring().Claim(limit)
-	if n == 0 && c&ctlChunked != 0 {
-		return w.claimChunk()
+	w.lockCell(c)
+	if e.flags.word.Load()&flagStop != 0 || e.weights.waiting.Load() {
+		c.mu.Unlock()
+		return false
 	}
-	return w.hold(pos, n)
+	b, cs, limit := w.batchFor(c, w.limit)
+	n := c.take(b, limit)
+	if n > 0 {
+		w.hold(c, b, cs)
+	}
+	c.mu.Unlock()
+	return n > 0
 }
 
-// steal takes jobs that another worker has claimed and not begun.
+// lockCell takes the claim lock. While tasks are tiny it is not held for long, and to
+// sleep costs more than to try again.
+func (w *worker[T]) lockCell(c *cell[T]) {
+	if w.limit >= tinyTake && w.e.parallel.Load() {
+		for range lockTries {
+			if c.mu.TryLock() {
+				return
+			}
+			pause(lockPause)
+		}
+	}
+	c.mu.Lock()
+}
+
+const (
+	lockTries = 20
+	lockPause = 300
+)
+
+// steal takes jobs in hand that another worker has claimed and not begun.
 func (w *worker[T]) steal() bool {
 	e := w.e
-	if e.ctl.Load()&ctlStop != 0 {
+	if e.flags.word.Load()&flagStop != 0 || e.weights.waiting.Load() || e.weights.active.Load() && w.units.Load() == 0 {
 		return false
 	}
-	if w.stealHand(false) {
-		return true
-	}
-	return (!e.lanes.Empty() || e.listed.Load() > 0) && w.aside(w.stealAny)
-}
-
-func (w *worker[T]) stealAny() bool {
-	e := w.e
-	c := e.ctl.Load()
-	limit := e.batch
-	if c&ctlWeighs != 0 || !w.haveLane() {
-		limit = 1
-	}
-	if c&ctlWeighs != 0 && !w.admitted() {
-		return false
-	}
-	var pos uint64
-	n := 0
-	if e.handleAll == nil {
-		pos, n = e.lanes.Steal(w.seed, limit, e.ring().Claimed())
-	} else {
-		pos, n = w.stealStuck(limit)
-	}
-	if n == 0 && w.stealLocal(false) {
-		return true
-	}
-	if n == 0 && c&ctlWeighs != 0 && w.release() {
-		e.wakeMore()
-	}
-	return w.hold(pos, n)
-}
-
-// stealStuck takes claimed tasks of lanes that have no owner or, unless that is about to run all of
-// them, one that is stuck.
-func (w *worker[T]) stealStuck(limit int) (pos uint64, n int) {
-	e := w.e
-	if e.handleAll != nil {
-		return e.lanes.StealFree(limit, e.ring().Claimed())
-	}
-	return e.lanes.StealStuck(limit, e.ring().Claimed())
-}
-
-func (w *worker[T]) haveLane() bool {
-	if w.lane == nil {
-		if w.lane = w.e.lanes.Acquire(); w.lane == nil {
-			return false
-		}
-		w.shown.Store(w.lane)
-	}
-	return true
-}
-
-// hold takes n claimed jobs from pos on into the worker's hands.
-func (w *worker[T]) hold(pos uint64, n int) bool {
-	if n == 0 {
-		return false
-	}
-	if w.e.collects {
-		w.e.lingers() // what is left behind
-	}
-	w.pos, w.end, w.single, w.stolen = pos, pos, n == 1, 0
-	w.tag = w.e.ring().Tag(pos)
-	w.hasNone()
-	m := markOf(pos, w.tag, n == 1)
-	if n == 1 {
-		w.mark.Store(m)
-		return true
-	}
-	w.settled.Store(pos)
-	// With the mark, the lane tells others what was begun, so it comes first.
-	w.lane.Put(pos, n)
-	w.mark.Store(m)
-	w.e.wakeMore()
-	return true
+	return e.main.steal(w, false) || e.kids != nil && w.stealKids(false)
 }
 
 // run runs the batch in hand. It reports false if the rest has to be run by another
@@ -437,236 +371,91 @@ func (w *worker[T]) run() bool {
 	} else if !w.watched() {
 		return false
 	}
-	w.flush()
+	w.account()
 	return true
-}
-
-// guarded runs the batch in hand, and deals with panics if there is a handler for them. It returns as run does.
-func (w *worker[T]) guarded() bool {
-	if w.e.onPanic == nil {
-		w.batch()
-		return true
-	}
-	for {
-		p := w.protect(nil)
-		if p == nil {
-			return true
-		}
-		w.panic(p)
-		if w.e.locked {
-			return false
-		}
-	}
-}
-
-// protect runs the batch, or reports err if it is not nil, and returns the panic
-// that ended it. There is one deferred call for a batch, not one for a task.
-func (w *worker[T]) protect(err error) (p *PanicError) {
-	normal := false
-	defer func() {
-		if normal {
-			return
-		}
-		if r := recover(); r != nil {
-			p, w.owned = asPanicError(r)
-		}
-	}()
-	if err != nil {
-		w.report(err)
-	} else {
-		w.batch()
-	}
-	normal = true
-	return nil
-}
-
-// panic deals with a panic of a task or of the error handler. A panic of the
-// panic handler is not recovered.
-func (w *worker[T]) panic(p *PanicError) {
-	if w.inHook {
-		w.inHook = false
-		w.e.onPanic(p)
-		w.e.keep(p)
-		return
-	}
-	if w.sit.Load() != nil {
-		w.outlived()
-	}
-	w.panicked.Add(w.size)
-	owned := w.owned
-	if w.inHook, w.owned = true, false; !owned {
-		w.carry = p // in case the handler calls Goexit
-	}
-	w.e.onPanic(p)
-	w.inHook, w.carry = false, nil
-	if !owned {
-		w.flow(p)
-	}
-}
-
-// flow reports a failure outside of a batch.
-func (w *worker[T]) flow(err error) {
-	if w.e.onPanic == nil {
-		w.report(err)
-	} else if p := w.protect(err); p != nil {
-		w.inHook = false
-		w.e.onPanic(p)
-		w.e.keep(p)
-	}
 }
 
 // batch runs what is in hand until it is done, taken by others, or the pool stops.
 func (w *worker[T]) batch() {
 	e := w.e
-	switch {
-	case w.item:
-		w.runItem()
+	if w.asks && !w.admit() {
 		return
-	case e.handleAll != nil && !w.handed && !w.single:
+	}
+	if e.handleAll != nil {
 		w.collect()
 		return
-	case w.from != nil:
-		w.runItems()
-		return
-	case w.handed:
-		w.handed = false
-		w.runGiven()
-		return
 	}
-	if w.single {
-		if e.ctl.Load()&ctlShed != 0 && w.putBack() {
-			return
-		}
-		w.single = false
-		w.given = w.take(w.pos)
-		w.runGiven()
-		return
-	}
-	if w.lane == nil {
-		return
-	}
-	for e.ctl.Load()&(ctlStop|ctlShed) == 0 {
-		pos, ok := w.lane.Next(w.pos)
+	for e.mayBegin() {
+		v, ok := w.b.Begin()
 		if !ok {
 			return
 		}
-		w.end = pos + 1
-		v := w.take(pos)
-		if c := e.ctl.Load(); c&(ctlRoom|ctlCounted) != 0 {
-			w.startsInLane(pos)
+		if f := e.flags.word.Load(); f >= flagRoom {
+			w.cell.roomMade()
 		}
-		if err := e.handle(w.ctx, v); err != nil {
+		if w.b.Due() {
+			w.release()
+		}
+		if err := e.handle(&w.ctx, v); err != nil {
 			w.fail(err)
 		}
-		if w.sit.Load() != nil {
+		if w.blocked.Load() != nil {
 			w.outlived()
 		}
 	}
 }
 
-// take takes the claimed job at pos out of the ring.
-func (w *worker[T]) take(pos uint64) T {
-	v, _, _ := w.e.ring().Take(pos)
-	return v
+// mayBegin reports whether a worker may begin a job.
+func (e *engine[T]) mayBegin() bool {
+	e.obey()
+	f := e.flags.word.Load()
+	return f&(flagStop|flagShed) == 0 || f&flagStop == 0 && !e.overfull()
 }
 
-// runGiven runs the job in hand, or hands it back if the pool has stopped.
-func (w *worker[T]) runGiven() {
-	var zero T
-	v := w.given
-	w.given = zero
+// release makes the jobs ready that have waited for the keys of what w has run.
+func (w *worker[T]) release() {
+	c := w.cell
+	c.mu.Lock()
+	any := c.keys != nil && c.keys.Release(w.b)
+	c.turnsLocked()
+	c.mu.Unlock()
+	if any {
+		w.e.wakeMore()
+	}
+}
+
+// account counts what was run of the batch.
+func (w *worker[T]) account() {
+	e := w.e
+	n := w.b.End(w.before, w.counters)
+	w.before += uint64(n)
 	seam.Yield()
-	switch c := w.e.ctl.Load(); {
-	case c&ctlStop != 0:
-		w.e.giveBack(w.pos, v)
-		return
-	case c&(ctlRoom|ctlCounted) != 0:
-		w.starts(w.pos)
+	if w.slice != nil {
+		clear(w.slice)
+		w.slice, w.size = nil, 1
 	}
-	w.end = w.pos + 1
-	w.exec(v)
-}
-
-// putBack puts the job in hand where others can take it, if w has to end.
-func (w *worker[T]) putBack() bool {
-	w.e.mu.Lock()
-	over := w.e.overfullLocked()
-	w.e.mu.Unlock()
-	if !over {
-		return false
+	if w.weight > 1 {
+		w.lighten()
 	}
-	if w.e.ctl.Load()&ctlWeighs != 0 {
-		w.putBackWeighed()
-	} else if w.haveLane() {
-		w.lane.Put(w.pos, 1)
-	} else {
-		return false
+	if w.b.Due() {
+		w.release()
 	}
-	w.single = false
-	return true
-}
-
-func (w *worker[T]) exec(v T) {
-	if w.e.handleAll != nil {
-		w.slice = append(w.slice[:0], v)
-		w.call()
-		return
-	}
-	if err := w.e.handle(w.ctx, v); err != nil {
-		w.fail(err)
-	}
-	if w.sit.Load() != nil {
-		w.outlived()
-	}
-}
-
-func (w *worker[T]) fail(err error) {
-	w.failed.Add(w.size)
-	if err != errOwned {
-		w.report(err)
-	}
-}
-
-// report gives a failure to the error mode and to the handler.
-func (w *worker[T]) report(err error) {
-	w.e.keep(err)
-	if f := w.e.onError; f != nil {
-		w.inHook = true
-		f(err)
-		w.inHook = false
-	}
-}
-
-// flush accounts for the batch.
-func (w *worker[T]) flush() {
-	m := w.mark.Swap(0)
-	seam.Yield()
-	n := w.end - markPos(m)
-	if n > 0 {
-		w.taken[min(bits.Len64(n), BatchSizes)-1].Add(1)
-	}
-	if m&(markOne|markItems) == 0 {
-		if from := w.settled.Swap(inCash); from < w.end {
-			w.earn(from, w.end)
-		}
-		if w.e.ctl.Load()&ctlRoom != 0 {
-			w.makeRoom()
+	switch f := e.flags.word.Load(); {
+	case f&flagSplit != 0:
+		e.evaluate()
+		fallthrough
+	case f >= flagRoom:
+		if e.flags.word.Load() >= flagRoom {
+			w.cell.roomMade()
 		}
 	}
-	w.tally(m, w.end)
-	if w.e.handleAll != nil {
-		w.called()
+	if e.batchers.holding.Load() > 0 && e.idle.Load().Idle() > 0 {
+		e.pull()
+	}
+	if e.handleAll != nil {
 		return // the user has chosen the size
 	}
-	w.measure(int(n))
-}
-
-func (w *worker[T]) tally(m, end uint64) {
-	if n := end - markPos(m); n > 0 {
-		if v := w.finished[markTag(m)].Add(n); v&watchBit != 0 {
-			w.e.tallied(markTag(m), n)
-		}
-	}
+	w.measure(n)
 }
 
 // goid returns the number of the calling goroutine. It is read once in the life

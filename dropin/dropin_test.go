@@ -1,5 +1,4 @@
-// Package dropin runs the test suites of golang.org/x/sync/errgroup and
-// golang.org/x/sync/semaphore against adapters over the pool.
+// Package dropin runs the test suite of golang.org/x/sync/errgroup against an adapter over the pool.
 package dropin
 
 import (
@@ -17,15 +16,13 @@ import (
 	"testing"
 
 	xerrgroup "golang.org/x/sync/errgroup"
-	xsemaphore "golang.org/x/sync/semaphore"
 
 	"github.com/headrace-go/pool/dropin/errgroup"
-	"github.com/headrace-go/pool/dropin/semaphore"
 )
 
 // suites are the packages whose tests run, by their path inside golang.org/x/sync and of the adapters
 // inside this module.
-var suites = []string{"errgroup", "semaphore"}
+var suites = []string{"errgroup"}
 
 // skipped are the tests that do not run, with the reason. README.md says the same.
 var skipped = map[string]string{}
@@ -129,15 +126,10 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// The adapters have the methods of the originals, with the same types.
+// The adapter has the methods of the original, with the same types.
 func TestSameMethods(t *testing.T) {
-	for _, c := range []struct{ got, want any }{
-		{new(errgroup.Group), new(xerrgroup.Group)},
-		{semaphore.NewWeighted(1), xsemaphore.NewWeighted(1)},
-	} {
-		if got, want := methods(c.got), methods(c.want); !maps.Equal(got, want) {
-			t.Errorf("%T has %v, want %v", c.got, got, want)
-		}
+	if got, want := methods(new(errgroup.Group)), methods(new(xerrgroup.Group)); !maps.Equal(got, want) {
+		t.Errorf("the adapter has %v, want %v", got, want)
 	}
 }
 

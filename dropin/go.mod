@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/headrace-go/pool v0.0.0
-	golang.org/x/sync v0.24.0
+	golang.org/x/sync v0.25.0
 )
 
 require go.uber.org/automaxprocs v1.6.0 // indirect

@@ -21,15 +21,12 @@ import (
 type tasks struct {
 	closed                   bool
 	workers                  int
+	most                     int    // workers, ever: those that are too many end when their task has
 	accepted, started, ended uint32 // a bit for each
-	n                        int
-	order                    [maxTasks]int // of acceptance
 }
 
-const maxTasks = 12
-
-func (s *tasks) running() int { return bits(s.started &^ s.ended) }
-func (s *tasks) waiting() int { return bits(s.accepted &^ s.started) }
+func (s *tasks) running() int    { return bits(s.started &^ s.ended) }
+func (s *tasks) unfinished() int { return bits(s.accepted &^ s.ended) }
 
 func bits(m uint32) (n int) {
 	for ; m != 0; m &= m - 1 {
@@ -46,17 +43,10 @@ type (
 	stop   struct{}
 )
 
-// full reports whether there is no room. The queue is a ring, so a task needs the place of the
-// one that was accepted as many before it as there are places. That one may wait
-// longer than younger ones, which other workers take over.
-func (s *tasks) full(buffer int) bool {
-	return s.waiting() >= buffer || s.n >= buffer && s.started&(1<<s.order[s.n-buffer]) == 0
-}
-
 // poolModel is a pool.
 func poolModel(workers, buffer int) porcupine.Model {
 	return porcupine.Model{
-		Init: func() any { return tasks{workers: workers} },
+		Init: func() any { return tasks{workers: workers, most: workers} },
 		Step: func(state, input, output any) (bool, any) {
 			s := state.(tasks)
 			err, _ := output.(error)
@@ -64,12 +54,12 @@ func poolModel(workers, buffer int) porcupine.Model {
 			switch in := input.(type) {
 			case submit:
 				if !s.closed {
-					ok = err == nil && s.waiting() < buffer || errors.Is(err, pool.ErrFull) && s.full(buffer)
+					// There is room unless all workers are busy and as many tasks wait as may.
+					n := s.unfinished() - buffer
+					ok = err == nil && n < s.most || errors.Is(err, pool.ErrFull) && n >= s.workers
 				}
 				if err == nil {
 					s.accepted |= 1 << in.task
-					s.order[s.n] = in.task
-					s.n++
 				}
 			case start:
 				ok = s.accepted&(1<<in.task) != 0 && s.running() < s.workers
@@ -80,6 +70,7 @@ func poolModel(workers, buffer int) porcupine.Model {
 			case resize:
 				if err == nil {
 					s.workers = in.workers
+					s.most = max(s.most, in.workers)
 				}
 			case stop:
 				ok = err == nil

@@ -19,8 +19,8 @@
 // # When it backfires
 //
 // A user's events are done one after the other. If half of the events are those of one user, the pool
-// is at most twice as fast as the loop, with any number of workers (try -hot 0.9). And to hand
-// an event over costs more than to add two numbers: with -hashes 0 the loop wins.
+// is at most twice as fast as the loop, with any number of workers (try -hot 0.9). And
+// submitting an event costs more than adding two numbers: with -hashes 0 the loop wins.
 // Where the order does not matter, as for the mere sums, give each worker a map of its own
 // ([pool.WithState]) and add the maps up.
 //

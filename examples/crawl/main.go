@@ -35,13 +35,13 @@
 // site that answers faster than it did when it was measured is asked more often, and one
 // that answers slower less often. To keep to a rate that a site prescribes, use a rate limiter too.
 //
-// A crawl can know more pages than the queue has room for. Go does not block then, but runs
-// the new task itself, inside of the one that calls it. So a task must hold nothing while it
+// A crawl can know more pages than the pool has room for. Go does not block then, but runs
+// the new task itself, inside the task that calls it. So a task must hold nothing while it
 // calls Go that the new one needs. Here each answer is read and closed before: with a connection
 // for each worker, and all of them held by tasks that wait for another one, nothing would go on.
-// For the same reason no lock is held there. The tasks nest, the stack grows, and Go gets slower
-// the deeper they are: where a site is much larger than the queue, make the queue larger
-// ([pool.WithBuffer]).
+// For the same reason no lock is held there. The tasks nest and the stack grows: where a site is
+// much larger than the buffer, make the buffer larger ([pool.WithBuffer]). It takes memory only for
+// what waits.
 //
 // # What to look at
 //

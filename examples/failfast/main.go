@@ -29,7 +29,7 @@
 //
 // "wasted": the jobs that started when another one had already failed, and the time that they
 // kept workers busy, added up.
-// Under FailFast it is no more than the workers had in their hands. "in file" is counted by opening the
+// Under FailFast it is no more than the workers had begun. "in file" is counted by opening the
 // file again: no row that was reported as written is missing.
 package main
 

@@ -9,7 +9,7 @@
 //
 // # What it shows
 //
-// Batches. To parse a line takes a few hundred nanoseconds, and so handing it over
+// Batches. Parsing a line takes a few hundred nanoseconds, so the cost of submitting it
 // matters. Five ways run, one after the other, on as many workers:
 //
 //	channel       a send for each line on a buffered channel, and goroutines that

@@ -10,8 +10,8 @@
 // What becomes of uneven tasks in [pool.WorkStealing], [pool.Shared] and [pool.PerWorker]. One
 // task submits all the others. Under WorkStealing they go to the queue of the worker it
 // runs on, and idle workers take half of what they find there, again and again. Under
-// Shared every worker takes from one queue. Under PerWorker a task is given to a worker
-// when it is submitted, when nobody knows how long it will take.
+// Shared every worker takes from one queue. Under PerWorker each task has a key of its own, which
+// belongs to a worker: the worker is chosen when nobody knows how long the task will take.
 //
 // With -outside the tasks come from outside of the pool, as the requests of a service do. Then
 // there is nothing to steal: what comes from outside waits in one queue under WorkStealing too.
@@ -119,15 +119,22 @@ type contender struct {
 // run runs tasks of the given durations.
 func (c *contender) run(ctx context.Context, s settings, durations []time.Duration) {
 	defer c.ended.Store(true)
-	// A task that submits to a full queue would run the new task itself: there is room for all.
-	p, err := pool.New(pool.WithStrategy(c.strategy), pool.WithWorkers(s.workers), pool.WithBuffer(s.tasks), pool.WithContext(ctx))
+	// A task that submits to a full pool would run the new task itself: there is room for all, under
+	// PerWorker for all in the queue of any worker.
+	p, err := pool.New(pool.WithStrategy(c.strategy), pool.WithWorkers(s.workers), pool.WithBuffer(s.tasks*s.workers), pool.WithContext(ctx))
 	if err != nil {
 		c.err = err
 		return
 	}
 	submit := func(ctx context.Context) (struct{}, error) {
-		for _, d := range durations {
-			if err := p.Submit(ctx, func(ctx context.Context) error { return c.work(ctx, d) }); err != nil {
+		for i, d := range durations {
+			task := func(ctx context.Context) error { return c.work(ctx, d) }
+			if c.strategy == pool.PerWorker {
+				err = p.SubmitKeyed(ctx, uint64(i), task)
+			} else {
+				err = p.Submit(ctx, task)
+			}
+			if err != nil {
 				return struct{}{}, err
 			}
 		}

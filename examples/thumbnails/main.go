@@ -13,15 +13,15 @@
 // pixels as the weight, and [pool.WithCapacity], bound the pixels that are decoded at a time: many
 // small images, or few large ones. The size is in the head of the file, and is read before the image is.
 //
-// The strategy is [pool.Elastic]: there is no goroutine, and no memory for a queue, except while
-// images are worked on. In a service they come now and then.
+// The strategy is [pool.Elastic]: there is no goroutine except while images are worked on. In a
+// service they come now and then.
 //
 // # When it backfires
 //
-// Admission is in order: a large image that has to wait for room keeps those behind it
-// waiting, so that it gets its turn. With a capacity of little more than the largest image much of it is idle.
-// An image above the capacity would be refused ([pool.ErrTooHeavy]); here it is given all of
-// it and runs alone. And where a weight is guessed too low, the bound is none.
+// Admission is in order: a large image that waits for its share of the capacity keeps those behind it
+// waiting, so that it gets its turn. If the capacity is little more than the largest image, much of it is idle.
+// The pool would refuse an image above the capacity ([pool.ErrTooHeavy]); here such an image takes all of
+// it and runs alone. And if a weight is guessed too low, the memory is not bounded.
 //
 // # What to look at
 //

@@ -37,7 +37,7 @@
 //
 // # What to look at
 //
-// Accepted and refused in the burst: about as many are accepted as the queue has room for. The
+// Accepted and refused in the burst: about as many are accepted as there are free workers and room in the buffer. The
 // number of workers after each phase. At the end what the drain did, and that no event is missing:
 // accepted is delivered, failed, cut off and handed back together. Try -drain 100ms -spool FILE. To have
 // events left and no -spool is an error.

@@ -314,6 +314,7 @@ func (c *client) wait() {
 			}
 		}
 		c.mine = c.mine[:0]
+	case errors.Is(err, pool.ErrInTask) && c.seat != nil:
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 	case !c.l.stopping.Load():
 		c.l.fail("Wait returned %v", err)

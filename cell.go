@@ -1,0 +1,315 @@
+package pool
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/headrace-go/pool/internal/batch"
+	"github.com/headrace-go/pool/internal/deque"
+	"github.com/headrace-go/pool/internal/queue"
+	"github.com/headrace-go/pool/internal/strand"
+)
+
+// cell is where accepted jobs wait: a queue, the batches that workers have claimed from it and not
+// begun, which others may take over, and the submitters that wait for room in it.
+//
+// Submitting is lock-free. Claiming is under mu, the claim lock: it makes the order of keys, and it keeps
+// a batch from being filled while a thief copies from it. A claim takes as many jobs as a worker runs in
+// some microseconds, so the lock is taken once for all of these.
+//
+// A job is counted three times: when it is accepted, by the queue's tail; when it begins and when it ends, by the
+// word of the batch that it is in, or by singles. So how many are unfinished is one subtraction, wherever
+// they are.
+type cell[T any] struct {
+	e      *engine[T]
+	home   *home[T] // whose cell it is, nil for the main one
+	queue  queue.Queue[T]
+	buffer int          // how many may wait
+	width  atomic.Int64 // how many may run
+	lanes  []lane[T]
+	room   room[T]
+
+	mu          sync.Mutex
+	special     atomic.Bool      // there have been jobs with keys or weights
+	keyed       atomic.Bool      // there is keys
+	keys        *strand.Table[T] // nil until there was a key
+	again       deque.Deque[returned[T]]
+	turns       atomic.Int32 // how many claims are there besides those from the queue; written under mu
+	strandFirst bool         // ready strands and the queue take turns
+
+	_       [64]byte
+	singles batch.Counters // of the workers' own batches, and of jobs that never ran
+	past    [2]uint64      // accepted with each tag, in the epochs that are over; guarded by e.mu, see wait.go
+	since   uint64         // accepted when the current epoch began; as past
+}
+
+// lane is a batch of several jobs. A worker owns it while it is at work.
+type lane[T any] struct {
+	batch.Batch[T]
+	_ [40]byte
+	batch.Counters
+	kids *kids[T] // see steal.go
+	_    [56]byte
+}
+
+// returned is a job that was claimed and put back. It is the next to be claimed.
+type returned[T any] struct {
+	job  T
+	attr queue.Attr
+	tag  int
+}
+
+// init prepares a cell with so many lanes.
+func (c *cell[T]) init(e *engine[T], lanes, buffer int) {
+	c.e, c.buffer = e, buffer
+	c.queue.Init(smallQueue)
+	c.lanes = make([]lane[T], lanes)
+}
+
+// smallQueue is how many slots a queue has at rest.
+const smallQueue = 16
+
+// ended returns how many of the cell's jobs have ended, modulo batch.CountMask+1.
+func (c *cell[T]) ended() uint64 {
+	n := c.singles.Done(0) + c.singles.Done(1)
+	for i := range c.lanes {
+		n += c.lanes[i].Load().Ended()
+	}
+	return n
+}
+
+// unfinished returns how many of the cell's jobs were accepted and have not ended.
+func (c *cell[T]) unfinished() uint64 {
+	ended := c.ended()
+	return (c.queue.Accepted() + c.e.kidsAccepted() - ended) & batch.CountMask
+}
+
+// bound returns up to which position of the queue jobs may be accepted: a submission is refused when
+// all workers are busy and as many jobs wait as there may.
+func (c *cell[T]) bound() uint64 {
+	waiting := c.e.kidsWaiting() // they have a bound of their own
+	ended := c.ended()
+	pos := c.queue.Accepted()
+	unfinished := (pos + c.e.kidsAccepted() - ended) & batch.CountMask
+	room := int64(c.buffer) - int64(unfinished-waiting)
+	if w := c.width.Load(); room > math.MaxInt64-w {
+		room = math.MaxInt64
+	} else {
+		room += w
+	}
+	if room <= 0 {
+		return pos
+	}
+	return min(pos+uint64(room), queue.MaxPos)
+}
+
+// raise lets submissions into the queue, if there is room. It reports whether there is.
+func (c *cell[T]) raise() bool { return c.queue.Raise(c.bound(), false) }
+
+// hasRoom reports whether there is room.
+func (c *cell[T]) hasRoom() bool { return c.bound() > c.queue.Accepted() }
+
+// disposed counts jobs that will never run.
+func (c *cell[T]) disposed(tag, n int) { c.singles.Add(tag, uint64(n)) }
+
+// take fills the batch b with up to limit jobs that may run now, and returns how many. The caller owns
+// b, of which nothing is left. mu is held.
+func (c *cell[T]) take(b *batch.Batch[T], limit int) (n int) {
+	special := c.special.Load()
+	jobs, attrs := b.Buffer(limit, special)
+	tag := 0
+	switch {
+	case c.again.Len() > 0:
+		a, _ := c.again.PopFront()
+		if a.attr != (queue.Attr{}) {
+			jobs, attrs = b.Buffer(limit, true)
+			attrs[0] = a.attr
+		} else if attrs != nil {
+			attrs[0] = queue.Attr{}
+		}
+		jobs[0], tag, n = a.job, a.tag, 1
+	case c.keys == nil:
+		n, tag = c.queue.Pop(jobs, attrs)
+	default:
+		n, tag = c.takeKeyed(b, jobs, attrs)
+	}
+	if special || c.turns.Load() > 0 {
+		c.turnsLocked()
+	}
+	if n == 0 {
+		return 0
+	}
+	b.Fill(n, tag)
+	return n
+}
+
+// takeKeyed takes jobs of ready strands or, in turn with these, of the queue.
+func (c *cell[T]) takeKeyed(b *batch.Batch[T], jobs []T, attrs []queue.Attr) (n, tag int) {
+	if c.strandFirst = !c.strandFirst; c.strandFirst {
+		n, tag = c.keys.Take(b, jobs, attrs)
+	}
+	for n == 0 {
+		k := 0
+		if k, tag = c.queue.Pop(jobs, attrs); k == 0 {
+			break
+		}
+		n = c.keys.Sort(b, jobs, attrs, k, tag)
+	}
+	if n == 0 {
+		n, tag = c.keys.Take(b, jobs, attrs)
+	}
+	return n, tag
+}
+
+// turnsLocked makes turns say what there is. mu is held.
+func (c *cell[T]) turnsLocked() {
+	n := c.again.Len()
+	if c.keys != nil && c.keys.Ready() {
+		n++
+	}
+	if t := int32(n); t != c.turns.Load() {
+		c.turns.Store(t)
+	}
+}
+
+// steal takes jobs that were claimed and not begun in hand of the worker w, and reports whether there were any.
+// stuck: only from lanes without an owner, or where nothing has moved since somebody last looked.
+func (c *cell[T]) steal(w *worker[T], stuck bool) bool {
+	for i := range c.lanes {
+		l := &c.lanes[(w.seed+i)%len(c.lanes)]
+		if l == w.lane || l.Load().Left() == 0 || stuck && !l.Stuck() || c.e.handleAll != nil && l.Load().Owned() {
+			continue
+		}
+		c.mu.Lock()
+		n := c.stealFrom(w, l)
+		c.mu.Unlock()
+		if n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// stealFrom is steal from one lane. mu is held.
+func (c *cell[T]) stealFrom(w *worker[T], l *lane[T]) int {
+	if a := l.Next(); c.e.flags.word.Load()&flagStop != 0 || c.e.weights.waiting.Load() || a != nil && a.Weight > 1 && l.Load().Owned() {
+		return 0
+	}
+	if w.lane == nil && l.Acquire() { // it had no owner
+		w.lane = l
+		w.kids.Store(l.kids)
+		if n := l.Load().Left(); n > 0 {
+			w.hold(c, &l.Batch, &l.Counters)
+			return n
+		}
+		return 0
+	}
+	b, cs, limit := w.batchFor(c, c.e.batch)
+	n := l.Steal(b, limit)
+	tag := l.Tag()
+	if jobs, attrs := b.Buffer(n, c.special.Load()); n > 0 && attrs != nil && c.keys != nil {
+		n = c.keys.Adopt(&l.Batch, b, jobs, attrs, n, tag)
+		c.turnsLocked()
+	}
+	if n > 0 {
+		b.Fill(n, tag)
+		w.hold(c, b, cs)
+	}
+	return n
+}
+
+// spread reports whether a job that was claimed and not begun can be taken over, from another lane than but.
+func (c *cell[T]) spread(but *lane[T]) bool {
+	for i := range c.lanes {
+		if l := &c.lanes[i]; l != but && l.Load().Left() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// ready reports whether a worker would find something to claim or to take over, from another lane than but.
+func (c *cell[T]) ready(but *lane[T]) bool {
+	return c.turns.Load() > 0 || c.queue.Ready() && c.e.ripe() || c.spread(but)
+}
+
+// putBack puts what is left of the batch b, which the caller owns, where the next claim finds it.
+func (c *cell[T]) putBack(b *batch.Batch[T]) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.emptyLocked(b, func(job T, a queue.Attr, tag int) {
+		if a.Keyed && c.keys != nil {
+			c.keys.Return(b, strand.Item[T]{Job: job, Key: a.Key, Tag: tag})
+		} else {
+			c.again.PushFront(returned[T]{job, a, tag})
+		}
+	})
+	c.turnsLocked()
+}
+
+// emptyLocked takes everything that is left out of the batch b, the youngest first. mu is held.
+func (c *cell[T]) emptyLocked(b *batch.Batch[T], give func(T, queue.Attr, int)) {
+	var to batch.Batch[T]
+	for n := b.Steal(&to, 1); n > 0; n = b.Steal(&to, 1) {
+		jobs, attrs := to.Buffer(1, c.special.Load())
+		a := queue.Attr{}
+		if attrs != nil {
+			a = attrs[0]
+		}
+		give(jobs[0], a, b.Tag())
+	}
+}
+
+// oldest takes out the oldest job that waits in the queue, or else one that was claimed and not begun.
+func (c *cell[T]) oldest() (job T, tag int, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a, ok := c.again.PopFront(); ok {
+		c.turnsLocked()
+		return a.job, a.tag, true
+	}
+	var jobs [1]T
+	var attrs [1]queue.Attr
+	if n, tag := c.queue.Pop(jobs[:], attrs[:]); n > 0 {
+		return jobs[0], tag, true
+	}
+	var to batch.Batch[T]
+	for i := range c.lanes {
+		l := &c.lanes[i]
+		if l.Steal(&to, 1) > 0 {
+			jobs, _ := to.Buffer(1, true)
+			return jobs[0], l.Tag(), true
+		}
+	}
+	return job, 0, false
+}
+
+// drain hands back everything that waits. e.mu is held.
+func (c *cell[T]) drain(give func(job T, tag int)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	each := func(job T, _ queue.Attr, tag int) { give(job, tag) }
+	for a, ok := c.again.PopFront(); ok; a, ok = c.again.PopFront() {
+		give(a.job, a.tag)
+	}
+	for i := range c.lanes {
+		var all []returned[T]
+		c.emptyLocked(&c.lanes[i].Batch, func(job T, a queue.Attr, tag int) { all = append(all, returned[T]{job, a, tag}) })
+		for j := len(all) - 1; j >= 0; j-- {
+			give(all[j].job, all[j].tag)
+		}
+	}
+	if c.keys != nil {
+		c.keys.Drain(func(it strand.Item[T]) { give(it.Job, it.Tag) })
+	}
+	var jobs [64]T
+	var attrs [64]queue.Attr
+	for n, tag := c.queue.Pop(jobs[:], attrs[:]); n > 0; n, tag = c.queue.Pop(jobs[:], attrs[:]) {
+		for _, job := range jobs[:n] {
+			each(job, queue.Attr{}, tag)
+		}
+		clear(jobs[:n])
+	}
+	c.turnsLocked()
+}

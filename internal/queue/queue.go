@@ -1,0 +1,504 @@
+// Package queue is a first-in-first-out queue for many producers and one consumer
+// at a time. Its memory follows what waits in it.
+//
+// A producer wins a position with one compare-and-swap of tail, fills the slot of
+// that position, and publishes it in the slot's word. The consumer holds a lock of
+// its own, reads published slots in order, and moves head once for all that it
+// took. So nobody writes a slot's word to free it: a position may be won only below
+// limit, and limit says how far head, and the caller's bound, have come. Producers
+// read limit and write it only when they have reached it (the gating sequence of
+// the LMAX Disruptor).
+//
+// Several positions can be won at once. Then only the first of their slots is
+// published, with their number in its word.
+//
+// The slots are in a ring, which is replaced by one of another size when it is too
+// small, and at rest when it is too large. The old ring stays until what it holds
+// was taken. The tail is frozen meanwhile, so each position belongs to one ring:
+// the youngest whose first position is not behind it.
+//
+// The tail word carries more than the position. Close sets a bit in it, so that a
+// push and a close are ordered by one word and a push pays nothing for the check.
+// Split changes a one-bit tag in it, which every later element carries: the elements
+// accepted before and after are told apart exactly, and a push has to say which tag
+// its element gets until Join. Trim, which alone lowers the room behind a position, changes
+// another bit: a push that has looked at limit before then loses its compare-and-swap. One bit
+// is enough, since a ring that was trimmed grows only when the position has moved on.
+package queue
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/headrace-go/pool/internal/seam"
+)
+
+const (
+	closed = 1 << 63
+	frozen = 1 << 62 // the ring is being replaced
+	split  = 1 << 61
+	tagBit = 1 << 60
+	trims  = 1 << 59 // changed by Trim
+
+	posMask = trims - 1
+
+	// MaxPos is the largest position.
+	MaxPos = posMask >> 8
+
+	maxRun    = 1 << 8 // positions that one word publishes
+	fullBit   = 1
+	tagShift  = 1
+	attrBit   = 1 << 2
+	aloneBit  = 1 << 3
+	runShift  = 4
+	seqShift  = runShift + 8
+	quickSize = 1024 // up to here rings grow by quickGrow, and are kept at rest
+	quickGrow = 4
+)
+
+// Status is the outcome of a push.
+type Status uint8
+
+// The outcomes of a push.
+const (
+	OK     Status = iota // the element is in the queue
+	Other                // it is, and its tag is not the current one
+	Full                 // tail has reached limit: see Raise
+	Closed               // the queue takes no more elements
+	Untold               // the queue is split: the push has to say the tag
+)
+
+// Others splits s: it returns OK and 1 in place of Other, and else s and 0.
+func (s Status) Others() (Status, int) {
+	if s == Other {
+		return OK, 1
+	}
+	return s, 0
+}
+
+// Tags of a push, besides 0 and 1, which count only while the queue is split.
+const (
+	Any     = -1 // the current one, unless the queue is split
+	Current = 2  // the current one
+)
+
+// Attr is what stands beside an element that is not plain.
+type Attr struct {
+	Key    uint64
+	Weight int64
+	Keyed  bool
+}
+
+// Alone reports whether the element is popped alone.
+func (a *Attr) alone() bool { return a.Weight > 1 }
+
+type slot[T any] struct {
+	seq atomic.Uint64 // position | run-1 | alone | attr | tag | full
+	val T
+}
+
+// ring has the slots of the positions from from on.
+type ring[T any] struct {
+	from  uint64
+	mask  uint64
+	slots []slot[T]
+	attrs atomic.Pointer[[]Attr]
+	older atomic.Pointer[ring[T]] // until all of it was taken
+	newer atomic.Pointer[ring[T]]
+}
+
+func newRing[T any](from uint64, size int) *ring[T] {
+	return &ring[T]{from: from, mask: uint64(size - 1), slots: make([]slot[T], size)}
+}
+
+func (r *ring[T]) at(pos uint64) *slot[T] { return &r.slots[pos&r.mask] }
+
+// attr returns what stands beside the slot of pos.
+func (r *ring[T]) attr(pos uint64) *Attr {
+	all := r.attrs.Load()
+	if all == nil {
+		made := make([]Attr, len(r.slots))
+		r.attrs.CompareAndSwap(nil, &made)
+		all = r.attrs.Load()
+	}
+	return &(*all)[pos&r.mask]
+}
+
+// Queue is the queue. Call Init before anything else. Push, PushAll, Raise and the
+// methods that only look may be called by anybody; Pop and Trim by one goroutine at
+// a time, the consumer.
+//
+// tail, limit and head stand 128 bytes apart: 64-byte lines are fetched in pairs.
+type Queue[T any] struct {
+	_     [128]byte
+	tail  atomic.Uint64 // flags | tag | trims | position of the next push
+	_     [120]byte
+	limit atomic.Uint64 // pushes stop before this position; written under mu
+	last  atomic.Pointer[ring[T]]
+	small int
+	_     [104]byte
+	head  atomic.Uint64 // position of the next pop, written by the consumer
+	first atomic.Pointer[ring[T]]
+	_     [112]byte
+	mu    sync.Mutex // guards limit and the choice of the ring
+	held  bool       // only the holder may push, see Hold
+}
+
+// Init prepares the queue. small is how many slots it has at rest, a power of two.
+func (q *Queue[T]) Init(small int) {
+	q.small = small
+	r := newRing[T](0, small)
+	q.first.Store(r)
+	q.last.Store(r)
+}
+
+// Push appends v, with a beside it if a is not nil. tag is 0 or 1, or Any.
+func (q *Queue[T]) Push(v T, a *Attr, tag int) Status {
+	for {
+		t := q.tail.Load()
+		if t >= split {
+			if s := q.flagged(t, tag); s != OK {
+				return s
+			}
+			if t&frozen != 0 {
+				continue
+			}
+		}
+		pos := t & posMask
+		if pos >= q.limit.Load() {
+			if q.tail.Load() == t {
+				return Full
+			}
+			continue
+		}
+		if q.tail.CompareAndSwap(t, t+1) {
+			seam.Yield() // the position is won and its slot not yet published
+			return q.fill(pos, v, a, t, tag)
+		}
+	}
+}
+
+// fill publishes the slot of pos, which the caller has won from the tail t.
+func (q *Queue[T]) fill(pos uint64, v T, a *Attr, t uint64, tag int) Status {
+	r := q.holding(pos)
+	s := r.at(pos)
+	s.val = v
+	w := pos<<seqShift | tagOf(t, tag)<<tagShift | fullBit
+	if a != nil {
+		*r.attr(pos) = *a
+		w |= attrBit
+		if a.alone() {
+			w |= aloneBit
+		}
+	}
+	s.seq.Store(w)
+	if tagOf(t, tag) != uint64(Tag(t)) {
+		return Other
+	}
+	return OK
+}
+
+// flagged tells why a push fails in a state with a flag, or OK if it does not. It
+// returns when the ring was replaced, if that is going on.
+func (q *Queue[T]) flagged(t uint64, tag int) Status {
+	switch {
+	case t >= closed:
+		return Closed
+	case t&frozen != 0:
+		q.mu.Lock() // whoever froze the tail holds it
+		q.mu.Unlock()
+	case tag == Any:
+		return Untold
+	}
+	return OK
+}
+
+// holding returns the ring of a position that was won and not popped.
+func (q *Queue[T]) holding(pos uint64) *ring[T] {
+	r := q.last.Load()
+	for pos < r.from {
+		r = r.older.Load()
+	}
+	return r
+}
+
+func tagOf(t uint64, tag int) uint64 {
+	if t&split != 0 && (tag == 0 || tag == 1) {
+		return uint64(tag)
+	}
+	return uint64(Tag(t))
+}
+
+// Tag returns the tag that is told by the tail word t.
+func Tag(t uint64) int { return int(t >> 60 & 1) }
+
+// PushAll appends a prefix of vs, as long as there is room for, with one
+// compare-and-swap for up to 256 of them, and returns its length. others is how many of them
+// have not the current tag. late says that vs was
+// accepted elsewhere before the queue was closed: then neither that nor limit keeps
+// it out.
+func (q *Queue[T]) PushAll(vs []T, tag int, late bool) (n, others int, s Status) {
+	for n < len(vs) {
+		t := q.tail.Load()
+		if t >= split && !(late && t&frozen == 0 && tag != Any) {
+			if s := q.flagged(t, tag); s != OK && !(late && s == Closed) {
+				return n, others, s
+			}
+			if t&frozen != 0 {
+				continue
+			}
+		}
+		pos, limit := t&posMask, q.limit.Load()
+		if late && pos+maxRun > limit {
+			q.Raise(MaxPos, true)
+			limit = q.limit.Load()
+		}
+		if pos >= limit {
+			if q.tail.Load() == t && !late {
+				return n, others, Full
+			}
+			continue
+		}
+		k := min(uint64(len(vs)-n), limit-pos, maxRun)
+		seam.Yield() // with a limit that Trim may lower
+		if !q.tail.CompareAndSwap(t, t+k) {
+			continue
+		}
+		r := q.holding(pos)
+		for i := range k {
+			r.at(pos + i).val = vs[n+int(i)]
+		}
+		r.at(pos).seq.Store(pos<<seqShift | (k-1)<<runShift | tagOf(t, tag)<<tagShift | fullBit)
+		n += int(k)
+		if tagOf(t, tag) != uint64(Tag(t)) {
+			others += int(k)
+		}
+		if k < maxRun && n < len(vs) && !late {
+			return n, others, Full // what others push meanwhile does not come between
+		}
+	}
+	return n, others, OK
+}
+
+// Raise makes limit what bound and the ring allow. The ring is replaced by a larger
+// one if that alone keeps elements out. It reports whether a push may succeed now.
+// Unless holder is set it does nothing while the queue is held.
+func (q *Queue[T]) Raise(bound uint64, holder bool) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.held && !holder {
+		return q.open()
+	}
+	if limit := q.allowed(bound); limit != q.limit.Load() {
+		q.limit.Store(limit)
+	}
+	return q.open()
+}
+
+// allowed returns before which position a push is allowed by bound and the ring, which it
+// replaces by a larger one if that alone keeps a push out. mu is held.
+func (q *Queue[T]) allowed(bound uint64) uint64 {
+	pos := q.tail.Load() & posMask
+	r := q.last.Load()
+	room := max(r.from, q.head.Load()) + uint64(len(r.slots))
+	if pos >= room && bound > room {
+		size := len(r.slots)
+		if size < quickSize {
+			size *= quickGrow
+		} else {
+			size *= 2
+		}
+		room = q.replace(size)
+	}
+	return min(bound, room)
+}
+
+func (q *Queue[T]) open() bool { return q.tail.Load()&posMask < q.limit.Load() }
+
+// replace goes on with a ring of another size, and returns the position up to which
+// it has room. mu is held.
+func (q *Queue[T]) replace(size int) uint64 {
+	from := q.tail.Or(frozen) & posMask
+	seam.Yield()
+	old, r := q.last.Load(), newRing[T](from, size)
+	r.older.Store(old)
+	q.last.Store(r)
+	old.newer.Store(r)
+	q.tail.And(^uint64(frozen))
+	return from + uint64(size)
+}
+
+// PushHeld is Push for the holder. bound is as for Raise.
+func (q *Queue[T]) PushHeld(v T, a *Attr, tag int, bound uint64) Status {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	limit := q.allowed(bound)
+	for {
+		t := q.tail.Load()
+		switch {
+		case t >= closed:
+			return Closed
+		case t&split != 0 && tag == Any:
+			return Untold
+		case t&posMask >= limit:
+			return Full
+		}
+		if q.tail.CompareAndSwap(t, t+1) {
+			return q.fill(t&posMask, v, a, t, tag)
+		}
+	}
+}
+
+// Hold keeps every Push out, until Release: only PushHeld appends.
+func (q *Queue[T]) Hold() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = true
+	q.limit.Store(0)
+}
+
+// Release ends Hold.
+func (q *Queue[T]) Release() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = false
+}
+
+// IsHeld reports whether Hold was called, and Release was not.
+func (q *Queue[T]) IsHeld() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.held
+}
+
+// Pop takes the oldest elements, as long as they were published, have one tag, and
+// fit into vals, and returns how many and their tag. What stands beside them goes to
+// attrs, if that is not nil. An element that is to be alone is.
+func (q *Queue[T]) Pop(vals []T, attrs []Attr) (n int, tag int) {
+	var zero T
+	h, r := q.head.Load(), q.first.Load()
+	for n < len(vals) {
+		w := r.at(h).seq.Load()
+		if w>>seqShift != h || w&fullBit == 0 {
+			next := r.newer.Load()
+			if next == nil || next.from != h {
+				break
+			}
+			next.older.Store(nil)
+			q.first.Store(next)
+			r = next
+			continue
+		}
+		if n > 0 && (int(w>>tagShift&1) != tag || w&aloneBit != 0) {
+			break
+		}
+		tag = int(w >> tagShift & 1)
+		run := w>>runShift&(maxRun-1) + 1
+		k := min(run, uint64(len(vals)-n))
+		for i := range k {
+			s := r.at(h + i)
+			vals[n+int(i)] = s.val
+			s.val = zero
+		}
+		if attrs != nil {
+			if w&attrBit != 0 {
+				a := r.attr(h)
+				attrs[n], *a = *a, Attr{}
+			} else {
+				clear(attrs[n : n+int(k)])
+			}
+		}
+		h, n = h+k, n+int(k)
+		if k < run {
+			r.at(h).seq.Store(h<<seqShift | (run-k-1)<<runShift | w&(1<<tagShift|fullBit))
+		}
+		if w&aloneBit != 0 {
+			break
+		}
+	}
+	if n > 0 {
+		q.head.Store(h)
+	}
+	return n, tag
+}
+
+// Ready reports whether Pop would find something.
+func (q *Queue[T]) Ready() bool {
+	for {
+		h, r := q.head.Load(), q.first.Load()
+		if w := r.at(h).seq.Load(); w>>seqShift == h && w&fullBit != 0 {
+			return true
+		}
+		if next := r.newer.Load(); next != nil && next.from == h {
+			if w := next.at(h).seq.Load(); w>>seqShift == h && w&fullBit != 0 {
+				return true
+			}
+		}
+		if q.head.Load() == h { // else the next one may be there
+			return false
+		}
+	}
+}
+
+// Trim gives memory back, if the queue is empty and its ring large.
+func (q *Queue[T]) Trim() {
+	if len(q.last.Load().slots) <= q.small {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t := q.tail.Load()
+	if t&posMask != q.head.Load() || !q.tail.CompareAndSwap(t, t^trims|frozen) {
+		return
+	}
+	pos := t & posMask
+	r := newRing[T](pos, q.small)
+	q.last.Store(r)
+	q.first.Store(r)
+	q.limit.Store(0) // whoever pushes next raises it
+	q.tail.And(^uint64(frozen))
+}
+
+// Large reports whether Trim might give memory back that is worth it.
+func (q *Queue[T]) Large() bool { return len(q.last.Load().slots) > quickSize }
+
+// Close makes every later push fail. It reports whether this call did it.
+func (q *Queue[T]) Close() bool { return q.tail.Or(closed)&closed == 0 }
+
+// IsClosed reports whether Close was called.
+func (q *Queue[T]) IsClosed() bool { return q.tail.Load()&closed != 0 }
+
+// Split gives later elements the other tag, and returns how many were accepted by
+// then. From now on a push has to say its tag.
+func (q *Queue[T]) Split() (accepted uint64) {
+	for {
+		t := q.tail.Load()
+		if q.tail.CompareAndSwap(t, (t^tagBit)|split) {
+			return t & posMask
+		}
+	}
+}
+
+// Join ends the need to say the tag.
+func (q *Queue[T]) Join() { q.tail.And(^uint64(split)) }
+
+// IsSplit reports whether a push has to say its tag.
+func (q *Queue[T]) IsSplit() bool { return q.tail.Load()&split != 0 }
+
+// CurrentTag returns the tag of later elements that have no other.
+func (q *Queue[T]) CurrentTag() int { return Tag(q.tail.Load()) }
+
+// TagFor returns the tag of an element that is pushed now with tag.
+func (q *Queue[T]) TagFor(tag int) int { return int(tagOf(q.tail.Load(), tag)) }
+
+// Accepted returns how many elements were ever pushed.
+func (q *Queue[T]) Accepted() uint64 { return q.tail.Load() & posMask }
+
+// Popped returns how many elements were ever popped.
+func (q *Queue[T]) Popped() uint64 { return q.head.Load() }
+
+// Len returns how many elements were accepted and not popped.
+func (q *Queue[T]) Len() int {
+	h := q.head.Load()
+	return int(q.Accepted() - h)
+}

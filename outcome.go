@@ -1,0 +1,175 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// What becomes of a task that fails: errors, panics, and Goexit; the error mode and the handlers.
+
+// goexit runs while the worker's goroutine is being ended by a task, or by a
+// handler. Another goroutine goes on with the rest of the batch.
+func (w *worker[T]) goexit() {
+	switch {
+	case w.ending: // while it closed its state
+		w.ended()
+		return
+	case w.b.Load().Running() == 0: // in the warm-up
+	case w.inHook:
+		w.inHook = false
+	default:
+		w.e.counts.goexited.Add(w.size)
+		if !w.owned {
+			w.carry = ErrGoexit
+		}
+		w.owned = false
+	}
+	w.move()
+}
+
+// guarded runs the batch in hand, and deals with panics if there is a handler for them. It returns as run does.
+func (w *worker[T]) guarded() bool {
+	if w.e.onPanic == nil {
+		w.batch()
+		return true
+	}
+	for {
+		p := w.protect(nil)
+		if p == nil {
+			return true
+		}
+		w.panic(p)
+		if w.e.locked {
+			return false
+		}
+		if w.e.handleAll != nil {
+			return true
+		}
+	}
+}
+
+// protect runs the batch, or reports err if it is not nil, and returns the panic
+// that ended it. There is one deferred call for a batch, not one for a task.
+func (w *worker[T]) protect(err error) (p *PanicError) {
+	normal := false
+	defer func() {
+		if normal {
+			return
+		}
+		if r := recover(); r != nil {
+			p, w.owned = asPanicError(r)
+		}
+	}()
+	if err != nil {
+		w.report(err)
+	} else {
+		w.batch()
+	}
+	normal = true
+	return nil
+}
+
+// panic deals with a panic of a task or of the error handler. A panic of the
+// panic handler is not recovered.
+func (w *worker[T]) panic(p *PanicError) {
+	if w.inHook {
+		w.inHook = false
+		w.e.onPanic(p)
+		w.e.keep(p)
+		return
+	}
+	if w.blocked.Load() != nil {
+		w.outlived()
+	}
+	w.e.counts.panicked.Add(w.size)
+	owned := w.owned
+	if w.inHook, w.owned = true, false; !owned {
+		w.carry = p // in case the handler calls Goexit
+	}
+	w.e.onPanic(p)
+	w.inHook, w.carry = false, nil
+	if !owned {
+		w.flow(p)
+	}
+}
+
+// flow reports a failure outside of a batch.
+func (w *worker[T]) flow(err error) {
+	if w.e.onPanic == nil {
+		w.report(err)
+	} else if p := w.protect(err); p != nil {
+		w.inHook = false
+		w.e.onPanic(p)
+		w.e.keep(p)
+	}
+}
+
+func (w *worker[T]) fail(err error) {
+	w.e.counts.failed.Add(w.size)
+	if err != errOwned {
+		w.report(err)
+	}
+}
+
+// report gives a failure to the error mode and to the handler.
+func (w *worker[T]) report(err error) {
+	w.e.keep(err)
+	if f := w.e.onError; f != nil {
+		w.inHook = true
+		f(err)
+		w.inHook = false
+	}
+}
+
+// errorLog keeps the first errors and counts the others.
+type errorLog struct {
+	mu    sync.Mutex
+	limit int
+	kept  []error
+	count uint64
+}
+
+func (l *errorLog) add(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count++
+	if len(l.kept) < l.limit {
+		l.kept = append(l.kept, err)
+	}
+}
+
+func (l *errorLog) err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.count == 0 {
+		return nil
+	}
+	err := l.kept[0]
+	if len(l.kept) > 1 {
+		err = errors.Join(l.kept...)
+	}
+	if more := l.count - uint64(len(l.kept)); more > 0 {
+		return &moreError{err, more}
+	}
+	return err
+}
+
+// keep applies the error mode to a failure. The errors of tasks that were
+// cancelled because the pool stopped are its consequence and not kept.
+func (e *engine[T]) keep(err error) {
+	if e.flags.word.Load()&flagStop != 0 && follows(err, e.cause()) {
+		return
+	}
+	e.errs.add(err)
+	if e.errorMode == FailFast {
+		e.stop(err, &stopError{ErrClosed, err})
+	}
+}
+
+// follows reports whether err is what a cancellation with cause leads to. An error
+// whose own methods panic is none.
+func follows(err, cause error) (yes bool) {
+	defer func() { _ = recover() }()
+	return errors.Is(err, context.Canceled) || errors.Is(err, cause)
+}
