@@ -158,10 +158,13 @@ func (w *worker[T]) takeKids(oldest bool) bool {
 		w.e.main.mu.Lock()
 		w.enterLane()
 		w.e.main.mu.Unlock()
-		if k = w.kids.Load(); k == nil {
-			return false
-		}
+		k = w.kids.Load()
 	}
+	return k != nil && w.takeFrom(k, oldest)
+}
+
+// takeFrom is takeKids from the queue k.
+func (w *worker[T]) takeFrom(k *kids[T], oldest bool) bool {
 	if k.len.Load() == 0 {
 		return false
 	}
@@ -177,7 +180,7 @@ func (w *worker[T]) takeKids(oldest bool) bool {
 	if w.e.flags.word.Load()&flagStop != 0 {
 		return false
 	}
-	b := &w.lane.Batch
+	b, cs, limit := w.batchFor(c, limit)
 	jobs, _ := b.Buffer(limit, false)
 	n, tag := 0, 0
 	for n < limit {
@@ -199,12 +202,13 @@ func (w *worker[T]) takeKids(oldest bool) bool {
 	}
 	k.moves.Store(k.moves.Load() + 1)
 	b.Fill(n, tag)
-	w.hold(c, b, &w.lane.Counters)
+	w.hold(c, b, cs)
 	w.children += int32(n)
 	return true
 }
 
-// stealKids takes children of another queue. stuck: only of queues whose owner has
+// stealKids takes children of another queue: half of them, or the oldest one if w has no queue, since all lanes may
+// belong to workers whose tasks wait. stuck: only of queues whose owner has
 // taken nothing since somebody last looked, or that have none.
 func (w *worker[T]) stealKids(stuck bool) bool {
 	e := w.e
@@ -212,11 +216,8 @@ func (w *worker[T]) stealKids(stuck bool) bool {
 		return false
 	}
 	w.e.main.mu.Lock()
-	entered := w.enterLane()
+	w.enterLane()
 	w.e.main.mu.Unlock()
-	if !entered {
-		return false
-	}
 	own := w.kids.Load()
 	first := rand.IntN(len(e.kids))
 	for i := range e.kids {
@@ -224,7 +225,7 @@ func (w *worker[T]) stealKids(stuck bool) bool {
 		if k == own || k.len.Load() == 0 || stuck && !k.idles() {
 			continue
 		}
-		if w.stealFrom(k, own) && w.takeKids(false) {
+		if own == nil && w.takeFrom(k, true) || own != nil && w.stealFrom(k, own) && w.takeKids(false) {
 			return true
 		}
 	}

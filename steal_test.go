@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -265,4 +266,40 @@ func TestStressTrees(t *testing.T) {
 	wg.Wait()
 	must(t, p.Close())
 	checkRest(t, p.Stats())
+}
+
+// A worker that finds all lanes taken, by workers whose tasks wait for their children, runs these children.
+func TestWorkerWithoutLaneSteals(t *testing.T) {
+	only(t, WorkStealing)
+	defer watchdog("the run of children by a worker without a lane")()
+	synctest.Test(t, func(t *testing.T) {
+		lanes := max(8, 4*runtime.GOMAXPROCS(0))
+		p := mustNew(t, WithWorkers(lanes+1), WithBuffer(lanes))
+		g := make(gate)
+		var ran record
+		for i := range lanes {
+			must(t, p.Submit(bg, func(ctx context.Context) error {
+				<-g
+				done := make(chan struct{})
+				for j := range 3 {
+					must(t, p.Submit(ctx, func(context.Context) error {
+						if ran.add(3*i + j); j == 0 {
+							close(done) // the oldest is the last that its parent would take
+						}
+						return nil
+					}))
+				}
+				<-done
+				return nil
+			}))
+		}
+		synctest.Wait()
+		close(g)
+		synctest.Wait()
+		if s := p.Stats(); s.Running != 0 || s.Completed != uint64(4*lanes) || len(ran.get()) != 3*lanes {
+			t.Fatalf("%+v", s)
+		}
+		must(t, p.Close())
+		checkRest(t, p.Stats())
+	})
 }
