@@ -129,7 +129,4 @@ func (w *worker[T]) collect() {
 	if err := e.handleAll(&w.ctx, w.slice); err != nil {
 		w.fail(err)
 	}
-	if w.blocked.Load() != nil {
-		w.outlived()
-	}
 }

@@ -437,6 +437,9 @@ func runProgram(t *testing.T, seed uint64) {
 		if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped + s.Unrun; sum != s.Accepted || s.Running != 0 || s.Queued != 0 {
 			t.Fatalf("identity %+v %v", s, f.log)
 		}
+		if n := usedUnits(&f.p.engine); n != 0 {
+			t.Fatalf("at the end %d units are taken %v", n, f.log)
+		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for id := 1; id <= f.ids; id++ {

@@ -79,9 +79,6 @@ func (w *worker[T]) panic(p *PanicError) {
 		w.e.keep(p)
 		return
 	}
-	if w.blocked.Load() != nil {
-		w.outlived()
-	}
 	w.e.counts.panicked.Add(w.size)
 	owned := w.owned
 	if w.inHook, w.owned = true, false; !owned {

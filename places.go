@@ -3,6 +3,8 @@ package pool
 import (
 	"context"
 	"fmt"
+
+	"github.com/headrace-go/pool/internal/seam"
 )
 
 // places is how many workers there may be, and which there are. e.mu guards it.
@@ -225,12 +227,14 @@ func (e *engine[T]) lend(w *worker[T]) *block {
 		e.mu.Unlock()
 		return b
 	}
-	if w.cur.Load().Load().Running() == 0 {
+	b := &block{waits: 1}
+	w.blocked.Store(b)
+	seam.Yield()
+	if w.cur.Load().Load().Running() == 0 { // w ends a batch and then looks whether it is blocked
+		w.blocked.Store(nil)
 		e.mu.Unlock()
 		return nil // its task has ended
 	}
-	b := &block{waits: 1}
-	w.blocked.Store(b)
 	e.lendLocked(w, b)
 	e.mu.Unlock()
 	e.placesFree()
@@ -281,8 +285,8 @@ func (e *engine[T]) standUp(ctx context.Context, w *worker[T], b *block) {
 	}
 }
 
-// outlived is called at the end of a task of which goroutines are still inside
-// a wait. They go on like any other that waits.
+// outlived is called when nothing runs any more, if goroutines of the task that has
+// ended are still inside a wait. They go on like any other that waits.
 func (w *worker[T]) outlived() {
 	e := w.e
 	e.mu.Lock()
@@ -307,8 +311,8 @@ func (w *worker[T]) outlived() {
 // next worker that ends its task leaves instead.
 func (e *engine[T]) reclaim(ctx context.Context, w *worker[T], units int64) {
 	e.reclaimPlace(ctx)
-	if e.weights.active.Load() {
-		units = max(1, units) // it may have begun to weigh meanwhile
+	if e.weights.active.Load() && w.units.Load() == 0 { // else the pool has begun to weigh, with a unit for w
+		units = max(1, units)
 		e.weights.regain(ctx, e.base, units)
 		w.units.Store(units)
 	}

@@ -239,9 +239,9 @@ func (w *worker[T]) admit() bool {
 	return ok
 }
 
-// lighten gives back what w holds beyond one unit.
+// lighten gives back what w holds beyond one unit, after the task, or if it has not begun.
 func (w *worker[T]) lighten() {
-	if w.b.Load().Left() == 0 {
+	if w.asks = w.b.Load().Left() > 0; !w.asks {
 		w.weight = 0
 	}
 	if n := w.units.Load(); n > 1 {

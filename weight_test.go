@@ -294,3 +294,23 @@ func TestFreedWeightWakesOthers(t *testing.T) {
 		}
 	})
 }
+
+// What a task leaves behind may begin to wait when the task has just ended, and its worker goes on: no unit is lost.
+func TestUnitsOfWhatATaskLeavesBehind(t *testing.T) {
+	p := mustNew(t, WithWorkers(3), WithCapacity(3), WithBuffer(8))
+	g := make(gate)
+	long := Go(bg, p, func(context.Context) (int, error) { <-g; return 0, nil })
+	var wg sync.WaitGroup
+	for range rounds(20000) {
+		must(t, p.Submit(bg, func(ctx context.Context) error {
+			wg.Go(func() { _, _ = long.Wait(ctx) })
+			return nil
+		}))
+	}
+	close(g)
+	must(t, p.Close())
+	wg.Wait()
+	if n := usedUnits(&p.engine); n != 0 {
+		t.Fatalf("at the end %d units are taken", n)
+	}
+}

@@ -150,9 +150,6 @@ func (w *worker[T]) main() {
 		w.carry = nil
 		w.flow(err)
 	}
-	if w.blocked.Load() != nil {
-		w.outlived()
-	}
 	if w.warm != nil {
 		w.warmUp()
 	}
@@ -198,7 +195,6 @@ func (w *worker[T]) next() bool {
 // mustEnd is called when the pool has stopped, or has too many workers. It reports whether w has ended.
 func (w *worker[T]) mustEnd(f uint32) bool {
 	if w.b == &w.own && w.b.Load().Left() > 0 {
-		w.weight = 0
 		w.cell.putBack(w.b)
 	}
 	if f&flagStop != 0 {
@@ -220,7 +216,7 @@ func (w *worker[T]) hold(c *cell[T], b *batch.Batch[T], cs *batch.Counters) {
 	if tag := uint32(b.Tag()); tag != w.tag.Load() {
 		w.tag.Store(tag)
 	}
-	w.weight = 0
+	w.weight, w.asks = 0, false
 	if a := b.Next(); a != nil && a.Weight > 1 {
 		w.weight, w.asks = a.Weight, true
 		w.e.weights.waiting.Store(true)
@@ -386,6 +382,9 @@ func (w *worker[T]) batch() {
 		return
 	}
 	for e.mayBegin() {
+		if w.blocked.Load() != nil {
+			w.account()
+		}
 		v, ok := w.b.Begin()
 		if !ok {
 			return
@@ -398,9 +397,6 @@ func (w *worker[T]) batch() {
 		}
 		if err := e.handle(&w.ctx, v); err != nil {
 			w.fail(err)
-		}
-		if w.blocked.Load() != nil {
-			w.outlived()
 		}
 	}
 }
@@ -430,6 +426,9 @@ func (w *worker[T]) account() {
 	n := w.b.End(w.before, w.counters)
 	w.before += uint64(n)
 	seam.Yield()
+	if w.blocked.Load() != nil {
+		w.outlived()
+	}
 	if w.slice != nil {
 		clear(w.slice)
 		w.slice, w.size = nil, 1
