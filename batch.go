@@ -222,7 +222,7 @@ func (b *batcher[T]) submitFirst(ctx context.Context, why flushReason) error {
 		b.mu.Unlock()
 		b.moved(n)
 		return s
-	}, func(w *worker[T]) error { return b.runFirst(&w.ctx) })
+	}, b.runFirst)
 }
 
 // runFirst runs the first job in the buffer on the calling goroutine, which is inside the task of the context ctx, or none

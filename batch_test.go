@@ -397,7 +397,7 @@ func TestBatcherBehindAReservation(t *testing.T) {
 		c := &p.main
 		c.room.mu.Lock()
 		first := c.room.get()
-		c.room.push(first, false)
+		c.room.Push(first, false)
 		c.room.mu.Unlock()
 		c.queue.Hold()
 		b := p.Batcher()

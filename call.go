@@ -84,7 +84,15 @@ func (c *call) refuse(err error) bool {
 func (c *call) exec(ctx context.Context) error {
 	c.seat = ctx
 	returned := false
+	w := c.e.insideOf(ctx)
+	var outer *call
+	if w != nil {
+		outer = w.runs.Swap(c)
+	}
 	defer func() {
+		if w != nil {
+			w.runs.Store(outer)
+		}
 		if !returned {
 			c.unwound(recover())
 		}
@@ -152,9 +160,7 @@ func (c *call) try(ctx context.Context) bool {
 
 // submit puts the call into the queue and waits for room. If that fails the call has ended
 // with the error. mine says that the caller is what ctx tells of: this task, or none. Else it may be
-// another task, or none, and when there is no room only its goroutine tells where the call may
-// run. That is looked at too for a caller that ctx says nothing of, since to look costs less than to wait,
-// and a task must not.
+// another task, or none, and must not run the call where ctx says.
 func (c *call) submit(ctx context.Context, mine bool) {
 	if err := c.enqueue(ctx, mine); err != nil {
 		c.refuse(err)
@@ -174,11 +180,8 @@ func (c *call) enqueue(ctx context.Context, mine bool) error {
 	if c.try(ctx) {
 		return nil
 	}
-	if w := e.workerHere(); w != nil {
-		return e.submit(&w.ctx, c.run)
-	}
 	if inside && (e.overflow == Block || e.overflow == CallerRuns) {
-		return e.reject(c.await(ctx)) // not inside of what ctx tells of
+		return e.reject(c.await(ctx))
 	}
 	return e.submit(ctx, c.run)
 }
@@ -190,7 +193,7 @@ func (c *call) await(ctx context.Context) error {
 			return c.e.pushHeld(&c.e.main, c.run, queue.Attr{}, nil)
 		}
 		return c.e.push(&c.e.main, c.run, queue.Attr{}, nil)
-	}, func(w *worker[Task]) error { return c.e.runHere(&w.ctx, c.run) })
+	}, func(here context.Context) error { return c.e.runHere(here, c.run) })
 }
 
 // dropped is the context with which a call is told that it was discarded.
@@ -315,6 +318,11 @@ func (s *scope) Value(key any) any {
 		}
 	case stateKey:
 		return s.seat.Value(key)
+	case *scope:
+		if key == any(s) {
+			return s // it is the innermost: see Future.Wait
+		}
+		return nil
 	case *int:
 		if s.plain() == nil {
 			return s.both().Value(key)

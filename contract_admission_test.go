@@ -123,7 +123,7 @@ func admit[T any](t *testing.T, a *entry, p intake[T], e *engine[T], in func(*jo
 	h.until(atEnd)
 	must(t, p.Close())
 	synctest.Wait()
-	if n := usedUnits(e); n != 0 {
+	if n := e.weights.Used(); n != 0 {
 		t.Errorf("weights of %d are left", n)
 	}
 	check := func(err error) {

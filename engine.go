@@ -124,7 +124,12 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	e.widenLocked()
 	e.idle.Add(e.target)
 	e.idle.Relax()
-	e.weights.init(e.base, e.capacity, e.target)
+	if e.capacity == 0 {
+		e.weights.Init(e.base, int64(e.target))
+	} else {
+		e.weights.Init(e.base, e.capacity)
+		e.weights.Activate(0)
+	}
 	e.errs.limit = c.maxErrors
 	if c.ctx.Done() != nil {
 		e.outer = c.ctx
@@ -254,16 +259,19 @@ func (e *engine[T]) submitSlow(ctx context.Context, c *cell[T], v T, a queue.Att
 			return e.pushHeld(c, v, a, seat)
 		}
 		return e.push(c, v, a, seat)
-	}, func(w *worker[T]) error {
+	}, func(here context.Context) error {
 		if (a != queue.Attr{}) {
 			return ErrFull
 		}
-		return e.runHere(&w.ctx, v)
+		return e.runHere(here, v)
 	})
 }
 
 // insideOf returns the worker whose task calls with ctx, or nil.
 func (e *engine[T]) insideOf(ctx context.Context) *worker[T] {
+	if ctx == nil {
+		return nil
+	}
 	if c, ok := ctx.(*taskContext[T]); ok && c.e == e {
 		return c.w
 	}

@@ -83,7 +83,8 @@ func (u *Future[T]) ended(err error) {
 //
 // Inside a task of the same pool, called with that task's context, Wait runs f itself if nobody has begun
 // it, and lends the worker's place otherwise, so it completes with one worker too. An f that runs
-// there and calls [runtime.Goexit] ends the waiting task with it.
+// there and calls [runtime.Goexit] ends the waiting task with it. Inside f itself, called with the context
+// that f got, Wait returns [ErrInTask].
 func (u *Future[T]) Wait(ctx context.Context) (T, error) {
 	var zero T
 	if ctx == nil {
@@ -102,15 +103,15 @@ func (u *Future[T]) wait(ctx context.Context) error {
 		return err
 	}
 	e := u.c.e
-	w := e.insideOf(ctx)
-	if w == nil && u.polled() {
+	if ctx.Value(&u.c.scope) != nil {
+		return ErrInTask
+	}
+	seat := e.seatOf(ctx)
+	if seat == nil && u.polled() {
 		return nil
 	}
-	if w == nil && u.c.state.Load() == callPending {
-		w = e.workerHere()
-	}
-	if w != nil && u.c.begin() {
-		u.c.help(&w.inner)
+	if seat != nil && u.c.begin() {
+		u.c.help(seat)
 		return nil
 	}
 	seam.Yield()
@@ -125,9 +126,19 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	done := u.done
 	u.lock.Unlock()
 	for {
-		err := e.rest(ctx, w, done)
+		here, err := e.rest(ctx, seat, done)
 		if u.c.state.Load() == callEnded {
 			return nil
+		}
+		if here != nil {
+			if w := e.insideOf(here); w != nil && w.runs.Load() == &u.c {
+				return ErrInTask
+			}
+			if seat = here; u.c.begin() {
+				u.c.help(seat)
+				return nil
+			}
+			continue
 		}
 		if ctx.Err() != nil {
 			u.cancelled()

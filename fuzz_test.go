@@ -213,7 +213,7 @@ func (f *program) invariants(where string) {
 		room := c.hasRoom()
 		c.room.mu.Lock()
 		defer c.room.mu.Unlock()
-		if c.room.waking || c.room.first != nil && room {
+		if c.room.waking || c.room.First != nil && room {
 			f.t.Fatalf("%s: waking %v blocked beside room\n%v", where, c.room.waking, f.log)
 		}
 	})
@@ -221,19 +221,19 @@ func (f *program) invariants(where string) {
 	defer e.mu.Unlock()
 	g := e.idle.Load()
 	full := e.unitsAreTaken()
-	if g.Idle() < e.parked.len+e.unborn() || g.Searching() != 0 && !full {
-		f.t.Fatalf("%s: idle %d search %d parked %d unborn %d\n%v", where, g.Idle(), g.Searching(), e.parked.len, e.unborn(), f.log)
+	if g.Idle() < e.parked.Len+e.unborn() || g.Searching() != 0 && !full {
+		f.t.Fatalf("%s: idle %d search %d parked %d unborn %d\n%v", where, g.Idle(), g.Searching(), e.parked.Len, e.unborn(), f.log)
 	}
-	if e.parked.len+e.unborn() > 0 && e.hasWork(nil) && e.stopCause == nil && !full {
+	if e.parked.Len+e.unborn() > 0 && e.hasWork(nil) && e.stopCause == nil && !full {
 		f.t.Fatalf("%s: work beside an idle place: %+v\n%v", where, s, f.log)
 	}
-	if e.parked.len+e.unborn() > 0 && e.overflow != CallerRuns && e.stopCause == nil && e.buffered() && !full {
+	if e.parked.Len+e.unborn() > 0 && e.overflow != CallerRuns && e.stopCause == nil && e.buffered() && !full {
 		f.t.Fatalf("%s: tasks in a Batcher beside an idle place and room: %+v\n%v", where, s, f.log)
 	}
 	if e.active() > e.target && e.flags.word.Load()&flagShed == 0 {
 		f.t.Fatalf("%s: overfull and no shed", where)
 	}
-	if e.parked.len > 0 && len(e.back) > 0 {
+	if e.parked.Len > 0 && len(e.back) > 0 {
 		f.t.Fatalf("%s: parked and back", where)
 	}
 	sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped + s.Unrun + s.Queued + s.Running
@@ -248,16 +248,7 @@ func (f *program) invariants(where string) {
 // unitsAreTaken reports whether a worker may have to wait for a unit of the capacity, or stands behind one that waits.
 func (e *engine[T]) unitsAreTaken() bool {
 	ws := &e.weights
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if ws.waiting.Load() || !ws.active.Load() {
-		return ws.waiting.Load()
-	}
-	free := ws.sem.TryAcquire(1)
-	if free {
-		ws.sem.Release(1)
-	}
-	return !free
+	return ws.waiting.Load() || ws.Active() && ws.Used() >= ws.Capacity()
 }
 
 // runProgram runs the program of a seed and checks that each accepted task ran, was
@@ -417,7 +408,7 @@ func runProgram(t *testing.T, seed uint64) {
 		case <-f.p.Done():
 		case <-time.After(1000 * time.Hour):
 			e := &f.p.engine
-			t.Fatalf("not done: live %d parked %d leaving %d closed %v unfinished %d used %d stop %v idle %x inlines %d dropping %d\n%v", e.live, e.parked.len, e.leaving, e.closeErr, e.main.unfinished(), usedUnits(e), e.stopCause, e.idle.Load(), e.inlines, e.dropping, f.log)
+			t.Fatalf("not done: live %d parked %d leaving %d closed %v unfinished %d used %d stop %v idle %x inlines %d dropping %d\n%v", e.live, e.parked.Len, e.leaving, e.closeErr, e.main.unfinished(), e.weights.Used(), e.stopCause, e.idle.Load(), e.inlines, e.dropping, f.log)
 		}
 		left := f.p.Leftover()
 		wg.Wait()
@@ -437,7 +428,7 @@ func runProgram(t *testing.T, seed uint64) {
 		if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped + s.Unrun; sum != s.Accepted || s.Running != 0 || s.Queued != 0 {
 			t.Fatalf("identity %+v %v", s, f.log)
 		}
-		if n := usedUnits(&f.p.engine); n != 0 {
+		if n := f.p.engine.weights.Used(); n != 0 {
 			t.Fatalf("at the end %d units are taken %v", n, f.log)
 		}
 		f.mu.Lock()

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/headrace-go/pool/internal/list"
 )
 
 // Group is a set of tasks that succeed or fail together, as errgroup.Group of golang.org/x/sync is one
@@ -33,12 +35,12 @@ type Group struct {
 	one  groupContext // the first one
 	over bool         // Wait has returned since ctx was made
 
-	pending list[groupCall, *groupCall] // those that nobody has begun
-	callers map[uint64]context.Context  // goroutines that run a call as CallerRuns does, while there is a limit
-	active  int                         // that have not ended
-	away    int                         // that run elsewhere than in the task that made the group
-	limit   int                         // of active; -1: none
-	count   uint64                      // of all, ever
+	pending list.List[groupCall, *groupCall] // those that nobody has begun
+	active  int                              // that have not ended
+	away    int                              // that run elsewhere than in the task that made the group
+	inlines int                              // that run on their submitters' goroutines
+	limit   int                              // of active; -1: none
+	count   uint64                           // of all, ever
 
 	mode     ErrorMode
 	most     int // errors to keep, under KeepGoing
@@ -58,14 +60,12 @@ type groupError struct {
 // groupCall is a task of a group.
 type groupCall struct {
 	call
-	link[groupCall]
+	list.Link[groupCall]
 	g      *Group
 	f      Task
 	index  uint64
-	w      *worker[Task]
-	outer  *Group // of w, before
-	caller uint64 // the goroutine, if the call is in callers
-	away   bool   // as in Group
+	inline bool // it is counted in inlines
+	away   bool // it is counted in away
 }
 
 // NewGroup returns a group whose tasks run in p. Their context has the values of ctx, and is
@@ -213,9 +213,11 @@ func (g *Group) SetErrorLimit(n int) {
 // a failure, or when the group's context is done, f does not run. An error of the submission, as
 // [ErrClosed], is an error of the group.
 //
-// Inside a task of the same pool it never waits for room: if the pool is full f runs before Go
-// returns, so hold no lock that f needs. At the limit it runs tasks of the group that have not begun,
-// and inside a task of the group itself, f.
+// Inside the task of the same pool that made the group with its context, Go never waits for room: if the pool is
+// full f runs before Go returns, so hold no lock that f needs. At the limit it runs tasks of the group that
+// have not begun. A task of the group that calls Go waits for room or for the limit; when nothing
+// moves any more, the pool finds out, after 100 ms for the first one, and f runs inside Go. A group of its own, made with
+// the context of the task, is better there.
 //
 // It backfires where tasks of the group find many others and the buffer is small: then f runs
 // inside Go inside f, and each level takes stack. Give the pool room for what is found at a time
@@ -231,9 +233,11 @@ func (g *Group) start(f Task, try bool) bool {
 	if g.over {
 		g.renewLocked()
 	}
-	var w *worker[Task]        // of the caller
-	var within context.Context // of a task of the group that the caller is inside of
-	looked := false
+	within := false          // the caller is inside of a task of the group
+	var seat context.Context // of the task that the caller is inside of
+	if g.away == 0 {
+		seat = e.seatOf(g.parent) // no task of the group is at work but in the one that made the group
+	}
 	for g.limit >= 0 && g.active >= g.limit {
 		if try {
 			g.mu.Unlock()
@@ -242,18 +246,13 @@ func (g *Group) start(f Task, try bool) bool {
 		if g.ctx.Err() != nil {
 			break
 		}
-		if c := g.takeLocked(w); c != nil {
+		if c := g.takeLocked(seat); c != nil {
 			g.mu.Unlock()
-			c.help(&w.inner)
+			c.help(seat)
 			g.mu.Lock()
 			continue
 		}
-		if w != nil && w.group.Load() == g {
-			within = &w.inner
-		} else if w == nil && len(g.callers) > 0 {
-			within = g.callers[goid()]
-		}
-		if within != nil {
+		if within = g.runsLocked(seat); within {
 			break // its place in the group is f's, until it ends
 		}
 		if g.freed == nil {
@@ -261,9 +260,10 @@ func (g *Group) start(f Task, try bool) bool {
 		}
 		freed, ctx := g.freed, g.ctx
 		g.mu.Unlock()
-		if !looked {
-			looked, w = true, e.workerHere()
-		} else if err := e.rest(ctx, w, freed); err != nil {
+		here, err := e.rest(ctx, seat, freed)
+		if here != nil {
+			seat = here
+		} else if err != nil {
 			g.mu.Lock()
 			if g.skipping = true; ctx.Err() == nil {
 				g.failLocked(g.count, err) // the pool has stopped
@@ -294,15 +294,15 @@ func (g *Group) start(f Task, try bool) bool {
 	c.e, c.user, c.covered = e, g.ctx, true
 	g.count++
 	g.active++
-	g.pending.push(c, false)
+	g.pending.Push(c, false)
 	ctx := g.ctx
-	inline := within != nil && g.active > g.limit
+	inline := within && g.active > g.limit
 	// If none of its tasks is at work elsewhere, it is the task that made the group that calls.
 	mine := g.away == 0
 	g.mu.Unlock()
 	if inline {
 		if c.begin() {
-			c.help(within)
+			c.help(seat)
 		}
 		return true
 	}
@@ -315,10 +315,27 @@ func (g *Group) start(f Task, try bool) bool {
 	return true
 }
 
-// takeLocked begins the youngest call that nobody has begun, for w.
-func (g *Group) takeLocked(w *worker[Task]) *groupCall {
-	for c := g.pending.last; w != nil && c != nil; c = g.pending.last {
-		g.pending.remove(c)
+// runsLocked reports whether the task that seat is the context of is one of the group. Those that run on their submitters'
+// goroutines are not told apart.
+func (g *Group) runsLocked(seat context.Context) bool {
+	if seat == nil {
+		return false
+	}
+	w := g.e.insideOf(seat)
+	if w == nil {
+		return g.inlines > 0
+	}
+	if c := w.runs.Load(); c != nil {
+		gc, ok := c.owner.(*groupCall)
+		return ok && gc.g == g
+	}
+	return false
+}
+
+// takeLocked begins the youngest call that nobody has begun, for the task with the context seat, if that is not nil.
+func (g *Group) takeLocked(seat context.Context) *groupCall {
+	for c := g.pending.Last; seat != nil && c != nil; c = g.pending.Last {
+		g.pending.Remove(c)
 		if c.begin() {
 			return c
 		}
@@ -329,18 +346,12 @@ func (g *Group) takeLocked(w *worker[Task]) *groupCall {
 func (c *groupCall) do(ctx context.Context) error {
 	g := c.g
 	g.mu.Lock()
-	g.pending.remove(c)
+	g.pending.Remove(c)
 	skip := c.user.Err() != nil
 	g.skipping = g.skipping || skip
-	seat := ctx.Value(g.e)
-	w, _ := seat.(*worker[Task])
-	if _, ok := seat.(*callerRun); ok && !skip && g.limit >= 0 {
-		if id := goid(); g.callers[id] == nil {
-			if g.callers == nil {
-				g.callers = make(map[uint64]context.Context)
-			}
-			c.caller, g.callers[id] = id, c.seat
-		}
+	w := g.e.insideOf(ctx)
+	if c.inline = !skip && w == nil; c.inline {
+		g.inlines++
 	}
 	if c.away = !skip && w != g.e.insideOf(g.parent); c.away {
 		g.away++
@@ -349,30 +360,24 @@ func (c *groupCall) do(ctx context.Context) error {
 	if skip {
 		return errSkipped
 	}
-	if c.w = w; w != nil {
-		c.outer = w.group.Swap(g)
-	}
 	return c.f(ctx)
 }
 
 func (c *groupCall) ended(err error) {
 	g := c.g
 	c.f = nil // the queue may still hold c
-	if c.w != nil {
-		c.w.group.Store(c.outer)
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pending.remove(c)
-	if c.caller != 0 {
-		delete(g.callers, c.caller)
-	}
+	g.pending.Remove(c)
 	if err != nil && err != errSkipped {
 		g.failLocked(c.index, err)
 	}
 	g.active--
 	if c.away {
 		g.away--
+	}
+	if c.inline {
+		g.inlines--
 	}
 	if g.freed != nil {
 		close(g.freed)
@@ -423,21 +428,17 @@ func cancellation(err error) bool {
 // its worker's place while others run the rest, so it completes at any depth, with one worker too. A task
 // that runs there and calls [runtime.Goexit] ends the waiting task with it.
 //
+// A task of the group that calls Wait would wait for itself: it gets [ErrInTask], when nothing else of the pool moves.
+//
 // After Wait the group may be used again. An error stays: under [FailFast] nothing more starts.
 func (g *Group) Wait() error {
 	e := g.e
-	w := e.insideOf(g.parent)
+	seat := e.seatOf(g.parent)
 	g.mu.Lock()
-	for looked := w != nil; g.active > 0; {
-		if c := g.takeLocked(w); c != nil {
+	for g.active > 0 {
+		if c := g.takeLocked(seat); c != nil {
 			g.mu.Unlock()
-			c.help(&w.inner)
-			g.mu.Lock()
-			continue
-		}
-		if !looked && g.pending.first != nil {
-			g.mu.Unlock()
-			looked, w = true, e.workerHere()
+			c.help(seat)
 			g.mu.Lock()
 			continue
 		}
@@ -446,11 +447,19 @@ func (g *Group) Wait() error {
 		}
 		idle := g.idle
 		g.mu.Unlock()
-		if err := e.rest(context.Background(), w, idle); err != nil {
+		here, err := e.rest(context.Background(), seat, idle)
+		if here == nil && err != nil {
 			g.refuseAll(err)
 			<-idle
 		}
 		g.mu.Lock()
+		if here != nil && g.runsLocked(here) {
+			g.mu.Unlock()
+			return ErrInTask
+		}
+		if here != nil {
+			seat = here
+		}
 	}
 	defer g.mu.Unlock()
 	err := g.errLocked()
@@ -465,12 +474,12 @@ func (g *Group) Wait() error {
 func (g *Group) refuseAll(err error) {
 	for {
 		g.mu.Lock()
-		c := g.pending.last
+		c := g.pending.Last
 		if c == nil {
 			g.mu.Unlock()
 			return
 		}
-		g.pending.remove(c)
+		g.pending.Remove(c)
 		g.mu.Unlock()
 		c.refuse(err)
 	}

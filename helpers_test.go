@@ -163,22 +163,6 @@ func only(t testing.TB, ss ...Strategy) {
 // noContext is nil.
 var noContext context.Context
 
-// usedUnits returns how much of the capacity is held, as the semaphore has it. Nobody may be waiting for any.
-func usedUnits[T any](e *engine[T]) int64 {
-	ws := &e.weights
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if ws.sem == nil {
-		return 0
-	}
-	free := int64(0)
-	for ws.sem.TryAcquire(1) {
-		free++
-	}
-	ws.sem.Release(free)
-	return ws.capacity + ws.owed - free
-}
-
 // watchdog ends the test binary with all stacks if what has not ended after 20 s of real time. It is
 // for programs that may go round in circles, which a bubble takes for being alive. The caller calls
 // what it returns at the end. It has to be called outside of a bubble.

@@ -209,7 +209,7 @@ func (hs *homes[T]) pop() *home[T] {
 // wake wakes w, if it is parked.
 func (e *engine[T]) wake(w *worker[T]) {
 	e.mu.Lock()
-	parked := w.parked.Load() && w.queued
+	parked := w.parked.Load() && w.Queued
 	if parked {
 		e.unparkLocked(w)
 		e.idle.TakeOr()
@@ -269,6 +269,9 @@ func (w *worker[T]) claimHome() bool {
 			return true
 		}
 		w.leaveHome()
+		if h.orphan.Load() {
+			break // its jobs wait for capacity
+		}
 	}
 	return false
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
 )
 
@@ -160,30 +161,40 @@ func (e *engine[T]) countInline(v T, returned bool, p any, err error) (_ error, 
 	return err, err == errOwned
 }
 
-// inside reports whether the caller is part of a task, hook or handler of this
-// pool. There is no context to tell it for Close, so it compares goroutines: the
-// caller's with those of the workers. For a task that runs on its submitter's goroutine, and the drop
-// handler, it looks for the frame that runs them; there, a task of another pool is taken for
-// one of this pool, as long as both run such tasks.
-func (e *engine[T]) inside() bool {
-	if e.workerHere() != nil {
-		return true
+// seatOf returns the context of the task of this pool that ctx tells of, or nil.
+func (e *engine[T]) seatOf(ctx context.Context) context.Context {
+	switch s := ctx.Value(e).(type) {
+	case *worker[T]:
+		return &s.inner
+	case *callerRun:
+		return ctx
+	}
+	return nil
+}
+
+// here returns the context of the task that the caller is part of, by its goroutine, or nil. It is for Close, which has
+// no context, and for those that have blocked for long without one (see watch.go). A task that runs
+// on its submitter's goroutine, and a drop handler, is recognised by the frame that runs it; there, one of another
+// pool is taken for one of this pool, as long as both run such.
+func (e *engine[T]) here() context.Context {
+	if w := e.workerHere(); w != nil {
+		return &w.inner
 	}
 	e.mu.Lock()
 	runs := uint64(e.inlines + e.dropping)
 	e.mu.Unlock()
 	if _, inside := e.insideCounts(); runs+inside == 0 {
-		return false
+		return nil
 	}
 	var buf [128]uintptr
 	frames := runtime.CallersFrames(callers(buf[:]))
 	for more := true; more; {
 		var f runtime.Frame
 		if f, more = frames.Next(); f.Entry == entryOf(onSubmitter) {
-			return true
+			return &taskContext[T]{Context: e.base, e: e, caller: &callerRun{tag: queue.Current}}
 		}
 	}
-	return false
+	return nil
 }
 
 // onSubmitter runs user code on a submitter's goroutine. Its frame says so.

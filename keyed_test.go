@@ -126,7 +126,7 @@ func TestKeyedWakesItsWorker(t *testing.T) {
 		close(gates[0])
 		close(gates[1])
 		synctest.Wait()
-		w := e.parked.first
+		w := e.parked.First
 		key := uint64(0)
 		for e.homeOf(key).worker.Load() != w {
 			key++

@@ -46,7 +46,7 @@ func (w *worker[T]) restLocked() bool {
 		w.restsSince = time.Since(e.start)
 		e.setExpiryLocked(w.restsSince)
 	}
-	e.parked.push(w, false)
+	e.parked.Push(w, false)
 	return true
 }
 
@@ -58,8 +58,8 @@ func (e *engine[T]) setExpiryLocked(now time.Duration) {
 	}
 	x.set = true
 	since := now
-	if e.parked.first != nil {
-		since = e.parked.first.restsSince
+	if e.parked.First != nil {
+		since = e.parked.First.restsSince
 	}
 	d := max(0, since+e.idleTime-now)
 	if x.timer == nil {
@@ -74,14 +74,14 @@ func (e *engine[T]) expire() {
 	e.mu.Lock()
 	e.expiry.set = false
 	now := time.Since(e.start)
-	for w := e.parked.first; w != nil && e.live > e.floor && w.restsSince+e.idleTime <= now; w = e.parked.first {
+	for w := e.parked.First; w != nil && e.live > e.floor && w.restsSince+e.idleTime <= now; w = e.parked.First {
 		before := e.unborn()
 		e.dismissLocked(w)
 		if e.unborn() == before {
 			e.idle.Drop() // there were too many
 		}
 	}
-	if e.parked.first != nil {
+	if e.parked.First != nil {
 		e.setExpiryLocked(now)
 	}
 	empty := e.live == 0

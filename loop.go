@@ -47,9 +47,7 @@ type loop[T, R any] struct {
 	n      int // runners at most
 	slack  int // values beyond those that runners have, at a grain of 1
 	fixed  bool
-	w      *worker[Task]   // that the driver is inside of, or nil
 	within context.Context // of the task that the driver is inside of, or nil
-	looked bool            // whether it is inside of one without its context
 
 	in      queue.Queue[T]
 	claims  sync.Mutex  // of runners that claim from in
@@ -128,12 +126,7 @@ func newLoop[T, R any](ctx context.Context, p *Pool, sink sink, f func(context.C
 	n := min(e.target, maxWindow/2)
 	e.mu.Unlock()
 	l := &loop[T, R]{e: e, parent: ctx, f: f, sink: sink, n: n, slack: n, wake: make(chan struct{}, 1)}
-	switch seat := ctx.Value(e).(type) {
-	case *worker[Task]:
-		l.w, l.within = seat, &seat.inner
-	case *callerRun:
-		l.within = ctx
-	}
+	l.within = e.seatOf(ctx)
 	if e.hasResults {
 		l.slack, l.fixed = min(e.results, maxWindow-n), true
 	}
@@ -192,7 +185,7 @@ func (l *loop[T, R]) add(v T) {
 func (l *loop[T, R]) spawn() {
 	r := l.runner()
 	switch {
-	case l.runners.Add(1) == 1 || l.w != nil:
+	case l.runners.Add(1) == 1 || l.e.insideOf(l.within) != nil:
 		r.submit(l.ctx, true)
 	case !r.try(l.ctx):
 		seam.Yield()
@@ -423,13 +416,6 @@ func (l *loop[T, R]) takeOver() *runner[T, R] {
 	return nil
 }
 
-// atWork returns how many runners are, and do not wait for room.
-func (l *loop[T, R]) atWork() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.busy.Load() - int64(len(l.stuck))
-}
-
 // left is called by a runner that is no longer at work.
 func (l *loop[T, R]) left() {
 	if l.busy.Add(-1) == 0 && l.closed.Load() {
@@ -461,11 +447,6 @@ func (l *loop[T, R]) over() bool { return l.closed.Load() || l.ctx.Err() != nil 
 func (l *loop[T, R]) await(want uint64) {
 	e := l.e
 	for l.finished.Load() < want && !l.over() {
-		if l.within == nil && !l.looked && l.atWork() <= 0 {
-			if l.looked, l.w = true, e.workerHere(); l.w != nil {
-				l.within = &l.w.inner
-			}
-		}
 		if l.within != nil {
 			if r := l.takeOver(); r != nil {
 				l.help(r)
@@ -482,7 +463,9 @@ func (l *loop[T, R]) await(want uint64) {
 		seam.Yield()
 		if l.finished.Load() < want && !l.over() {
 			l.waits.Store(true)
-			if err := e.rest(l.ctx, l.w, l.wake); err != nil {
+			if here, err := e.rest(l.ctx, l.within, l.wake); here != nil {
+				l.within = here
+			} else if err != nil {
 				l.stop(err)
 			}
 		}
@@ -508,7 +491,9 @@ func (l *loop[T, R]) end() {
 	l.closed.Store(true)
 	l.cancel(nil)
 	for l.busy.Load() > 0 {
-		if err := l.e.rest(context.Background(), l.w, l.wake); err != nil && l.busy.Load() > 0 {
+		if here, err := l.e.rest(context.Background(), l.within, l.wake); here != nil {
+			l.within = here
+		} else if err != nil && l.busy.Load() > 0 {
 			<-l.wake
 		}
 	}

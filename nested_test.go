@@ -35,8 +35,8 @@ func TestNestedSubmit(t *testing.T) {
 	})
 }
 
-// A task would wait for itself in Pool.Wait, which refuses that at once (D2): in each kind of task, with the task's context, one
-// that is derived from it, and on its goroutine without it.
+// A task would wait for itself in Pool.Wait, which refuses that at once (D2): in each kind of task, with the task's context, and one
+// that is derived from it. On its goroutine without it the watch finds the task.
 func TestWaitInsideATask(t *testing.T) {
 	kinds := map[string]func(p *Pool, body Task) error{
 		"plain":    func(p *Pool, body Task) error { return p.Submit(bg, body) },
@@ -94,7 +94,7 @@ func TestWaitInsideATask(t *testing.T) {
 				}))
 				must(t, p.Wait(bg))
 				must(t, p.Close())
-				if d := time.Since(start); !ran.Load() || d != 0 {
+				if d := time.Since(start); !ran.Load() || d > 2*firstLook {
 					t.Errorf("ran: %v, took %v", ran.Load(), d)
 				}
 			})

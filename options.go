@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/headrace-go/pool/internal/units"
 )
 
 // Option configures a pool. If an option is given twice, the last one wins.
@@ -58,9 +60,6 @@ const DefaultBuffer = 1024
 
 // maxResults bounds WithResultBuffer.
 const maxResults = 1 << 26
-
-// maxCapacity leaves room for sums of weights.
-const maxCapacity = 1 << 62
 
 func defaults() config {
 	return config{sizing: CPU(), buffer: DefaultBuffer, batch: DefaultBatch, shutdown: Drain, maxErrors: 1, ctx: context.Background()}
@@ -412,8 +411,8 @@ func (c *config) validate() error {
 		return fmt.Errorf("pool: WithResultBuffer: size must be between 0 and %d, got %d", maxResults, c.results)
 	case c.buffer < 0:
 		return fmt.Errorf("pool: WithBuffer: must be at least 0, got %d", c.buffer)
-	case c.hasCapacity && (c.capacity < 1 || c.capacity > maxCapacity):
-		return fmt.Errorf("pool: WithCapacity: must be between 1 and %d, got %d", int64(maxCapacity), c.capacity)
+	case c.hasCapacity && (c.capacity < 1 || c.capacity > units.Max):
+		return fmt.Errorf("pool: WithCapacity: must be between 1 and %d, got %d", int64(units.Max), c.capacity)
 	case c.batch < 1 || c.batch > maxBatch:
 		return fmt.Errorf("pool: WithBatch: must be between 1 and %d, got %d", maxBatch, c.batch)
 	case c.hasLinger && c.lingerFor <= 0:

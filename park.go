@@ -162,8 +162,8 @@ func (e *engine[T]) employ() {
 		e.idle.Return()
 		e.mu.Unlock()
 		return
-	case e.parked.last != nil && (e.homes.orphans.Load() == 0 || e.unborn() == 0):
-		w = e.parked.last
+	case e.parked.Last != nil && (e.homes.orphans.Load() == 0 || e.unborn() == 0):
+		w = e.parked.Last
 		e.unparkLocked(w)
 	case e.unborn() > 0:
 		w, born = e.newWorkerLocked(nil), true
@@ -182,7 +182,7 @@ func (e *engine[T]) employ() {
 
 // unparkLocked takes w off the parked workers. The caller has its token, and wakes it after unlocking.
 func (e *engine[T]) unparkLocked(w *worker[T]) {
-	e.parked.remove(w)
+	e.parked.Remove(w)
 	w.parked.Store(false)
 }
 
@@ -190,7 +190,7 @@ func (e *engine[T]) unparkLocked(w *worker[T]) {
 // signals them after unlocking.
 func (e *engine[T]) takeAllLocked() []*worker[T] {
 	var all []*worker[T]
-	for w := e.parked.last; w != nil && e.idle.Take(); w = e.parked.last {
+	for w := e.parked.Last; w != nil && e.idle.Take(); w = e.parked.Last {
 		e.unparkLocked(w)
 		all = append(all, w)
 	}
@@ -357,7 +357,7 @@ func (w *worker[T]) park() bool {
 		return true
 	}
 	rests := w.restLocked()
-	trims := e.active() == e.parked.len && (e.main.queue.Large() || e.live == 0 && e.expires())
+	trims := e.active() == e.parked.Len && (e.main.queue.Large() || e.live == 0 && e.expires())
 	e.mu.Unlock()
 	e.lingers()
 	if trims {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/headrace-go/pool/internal/list"
 	"github.com/headrace-go/pool/internal/seam"
 )
 
@@ -23,12 +24,12 @@ import (
 // comes with a token and finds neither a parked worker nor an unborn one drops it (employ).
 type places[T any] struct {
 	target  int
-	live    int                         // workers
-	leaving int                         // workers no more, whose goroutine has not ended
-	lent    int                         // of those that live, inside a wait with their place given away
-	parked  list[worker[T], *worker[T]] // the one that parked last is the last
-	workers []*worker[T]                // all live ones
-	back    []chan struct{}             // tasks that want their place back
+	live    int                              // workers
+	leaving int                              // workers no more, whose goroutine has not ended
+	lent    int                              // of those that live, inside a wait with their place given away
+	parked  list.List[worker[T], *worker[T]] // the one that parked last is the last
+	workers []*worker[T]                     // all live ones
+	back    []chan struct{}                  // tasks that want their place back
 	expiry  expiry
 }
 
@@ -61,8 +62,8 @@ func (e *engine[T]) placesLocked(before int) {
 	if before < after {
 		e.idle.Add(after - before)
 	}
-	for e.overfullLocked() && e.parked.last != nil && e.idle.Drop() {
-		e.dismissLocked(e.parked.last)
+	for e.overfullLocked() && e.parked.Last != nil && e.idle.Drop() {
+		e.dismissLocked(e.parked.Last)
 		e.giveBackPlacesLocked()
 	}
 	if e.overfullLocked() {
@@ -146,7 +147,7 @@ func (e *engine[T]) resizeLocked(n int) {
 	e.target = n
 	e.placesLocked(before)
 	if e.capacity == 0 {
-		e.weights.resize(e.base, int64(n))
+		e.weights.Resize(e.base, int64(n))
 	}
 }
 
@@ -199,21 +200,40 @@ type block struct {
 	back  chan struct{} // while somebody gets these back; closed then
 }
 
-// rest blocks until done, ctx ends, or the pool stops, and lends the place of the task of w
-// meanwhile, if w is not nil.
-func (e *engine[T]) rest(ctx context.Context, w *worker[T], done <-chan struct{}) (err error) {
+// rest blocks until done, ctx ends, or the pool stops. seat is the context of the task that the caller is
+// inside of, as far as it knows, or nil; rest lends its place meanwhile. If it turns out that the caller is inside of
+// another one, rest ends and returns that one's context as here.
+func (e *engine[T]) rest(ctx, seat context.Context, done <-chan struct{}) (here context.Context, err error) {
+	if seat == nil && e.watch.lost.Load() {
+		if here := e.elsewhere(nil); here != nil {
+			return here, nil
+		}
+	}
+	w := e.insideOf(seat)
 	b := e.lend(w)
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-e.stopped:
-		err = e.cause()
+	asked := e.listen()
+	for waits := true; waits; {
+		waits = false
+		select {
+		case <-done:
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-e.stopped:
+			err = e.cause()
+		case <-asked:
+			asked = nil
+			e.watch.unasked.Add(-1)
+			here = e.elsewhere(seat)
+			waits = here == nil
+		}
+	}
+	if asked != nil {
+		e.watch.unasked.Add(-1)
 	}
 	if b != nil {
 		e.standUp(ctx, w, b)
 	}
-	return err
+	return here, err
 }
 
 // lend gives away the place of w's task, which is about to wait, and what it has of the capacity.
@@ -247,7 +267,7 @@ func (e *engine[T]) lendLocked(w *worker[T], b *block) {
 	e.lent++
 	e.placesLocked(before)
 	if b.units = w.units.Swap(0); b.units > 0 {
-		e.weights.release(b.units)
+		e.weights.Release(b.units)
 	}
 }
 
@@ -311,18 +331,18 @@ func (w *worker[T]) outlived() {
 // next worker that ends its task leaves instead.
 func (e *engine[T]) reclaim(ctx context.Context, w *worker[T], units int64) {
 	e.reclaimPlace(ctx)
-	if e.weights.active.Load() && w.units.Load() == 0 { // else the pool has begun to weigh, with a unit for w
+	if e.weights.Active() && w.units.Load() == 0 { // else the pool has begun to weigh, with a unit for w
 		units = max(1, units)
-		e.weights.regain(ctx, e.base, units)
+		e.weights.Regain(ctx, e.base, units)
 		w.units.Store(units)
 	}
 }
 
 func (e *engine[T]) reclaimPlace(ctx context.Context) {
 	e.mu.Lock()
-	if len(e.back) == 0 && (e.unborn() > 0 || e.parked.last != nil) && e.idle.Drop() {
+	if len(e.back) == 0 && (e.unborn() > 0 || e.parked.Last != nil) && e.idle.Drop() {
 		if e.active() >= e.target {
-			e.dismissLocked(e.parked.last)
+			e.dismissLocked(e.parked.Last)
 		}
 		e.lent--
 		e.placesLocked(e.unborn())

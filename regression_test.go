@@ -223,7 +223,7 @@ func TestShrinkAndGrowWithATokenInFlight(t *testing.T) {
 		p.employ()
 		synctest.Wait()
 		p.mu.Lock()
-		if p.idle.Load().Idle() < p.parked.len+p.unborn() {
+		if p.idle.Load().Idle() < p.parked.Len+p.unborn() {
 			t.Errorf("tokens wrong")
 		}
 		p.mu.Unlock()
@@ -561,8 +561,8 @@ func TestPlaceIsLentOnce(t *testing.T) {
 		must(t, p.Wait(bg))
 		must(t, p.Close())
 		s.check(t)
-		if p.lent != 0 || usedUnits(&p.engine) != 0 {
-			t.Errorf("at the end %d places are lent, and weights of %d are taken", p.lent, usedUnits(&p.engine))
+		if p.lent != 0 || p.engine.weights.Used() != 0 {
+			t.Errorf("at the end %d places are lent, and weights of %d are taken", p.lent, p.engine.weights.Used())
 		}
 	})
 }

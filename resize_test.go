@@ -171,8 +171,8 @@ func checkGate(t *testing.T, p *Pool) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if g := p.idle.Load(); g.Idle() < p.target || g.Searching() > 0 || p.parked.len != p.live {
+	if g := p.idle.Load(); g.Idle() < p.target || g.Searching() > 0 || p.parked.Len != p.live {
 		t.Fatalf("%d idle, %d searching, with %d places, %d parked of %d",
-			g.Idle(), g.Searching(), p.target, p.parked.len, p.live)
+			g.Idle(), g.Searching(), p.target, p.parked.Len, p.live)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/headrace-go/pool/internal/list"
 	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
 )
@@ -29,7 +30,7 @@ import (
 // up, before anybody else is told of room: so no two can hand it to each other for ever.
 type room[T any] struct {
 	mu sync.Mutex
-	list[blocked, *blocked]
+	list.List[blocked, *blocked]
 	waking    bool
 	announced bool     // counted in flags
 	spare     *blocked // for reuse, linked by next: a channel costs an allocation
@@ -38,10 +39,10 @@ type room[T any] struct {
 const misses = 3
 
 type blocked struct {
-	link[blocked]
+	list.Link[blocked]
 	ready   chan struct{}
 	missed  int
-	checks  bool // is to see whether it blocks a worker
+	checks  bool // is to see whether it is inside of a task
 	checked bool
 }
 
@@ -50,21 +51,21 @@ func (r *room[T]) get() *blocked {
 	if b == nil {
 		return &blocked{ready: make(chan struct{}, 1)}
 	}
-	r.spare = b.next
-	b.next = nil
+	r.spare = b.Next
+	b.Next = nil
 	return b
 }
 
 func (r *room[T]) put(b *blocked) {
 	*b = blocked{ready: b.ready}
-	b.next = r.spare
+	b.Next = r.spare
 	r.spare = b
 }
 
 // announceLocked makes flags say whether somebody waits to be woken.
 func (c *cell[T]) announceLocked() {
 	r := &c.room
-	wants := r.first != nil && !r.waking
+	wants := r.First != nil && !r.waking
 	if wants == r.announced {
 		return
 	}
@@ -78,8 +79,8 @@ func (c *cell[T]) announceLocked() {
 // wakeLocked wakes the first submitter that waits, if none is being woken.
 func (c *cell[T]) wakeLocked() {
 	r := &c.room
-	if b := r.first; b != nil && !r.waking {
-		r.remove(b)
+	if b := r.First; b != nil && !r.waking {
+		r.Remove(b)
 		r.waking = true
 		b.signal()
 	}
@@ -99,17 +100,17 @@ func (b *blocked) signal() {
 func (c *cell[T]) refuse() {
 	c.room.mu.Lock()
 	defer c.room.mu.Unlock()
-	for b := c.room.first; b != nil; b = b.next {
+	for b := c.room.First; b != nil; b = b.Next {
 		b.signal()
 	}
 }
 
-// checkSubmitters makes those that are blocked see whether they are workers, once.
+// checkSubmitters makes those that are blocked see whether they are inside of a task, once.
 func (e *engine[T]) checkSubmitters() {
 	e.eachCell(func(c *cell[T]) {
 		c.room.mu.Lock()
 		defer c.room.mu.Unlock()
-		for b := c.room.first; b != nil; b = b.next {
+		for b := c.room.First; b != nil; b = b.Next {
 			if !b.checked {
 				b.checks, b.checked = true, true
 				b.signal()
@@ -128,12 +129,17 @@ func (c *cell[T]) roomMade() {
 }
 
 // await waits until try, which pushes something to c, succeeds. held tells try that the caller holds the queue. inline
-// is called in its place if the caller turns out to be a worker, unless it is nil.
-func (e *engine[T]) await(ctx context.Context, c *cell[T], try func(held bool) queue.Status, inline func(w *worker[T]) error) error {
+// is called in its place if the caller turns out to be inside of a task, unless it is nil.
+func (e *engine[T]) await(ctx context.Context, c *cell[T], try func(held bool) queue.Status, inline func(here context.Context) error) error {
+	if inline != nil && e.watch.lost.Load() {
+		if here := e.elsewhere(nil); here != nil {
+			return inline(here)
+		}
+	}
 	r := &c.room
 	r.mu.Lock()
 	b := r.get()
-	r.push(b, false)
+	r.Push(b, false)
 	c.announceLocked()
 	r.mu.Unlock()
 	seam.Yield()
@@ -149,22 +155,22 @@ func (e *engine[T]) await(ctx context.Context, c *cell[T], try func(held bool) q
 		r.mu.Lock()
 		checks := b.checks
 		b.checks = false
-		again := !b.queued // it was woken and found no room
+		again := !b.Queued // it was woken and found no room
 		if again {
 			b.missed++
 			select {
 			case <-b.ready: // woken while it was trying
 			default:
 			}
-			r.push(b, true)
+			r.Push(b, true)
 			r.waking = false
 			c.announceLocked()
 		}
 		r.mu.Unlock()
 		if checks && inline != nil {
-			if w := e.workerHere(); w != nil {
+			if here := e.elsewhere(nil); here != nil {
 				c.leaveRoom(b, held)
-				return inline(w)
+				return inline(here)
 			}
 		}
 		if again && b.missed == misses {
@@ -197,8 +203,8 @@ func (c *cell[T]) leaveRoom(b *blocked, held bool) {
 		c.queue.Release()
 	}
 	r.mu.Lock()
-	if b.queued {
-		r.remove(b)
+	if b.Queued {
+		r.Remove(b)
 	} else {
 		r.waking = false
 		select {
@@ -208,7 +214,7 @@ func (c *cell[T]) leaveRoom(b *blocked, held bool) {
 	}
 	r.put(b)
 	c.announceLocked()
-	others := r.first != nil
+	others := r.First != nil
 	r.mu.Unlock()
 	if others && c.hasRoom() {
 		c.roomMade()
@@ -222,7 +228,7 @@ func (c *cell[T]) leaveRoom(b *blocked, held bool) {
 func (c *cell[T]) somebodyWaits() bool {
 	c.room.mu.Lock()
 	defer c.room.mu.Unlock()
-	return c.room.first != nil || c.room.waking
+	return c.room.First != nil || c.room.waking
 }
 
 // errBlocked is what a submitter gets that was blocked when the pool closed: the

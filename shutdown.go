@@ -202,7 +202,7 @@ const settleTries = 100
 //
 // The end of every task synchronizes before the return of Close.
 func (e *engine[T]) Close() error {
-	inside := e.inside()
+	inside := e.here() != nil
 	if e.shutdown == Abort {
 		e.Abort()
 	} else {
@@ -275,7 +275,7 @@ func (e *engine[T]) Shutdown(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
-	inside := ctx.Value(e) != nil || e.inside()
+	inside := ctx.Value(e) != nil || e.here() != nil
 	e.drain()
 	if inside {
 		e.onDone(context.AfterFunc(ctx, func() { _ = e.miss(ctx.Err()) }))

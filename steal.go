@@ -92,7 +92,7 @@ func (e *engine[T]) openKids() {
 func (w *worker[T]) pushKids(vs []T) (n int) {
 	e := w.e
 	k := w.kids.Load()
-	if k == nil || e.weights.active.Load() {
+	if k == nil || e.weights.Active() {
 		return 0 // with weights there is one order for all, that of the main queue
 	}
 	k.mu.Lock()

@@ -333,14 +333,14 @@ func TestStressTokens(t *testing.T) {
 		must(t, p.Wait(bg))
 		for {
 			p.mu.Lock()
-			if p.parked.len == p.live && p.idle.Load().Searching() == 0 {
+			if p.parked.Len == p.live && p.idle.Load().Searching() == 0 {
 				break
 			}
 			p.mu.Unlock()
 			runtime.Gosched()
 		}
-		if n := p.idle.Load().Idle(); n < p.parked.len+p.unborn() || p.live > p.target || p.lent != 0 {
-			t.Fatalf("round %d tokens %d parked %d unborn %d live %d target %d", round, n, p.parked.len, p.unborn(), p.live, p.target)
+		if n := p.idle.Load().Idle(); n < p.parked.Len+p.unborn() || p.live > p.target || p.lent != 0 {
+			t.Fatalf("round %d tokens %d parked %d unborn %d live %d target %d", round, n, p.parked.Len, p.unborn(), p.live, p.target)
 		}
 		p.mu.Unlock()
 		p.Close()

@@ -54,13 +54,16 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if ctx.Value(e) != nil || e.inside() {
+	if ctx.Value(e) != nil {
 		return ErrInTask
 	}
 	e.mu.Lock()
-	if e.stopCause != nil {
-		defer e.mu.Unlock()
-		return e.stopCause
+	if err := e.stopCause; err != nil {
+		e.mu.Unlock()
+		if e.here() != nil { // a handler, of what has stopped the pool
+			return ErrInTask
+		}
+		return err
 	}
 	wt := &waiter{make(chan struct{})}
 	e.next = append(e.next, wt)
@@ -70,12 +73,9 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 	select {
 	case <-wt.done:
 	default:
-		select {
-		case <-wt.done:
-		case <-ctx.Done():
-			err = ctx.Err()
-		case <-e.stopped:
-			err = e.cause()
+		var here context.Context
+		if here, err = e.rest(ctx, nil, wt.done); here != nil {
+			err = ErrInTask
 		}
 	}
 	if e.outer != nil && e.outer.Err() != nil { // which has ended the tasks

@@ -1,22 +1,37 @@
 package pool
 
-import "time"
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
 
 // watch is a timer that looks after the pool while all workers are busy and jobs
 // wait, the only state in which nobody passes by to notice that GOMAXPROCS has
-// grown, or that a task blocks itself (see room.go). It looks after 100 ms and
+// grown, and while somebody blocks in the pool. It looks after 100 ms and
 // then twice as late each time, unless jobs have ended in between, so that a
 // task that sleeps for a year of virtual time costs some thirty looks; after
 // that it gives up.
+//
+// A context tells the pool where its caller is. A task that blocks in the pool without its context may wait for
+// itself. So if nothing has ended between two looks, and at every tenth look in any case, the watch asks everybody who is blocked, once: each
+// finds out by its own goroutine whether it is inside of a task, which then runs what it waits for, or gets
+// ErrInTask. From the first one that was on, others look at once.
 type watch struct {
 	timer *time.Timer
 	delay time.Duration
-	seen  uint64 // how many jobs had begun
+	seen  uint64 // how many jobs had ended
+	looks int
+
+	unasked  atomic.Int32                  // how many are blocked and were not asked
+	question atomic.Pointer[chan struct{}] // closed to ask them; made by who is blocked
+	lost     atomic.Bool                   // one was inside of a task
 }
 
 const (
 	firstLook = 100 * time.Millisecond
 	lastLook  = 1 << 30 * firstLook // three years
+	askEvery  = 10                  // looks
 )
 
 // lookAfter sets the timer, unless it is set.
@@ -56,13 +71,15 @@ func (e *engine[T]) look() {
 	// First let others set the timer, then see whether it is still needed: jobs
 	// may have come that found it set.
 	e.idle.Relax()
-	stuck := false
+	asks := false
 	_, queued, _ := e.totalsLocked()
-	if (queued > 0 || e.flags.word.Load() >= flagRoom) && e.idle.Load().Idle() == 0 && e.idle.Look() {
-		ended := e.endedJobsLocked()
-		stuck = ended == e.watch.seen
-		if stuck {
+	busy := (queued > 0 || e.flags.word.Load() >= flagRoom) && e.idle.Load().Idle() == 0
+	if (busy || e.watch.unasked.Load() > 0) && e.idle.Look() {
+		e.watch.looks++
+		asks = e.watch.looks%askEvery == 0
+		if ended := e.endedJobsLocked(); ended == e.watch.seen {
 			e.watch.delay *= 2
+			asks = true
 		} else {
 			e.watch.seen, e.watch.delay = ended, firstLook
 		}
@@ -70,9 +87,42 @@ func (e *engine[T]) look() {
 	}
 	e.mu.Unlock()
 	e.placesFree()
-	if stuck {
+	if asks {
 		e.checkSubmitters()
+		if q := e.watch.question.Swap(nil); q != nil {
+			close(*q)
+		}
 	}
+}
+
+// listen returns what the watch closes to ask the caller, which is about to block, where it is. The caller
+// has to take itself off unasked.
+func (e *engine[T]) listen() <-chan struct{} {
+	e.watch.unasked.Add(1)
+	q := e.watch.question.Load()
+	for q == nil {
+		ch := make(chan struct{})
+		if e.watch.question.CompareAndSwap(nil, &ch) {
+			q = &ch
+		} else {
+			q = e.watch.question.Load()
+		}
+	}
+	if e.idle.Load().Looks() {
+		e.lookAfter()
+	}
+	return *q
+}
+
+// elsewhere returns the context of the task that the caller is part of, by its goroutine, if it is another one than
+// that of seat.
+func (e *engine[T]) elsewhere(seat context.Context) context.Context {
+	here := e.here()
+	if here == nil || seat != nil && e.insideOf(here) == e.insideOf(seat) {
+		return nil
+	}
+	e.watch.lost.Store(true)
+	return here
 }
 
 // endedJobsLocked returns how many jobs have ended, modulo batch.CountMask+1 for each cell.

@@ -72,8 +72,8 @@ func TestWeightsStayWithinCapacity(t *testing.T) {
 					}
 					must(t, p.Wait(bg))
 					synctest.Wait()
-					if usedUnits(&p.engine) != 0 {
-						t.Errorf("at rest %d are taken", usedUnits(&p.engine))
+					if p.engine.weights.Used() != 0 {
+						t.Errorf("at rest %d are taken", p.engine.weights.Used())
 					}
 					p.Close()
 					s.check(t)
@@ -261,7 +261,7 @@ func TestWaitGivesWeightAway(t *testing.T) {
 			}
 			must(t, p.Close())
 			s.check(t)
-			if n := usedUnits(&p.engine); n != 0 {
+			if n := p.engine.weights.Used(); n != 0 {
 				t.Errorf("at the end %d are taken", n)
 			}
 		})
@@ -310,7 +310,35 @@ func TestUnitsOfWhatATaskLeavesBehind(t *testing.T) {
 	close(g)
 	must(t, p.Close())
 	wg.Wait()
-	if n := usedUnits(&p.engine); n != 0 {
+	if n := p.engine.weights.Used(); n != 0 {
 		t.Fatalf("at the end %d units are taken", n)
 	}
+}
+
+// A heavy task that comes back from a wait needs no more than the capacity, also when that shrinks while it waits for its
+// units.
+func TestCapacityShrinksBeneathATaskThatComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(3), WithBuffer(4))
+		f, g := make(gate), make(gate)
+		first := Go(bg, p, func(context.Context) (int, error) { <-f; return 0, nil })
+		synctest.Wait()
+		must(t, p.SubmitWeighted(bg, 2, func(ctx context.Context) error {
+			_, err := first.Wait(ctx)
+			return err
+		}))
+		for range 2 {
+			must(t, p.Submit(bg, g.task))
+		}
+		synctest.Wait()
+		close(f)
+		synctest.Wait()
+		must(t, p.Resize(1))
+		close(g)
+		must(t, p.Close())
+		if n := p.engine.weights.Used(); n != 0 {
+			t.Errorf("at the end %d units are taken", n)
+		}
+		checkRest(t, p.Stats())
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/headrace-go/pool/internal/batch"
+	"github.com/headrace-go/pool/internal/list"
 	"github.com/headrace-go/pool/internal/seam"
 )
 
@@ -62,7 +63,7 @@ type remote[T any] struct {
 	own     batch.Batch[T]
 	tag     atomic.Uint32                  // of the jobs in hand
 	cur     atomic.Pointer[batch.Batch[T]] // b
-	group   atomic.Pointer[Group]          // of the innermost call, see group.go
+	runs    atomic.Pointer[call]           // the innermost one
 	blocked atomic.Pointer[block]          // the running task is inside a wait; changed under e.mu
 	units   atomic.Int64                   // of the capacity, see weight.go
 	parked  atomic.Bool                    // changed under e.mu
@@ -72,12 +73,12 @@ type remote[T any] struct {
 	wake    chan struct{} // of one signal
 	state   state         // under its own mutex
 
-	link[worker[T]] // in e.parked; guarded by e.mu, as what follows
-	restsSince      time.Duration
-	dismissed       bool // to end instead of being woken
-	index           int  // in e.workers
-	homeIndex       int  // of its home, plus one; 0: it has none
-	seed            int  // where to look first for something to steal
+	list.Link[worker[T]] // in e.parked; guarded by e.mu, as what follows
+	restsSince           time.Duration
+	dismissed            bool // to end instead of being woken
+	index                int  // in e.workers
+	homeIndex            int  // of its home, plus one; 0: it has none
+	seed                 int  // where to look first for something to steal
 }
 
 // newWorkerLocked makes a worker.
@@ -275,7 +276,7 @@ func (w *worker[T]) leaveLane() {
 // claim takes up to limit jobs in hand.
 func (w *worker[T]) claim() bool {
 	e := w.e
-	if e.weights.active.Load() && !w.enterWeighed() {
+	if e.weights.Active() && !w.enterWeighed() {
 		return false
 	}
 	if e.homes.n == 0 {
@@ -353,7 +354,7 @@ const (
 // steal takes jobs in hand that another worker has claimed and not begun.
 func (w *worker[T]) steal() bool {
 	e := w.e
-	if e.flags.word.Load()&flagStop != 0 || e.weights.waiting.Load() || e.weights.active.Load() && w.units.Load() == 0 {
+	if e.flags.word.Load()&flagStop != 0 || e.weights.waiting.Load() || e.weights.Active() && w.units.Load() == 0 {
 		return false
 	}
 	return e.main.steal(w, false) || e.kids != nil && w.stealKids(false)

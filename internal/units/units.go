@@ -1,0 +1,146 @@
+// Package units is a semaphore for tasks of different weights whose capacity can change while units of it are in use.
+//
+// It is that of golang.org/x/sync, which cannot shrink: what is taken away while it is in use is owed, and withheld from
+// what is released next. Its waiters are served in the order of their arrival.
+package units
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// Max is the largest capacity. It leaves room for sums of weights.
+const Max = 1 << 62
+
+// Units is the semaphore. Until Activate nothing is taken from it.
+type Units struct {
+	active atomic.Bool
+
+	mu       sync.Mutex
+	sem      *semaphore.Weighted
+	capacity int64
+	owed     int64
+	now      context.Context    // ends with base, and when the capacity changes
+	change   context.CancelFunc // ends now
+}
+
+// Init sets the capacity. Calls that wait end with base.
+func (u *Units) Init(base context.Context, capacity int64) {
+	u.capacity = capacity
+	u.now, u.change = context.WithCancel(base)
+}
+
+// Active reports whether Activate was called.
+func (u *Units) Active() bool { return u.active.Load() }
+
+// Activate begins to count. So many units are in use already.
+func (u *Units) Activate(used int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sem = semaphore.NewWeighted(Max)
+	u.sem.TryAcquire(Max - u.capacity + min(used, u.capacity))
+	u.owed = max(0, used-u.capacity)
+	u.active.Store(true)
+}
+
+// Capacity returns the capacity.
+func (u *Units) Capacity() int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.capacity
+}
+
+// Release gives units back.
+func (u *Units) Release(n int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.releaseLocked(n)
+}
+
+func (u *Units) releaseLocked(n int64) {
+	paid := min(n, u.owed)
+	u.owed -= paid
+	if n > paid {
+		u.sem.Release(n - paid)
+	}
+}
+
+// Resize changes the capacity. Those that wait begin anew.
+func (u *Units) Resize(base context.Context, capacity int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	d := capacity - u.capacity
+	u.capacity = capacity
+	if u.sem == nil {
+		return
+	}
+	if d > 0 {
+		u.releaseLocked(d)
+	}
+	for ; d < 0; d++ {
+		if !u.sem.TryAcquire(1) {
+			u.owed -= d
+			break
+		}
+	}
+	u.change()
+	u.now, u.change = context.WithCancel(base)
+}
+
+// Acquire waits for units, all but have of those of a task of that weight, or of all the capacity if that is less. It returns how
+// many it got, and false if ctx has ended.
+func (u *Units) Acquire(ctx context.Context, weight, have int64) (got int64, ok bool) {
+	for ctx.Err() == nil {
+		u.mu.Lock()
+		n := min(weight, u.capacity) - have
+		if n <= 0 || u.sem.TryAcquire(n) {
+			u.mu.Unlock()
+			return max(n, 0), true
+		}
+		sem, now := u.sem, u.now
+		u.mu.Unlock()
+		if sem.Acquire(now, n) == nil {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+// Regain gets units back for a task that comes back from a wait: all the capacity if that is less, and the rest is owed. If ctx or
+// base ends first the task goes on, and all are owed.
+func (u *Units) Regain(ctx, base context.Context, n int64) {
+	got := int64(0)
+	for got == 0 && ctx.Err() == nil && base.Err() == nil {
+		u.mu.Lock()
+		k, sem, now := min(n, u.capacity), u.sem, u.now
+		u.mu.Unlock()
+		both, cancel := context.WithCancel(ctx)
+		stop := context.AfterFunc(now, cancel)
+		if sem.Acquire(both, k) == nil {
+			got = k
+		}
+		stop()
+		cancel()
+	}
+	u.mu.Lock()
+	u.owed += n - got
+	u.mu.Unlock()
+}
+
+// Used returns how many units are in use. Nobody may be waiting. It is for tests, which want to see that none was lost.
+func (u *Units) Used() int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.sem == nil {
+		return 0
+	}
+	free := int64(0)
+	for u.sem.TryAcquire(1) {
+		free++
+	}
+	u.sem.Release(free)
+	return u.capacity + u.owed - free
+}
