@@ -205,7 +205,7 @@ type block struct {
 // another one, rest ends and returns that one's context as here.
 func (e *engine[T]) rest(ctx, seat context.Context, done <-chan struct{}) (here context.Context, err error) {
 	if seat == nil && e.watch.lost.Load() {
-		if here := e.elsewhere(nil); here != nil {
+		if here := e.found(); here != nil {
 			return here, nil
 		}
 	}
@@ -223,7 +223,9 @@ func (e *engine[T]) rest(ctx, seat context.Context, done <-chan struct{}) (here 
 		case <-asked:
 			asked = nil
 			e.watch.unasked.Add(-1)
-			here = e.elsewhere(seat)
+			if seat == nil || e.insideOf(e.here()) != w {
+				here = e.found()
+			}
 			waits = here == nil
 		}
 	}

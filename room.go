@@ -132,7 +132,7 @@ func (c *cell[T]) roomMade() {
 // is called in its place if the caller turns out to be inside of a task, unless it is nil.
 func (e *engine[T]) await(ctx context.Context, c *cell[T], try func(held bool) queue.Status, inline func(here context.Context) error) error {
 	if inline != nil && e.watch.lost.Load() {
-		if here := e.elsewhere(nil); here != nil {
+		if here := e.found(); here != nil {
 			return inline(here)
 		}
 	}
@@ -168,7 +168,7 @@ func (e *engine[T]) await(ctx context.Context, c *cell[T], try func(held bool) q
 		}
 		r.mu.Unlock()
 		if checks && inline != nil {
-			if here := e.elsewhere(nil); here != nil {
+			if here := e.found(); here != nil {
 				c.leaveRoom(b, held)
 				return inline(here)
 			}

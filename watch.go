@@ -114,14 +114,12 @@ func (e *engine[T]) listen() <-chan struct{} {
 	return *q
 }
 
-// elsewhere returns the context of the task that the caller is part of, by its goroutine, if it is another one than
-// that of seat.
-func (e *engine[T]) elsewhere(seat context.Context) context.Context {
+// found is here for a caller that did not know: from now on others look at once.
+func (e *engine[T]) found() context.Context {
 	here := e.here()
-	if here == nil || seat != nil && e.insideOf(here) == e.insideOf(seat) {
-		return nil
+	if here != nil {
+		e.watch.lost.Store(true)
 	}
-	e.watch.lost.Store(true)
 	return here
 }
 
