@@ -37,9 +37,9 @@ var featureBugs = []bug{{
 	new:   "",
 	tests: "TestStressLoopWidens", seams: true,
 }, {
-	name: "loop-on-the-caller-leaves-all-to-runners", class: wakeUp, file: "loop.go",
-	old:   "\tcase *callerRun:\n\t\tl.within = ctx\n",
-	new:   "",
+	name: "loop-on-the-caller-leaves-all-to-runners", class: wakeUp, file: "inline.go",
+	old:   "\tcase *callerRun:\n\t\treturn ctx\n\t}\n\treturn nil",
+	new:   "\t}\n\treturn nil",
 	tests: "TestLoopOnTheCallerBesideAFullQueue",
 }, {
 	name: "runner-waits-for-room-alone", class: wakeUp, file: "loop.go",

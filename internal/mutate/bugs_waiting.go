@@ -3,8 +3,8 @@ package main
 // waitingBugs are about who waits and who wakes: parking, room, weights, the life of workers.
 var waitingBugs = []bug{{
 	name: "wake-while-trying-is-dropped", class: wakeUp, file: "room.go",
-	old:   "\t\t\tr.push(b, true)\n\t\t\tr.waking = false\n",
-	new:   "\t\t\tr.push(b, true)\n",
+	old:   "\t\t\tr.Push(b, true)\n\t\t\tr.waking = false\n",
+	new:   "\t\t\tr.Push(b, true)\n",
 	tests: "TestExactlyOnce|TestBlockedSubmit|TestStressOperations",
 }, {
 	name: "future-ended-before-its-waiter-locked", class: wakeUp, file: "future.go",
@@ -29,7 +29,7 @@ var waitingBugs = []bug{{
 }, {
 	name: "cancelled-waiter-keeps-the-wake", class: wakeUp, file: "room.go",
 	old:   "if others && c.hasRoom() {",
-	new:   "if others && b.queued && c.hasRoom() {",
+	new:   "if others && b.Queued && c.hasRoom() {",
 	tests: "TestStressOperations|TestBlockedSubmit",
 }, {
 	name: "batcher-is-forgotten-behind-a-reservation", class: wakeUp, file: "room.go",
@@ -37,8 +37,8 @@ var waitingBugs = []bug{{
 	new:   "if held && c.e.batchers.wants.Load() && c.e.idle.Load().Idle() < 0 {",
 	tests: "TestBatcherBehindAReservation|TestStressOperations",
 }, {
-	name: "grown-capacity-wakes-nobody", class: wakeUp, file: "weight.go",
-	old:   "\tws.change()\n\tws.now, ws.change = context.WithCancel(base)\n}",
+	name: "grown-capacity-wakes-nobody", class: wakeUp, file: "internal/units/units.go",
+	old:   "\tu.change()\n\tu.now, u.change = context.WithCancel(base)\n}",
 	new:   "\t_ = base\n}",
 	tests: "TestResizeWithWeights|TestStressOperations",
 }, {
@@ -98,8 +98,8 @@ var waitingBugs = []bug{{
 	tests: "TestSubmitBatch|TestBlockedSubmitObeysContext|TestStressOperations",
 }, {
 	name: "closing-refuses-only-the-first-waiter", class: uncancel, file: "room.go",
-	old:   "\tfor b := c.room.first; b != nil; b = b.next {\n\t\tb.signal()\n\t}\n",
-	new:   "\tif b := c.room.first; b != nil {\n\t\tb.signal()\n\t}\n",
+	old:   "\tfor b := c.room.First; b != nil; b = b.Next {\n\t\tb.signal()\n\t}\n",
+	new:   "\tif b := c.room.First; b != nil {\n\t\tb.signal()\n\t}\n",
 	tests: "TestContract$|TestAbortReleasesEveryone|TestStressOperations",
 }, {
 	name: "expiry-ignores-the-floor", class: expiry, file: "life.go",
@@ -108,7 +108,7 @@ var waitingBugs = []bug{{
 	tests: "TestLazyFloor",
 }, {
 	name: "expiry-counts-from-the-last-to-park", class: expiry, file: "life.go",
-	old:   "since = e.parked.first.restsSince",
-	new:   "since = e.parked.last.restsSince",
+	old:   "since = e.parked.First.restsSince",
+	new:   "since = e.parked.Last.restsSince",
 	tests: "TestExpiryOneByOne",
 }}
