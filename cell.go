@@ -231,7 +231,7 @@ func (c *cell[T]) spread(but *lane[T]) bool {
 
 // ready reports whether a worker would find something to claim or to take over, from another lane than but.
 func (c *cell[T]) ready(but *lane[T]) bool {
-	return c.turns.Load() > 0 || c.queue.Ready() && c.e.ripe() || c.spread(but)
+	return c.turns.Load() > 0 || c.queue.Ready() && c.e.ripe() && c.admits() || c.spread(but)
 }
 
 // putBack puts what is left of the batch b, which the caller owns, where the next claim finds it.

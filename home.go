@@ -33,6 +33,7 @@ const (
 type homes[T any] struct {
 	n       int
 	all     []atomic.Pointer[home[T]] // made when they are first used
+	made    atomic.Pointer[home[T]]   // the last one that was, and by next the others; written under e.mu
 	orphans atomic.Int64              // homes with jobs that nobody serves
 	mu      sync.Mutex                // guards list; may be taken under e.mu
 	list    []*home[T]
@@ -44,6 +45,7 @@ type homes[T any] struct {
 type home[T any] struct {
 	cell[T]
 	index  int
+	next   *home[T] // made before it
 	worker atomic.Pointer[worker[T]] // whose home it is; written under e.mu
 	orphan atomic.Bool               // it is in the list
 }
@@ -82,6 +84,8 @@ func (e *engine[T]) makeHome(i int) *home[T] {
 	if e.closeErr != nil {
 		h.queue.Close()
 	}
+	h.next = e.homes.made.Load()
+	e.homes.made.Store(h)
 	e.homes.all[i].Store(h)
 	for _, w := range e.workers {
 		if w.homeIndex == i+1 {
@@ -296,8 +300,8 @@ func (w *worker[T]) serve(h *home[T]) bool {
 
 // wakeHomes wakes a worker for each home that has jobs, after none were claimed for a while.
 func (e *engine[T]) wakeHomes() {
-	for i := range e.homes.all {
-		if h := e.homes.all[i].Load(); h != nil && h.ready() {
+	for h := e.homes.made.Load(); h != nil; h = h.next {
+		if h.ready() {
 			h.pushed()
 		}
 	}
@@ -333,9 +337,7 @@ func (w *worker[T]) leaveHome() {
 // eachCell calls f for each cell. While e.mu is not held there may come others.
 func (e *engine[T]) eachCell(f func(*cell[T])) {
 	f(&e.main)
-	for i := range e.homes.all {
-		if h := e.homes.all[i].Load(); h != nil {
-			f(&h.cell)
-		}
+	for h := e.homes.made.Load(); h != nil; h = h.next {
+		f(&h.cell)
 	}
 }

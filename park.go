@@ -90,7 +90,7 @@ func (e *engine[T]) pushed() {
 		e.discard()
 	case e.lingers(): // the timer wakes
 	case g.Idle() > 0:
-		if !e.weights.waiting.Load() { // else whoever waits wakes
+		if !e.weights.waiting.Load() && e.main.admits() { // else whoever has the units wakes
 			e.wakeOne()
 		}
 	case g.Looks():

@@ -24,9 +24,23 @@ import (
 //
 // The wait ends when the pool stops: then the task is handed back. It begins again when the capacity changes, with
 // what is left of it if that is less than the weight: a task that no longer fits runs when nothing else does.
+//
+// Nobody is woken for a task that could not be admitted: whoever gives units back looks for work afterwards, or wakes
+// others. So heavy tasks that run one at a time stay on one worker.
 type weights struct {
 	units.Units
 	waiting atomic.Bool // a claimed task waits for its units
+}
+
+// admits reports whether the next task of the queue would be admitted at once.
+func (c *cell[T]) admits() bool {
+	ws := &c.e.weights
+	if !ws.Active() {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ws.Free(max(1, c.queue.Next().Weight))
 }
 
 // submitWeighted is submit for a job with a weight.
@@ -138,5 +152,6 @@ func (w *worker[T]) lighten() {
 	if n := w.units.Load(); n > 1 {
 		w.units.Store(1)
 		w.e.weights.Release(n - 1)
+		w.freed = true
 	}
 }

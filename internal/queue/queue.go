@@ -422,6 +422,18 @@ func (q *Queue[T]) Pop(vals []T, attrs []Attr) (n int, tag int) {
 	return n, tag
 }
 
+// Next returns what stands beside the element that Pop would take next, if there is something. It is for the consumer.
+func (q *Queue[T]) Next() (a Attr) {
+	h, r := q.head.Load(), q.first.Load()
+	if next := r.newer.Load(); next != nil && next.from == h {
+		r = next
+	}
+	if w := r.at(h).seq.Load(); w>>seqShift == h && w&fullBit != 0 && w&attrBit != 0 {
+		a = *r.attr(h)
+	}
+	return a
+}
+
 // Ready reports whether Pop would find something.
 func (q *Queue[T]) Ready() bool {
 	for {

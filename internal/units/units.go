@@ -53,6 +53,18 @@ func (u *Units) Capacity() int64 {
 	return u.capacity
 }
 
+// Free reports whether Acquire would get what it wants without waiting.
+func (u *Units) Free(weight int64) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	n := min(weight, u.capacity)
+	free := u.sem.TryAcquire(n)
+	if free {
+		u.sem.Release(n)
+	}
+	return free
+}
+
 // Release gives units back.
 func (u *Units) Release(n int64) {
 	u.mu.Lock()
