@@ -45,7 +45,7 @@ type homes[T any] struct {
 type home[T any] struct {
 	cell[T]
 	index  int
-	next   *home[T] // made before it
+	next   *home[T]                  // made before it
 	worker atomic.Pointer[worker[T]] // whose home it is; written under e.mu
 	orphan atomic.Bool               // it is in the list
 }

@@ -436,7 +436,8 @@ func (w *worker[T]) account() {
 		clear(w.slice)
 		w.slice, w.size = nil, 1
 	}
-	if w.weight > 1 {
+	heavy := w.weight > 1
+	if heavy {
 		w.lighten()
 	}
 	if w.b.Due() {
@@ -458,6 +459,9 @@ func (w *worker[T]) account() {
 		return // the user has chosen the size
 	}
 	w.measure(n)
+	if heavy && w.untimed == 0 {
+		w.untimed = maxUntimed // it is alone in its batch, however long it takes
+	}
 }
 
 // goid returns the number of the calling goroutine. It is read once in the life

@@ -17,19 +17,19 @@ const Max = 1 << 62
 
 // Units is the semaphore. Until Activate nothing is taken from it.
 type Units struct {
-	active atomic.Bool
+	active   atomic.Bool
+	capacity atomic.Int64 // written under mu
 
-	mu       sync.Mutex
-	sem      *semaphore.Weighted
-	capacity int64
-	owed     int64
-	now      context.Context    // ends with base, and when the capacity changes
-	change   context.CancelFunc // ends now
+	mu     sync.Mutex
+	sem    *semaphore.Weighted
+	owed   int64
+	now    context.Context    // ends with base, and when the capacity changes
+	change context.CancelFunc // ends now
 }
 
 // Init sets the capacity. Calls that wait end with base.
 func (u *Units) Init(base context.Context, capacity int64) {
-	u.capacity = capacity
+	u.capacity.Store(capacity)
 	u.now, u.change = context.WithCancel(base)
 }
 
@@ -41,23 +41,20 @@ func (u *Units) Activate(used int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.sem = semaphore.NewWeighted(Max)
-	u.sem.TryAcquire(Max - u.capacity + min(used, u.capacity))
-	u.owed = max(0, used-u.capacity)
+	capacity := u.capacity.Load()
+	u.sem.TryAcquire(Max - capacity + min(used, capacity))
+	u.owed = max(0, used-capacity)
 	u.active.Store(true)
 }
 
 // Capacity returns the capacity.
-func (u *Units) Capacity() int64 {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.capacity
-}
+func (u *Units) Capacity() int64 { return u.capacity.Load() }
 
 // Free reports whether Acquire would get what it wants without waiting.
 func (u *Units) Free(weight int64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	n := min(weight, u.capacity)
+	n := min(weight, u.capacity.Load())
 	free := u.sem.TryAcquire(n)
 	if free {
 		u.sem.Release(n)
@@ -84,8 +81,7 @@ func (u *Units) releaseLocked(n int64) {
 func (u *Units) Resize(base context.Context, capacity int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	d := capacity - u.capacity
-	u.capacity = capacity
+	d := capacity - u.capacity.Swap(capacity)
 	if u.sem == nil {
 		return
 	}
@@ -107,7 +103,7 @@ func (u *Units) Resize(base context.Context, capacity int64) {
 func (u *Units) Acquire(ctx context.Context, weight, have int64) (got int64, ok bool) {
 	for ctx.Err() == nil {
 		u.mu.Lock()
-		n := min(weight, u.capacity) - have
+		n := min(weight, u.capacity.Load()) - have
 		if n <= 0 || u.sem.TryAcquire(n) {
 			u.mu.Unlock()
 			return max(n, 0), true
@@ -127,7 +123,7 @@ func (u *Units) Regain(ctx, base context.Context, n int64) {
 	got := int64(0)
 	for got == 0 && ctx.Err() == nil && base.Err() == nil {
 		u.mu.Lock()
-		k, sem, now := min(n, u.capacity), u.sem, u.now
+		k, sem, now := min(n, u.capacity.Load()), u.sem, u.now
 		u.mu.Unlock()
 		both, cancel := context.WithCancel(ctx)
 		stop := context.AfterFunc(now, cancel)
@@ -154,5 +150,5 @@ func (u *Units) Used() int64 {
 		free++
 	}
 	u.sem.Release(free)
-	return u.capacity + u.owed - free
+	return u.capacity.Load() + u.owed - free
 }
