@@ -201,28 +201,52 @@ func (b *batcher[T]) submitFirst(ctx context.Context, why flushReason) error {
 	case ctx.Value(e) != nil, e.overflow == CallerRuns:
 		return b.runFirst(ctx)
 	}
-	return e.await(ctx, &e.main, func(held bool) queue.Status {
-		b.mu.Lock()
-		n, s := 0, queue.OK
-		switch {
-		case len(b.buf) == 0: // others have moved it
-		case held:
-			if s = e.main.queue.PushHeld(b.buf[0], nil, queue.Current, e.main.bound()); s == queue.OK {
-				b.dropLocked(1)
-				n = 1
-			}
-		default:
-			if n = b.moveLocked(why); n == 0 {
-				s = queue.Full
-			}
-			if n == 0 && e.main.queue.IsClosed() {
-				s = queue.Closed
+	defer e.main.passOn()
+	c := &e.main
+	for p := c.enterRoom(); ; {
+		s := b.submitMore(p.held, why)
+		var here context.Context
+		var err error
+		if s == queue.Full {
+			if here, err = c.stay(ctx, p); here == nil && err == nil {
+				continue
 			}
 		}
-		b.mu.Unlock()
-		b.moved(n)
-		return s
-	}, b.runFirst)
+		c.leaveRoom(p)
+		switch {
+		case s == queue.Closed:
+			return e.errBlocked()
+		case here != nil:
+			return b.runFirst(here)
+		}
+		return err
+	}
+}
+
+// submitMore moves what is in the buffer to the queue; held says that the caller holds the queue. It returns OK if there is nothing
+// any more, or something was moved.
+func (b *batcher[T]) submitMore(held bool, why flushReason) queue.Status {
+	e := b.e
+	b.mu.Lock()
+	n, s := 0, queue.OK
+	switch {
+	case len(b.buf) == 0: // others have moved it
+	case held:
+		if s = e.main.queue.PushHeld(b.buf[0], nil, queue.Current, e.main.bound()); s == queue.OK {
+			b.dropLocked(1)
+			n = 1
+		}
+	default:
+		if n = b.moveLocked(why); n == 0 {
+			s = queue.Full
+		}
+		if n == 0 && e.main.queue.IsClosed() {
+			s = queue.Closed
+		}
+	}
+	b.mu.Unlock()
+	b.moved(n)
+	return s
 }
 
 // runFirst runs the first job in the buffer on the calling goroutine, which is inside the task of the context ctx, or none
@@ -387,7 +411,7 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 			return n, e.rejectAll(len(vs)-n, err)
 		}
 		if err := e.submitSlow(ctx, &e.main, vs[n], queue.Attr{}); err != nil {
-			return n, e.rejectAll(len(vs)-n, err)
+			return n, e.rejectAll(len(vs)-n-1, err) // it has counted one
 		}
 		n++
 	}

@@ -396,7 +396,7 @@ func TestBatcherBehindAReservation(t *testing.T) {
 		p := mustNew(t, WithWorkers(1), WithBuffer(1))
 		c := &p.main
 		c.room.mu.Lock()
-		first := c.room.get()
+		first := &blocked{ready: make(chan struct{}, 1), held: true}
 		c.room.Push(first, false)
 		c.room.mu.Unlock()
 		c.queue.Hold()
@@ -407,7 +407,7 @@ func TestBatcherBehindAReservation(t *testing.T) {
 		if ran {
 			t.Fatal("it overtook")
 		}
-		c.leaveRoom(first, true)
+		c.leaveRoom(first)
 		synctest.Wait()
 		if !ran {
 			t.Error("it was left behind")

@@ -188,12 +188,9 @@ func (c *call) enqueue(ctx context.Context, mine bool) error {
 
 // await puts the call into the queue and waits for room, under any policy.
 func (c *call) await(ctx context.Context) error {
-	return c.e.await(ctx, &c.e.main, func(held bool) queue.Status {
-		if held {
-			return c.e.pushHeld(&c.e.main, c.run, queue.Attr{}, nil)
-		}
-		return c.e.push(&c.e.main, c.run, queue.Attr{}, nil)
-	}, func(here context.Context) error { return c.e.runHere(here, c.run) })
+	err := c.e.waitForRoom(ctx, &c.e.main, c.run, queue.Attr{})
+	c.e.main.passOn()
+	return err
 }
 
 // dropped is the context with which a call is told that it was discarded.

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -179,7 +180,7 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 		}
 		return nil
 	}
-	return e.reject(e.submitSlow(ctx, &e.main, v, queue.Attr{}))
+	return e.submitSlow(ctx, &e.main, v, queue.Attr{})
 }
 
 func (e *engine[T]) trySubmit(v T) error {
@@ -229,42 +230,74 @@ func (e *engine[T]) pushHeld(c *cell[T], v T, a queue.Attr, seat any) (s queue.S
 	return s
 }
 
-// submitSlow submits a job for which there was no room, or which is not plain. It leaves it to the caller
-// to count a refusal.
+// submitSlow submits a job for which there was no room, or which is not plain, and counts it if it is refused.
+//
+// A goroutine that waits here and wakes the next one should not need more than the 2 KiB of stack that it was born with. So
+// what waits is called when what tried has returned, and what wakes when that has.
 func (e *engine[T]) submitSlow(ctx context.Context, c *cell[T], v T, a queue.Attr) error {
+	err := e.offer(ctx, c, v, a)
+	if err == errMustWait {
+		err = e.waitForRoom(ctx, c, v, a)
+		c.passOn()
+	}
+	return e.reject(err)
+}
+
+var errMustWait = errors.New("pool: there is no room")
+
+// offer is submitSlow, or returns errMustWait.
+func (e *engine[T]) offer(ctx context.Context, c *cell[T], v T, a queue.Attr) error {
 	seat := ctx.Value(e)
-	w, inside := seat.(*worker[T])
 	switch e.push(c, v, a, seat) {
 	case queue.OK:
 		return nil
 	case queue.Closed:
 		return e.errClosed()
 	}
-	_, onCaller := seat.(*callerRun)
 	switch {
 	case e.overflow == Reject:
 		return ErrFull
 	case e.overflow == DropOldest:
 		return e.dropUntil(v, a, seat)
-	case (inside || onCaller) && a != (queue.Attr{}):
+	case seat != nil && a != (queue.Attr{}):
 		return ErrFull // its turn may come only after this very task
-	case inside:
-		// All places may be waiting for this very task: run its child here.
-		return e.runHere(&w.ctx, v)
-	case e.overflow == CallerRuns && a == (queue.Attr{}):
+	case seat != nil, e.overflow == CallerRuns && a == (queue.Attr{}):
+		// In a task all places may be waiting for this very one: its child runs here.
 		return e.runHere(ctx, v)
 	}
-	return e.await(ctx, c, func(held bool) queue.Status {
-		if held {
-			return e.pushHeld(c, v, a, seat)
+	return errMustWait
+}
+
+// waitForRoom submits a job when there is room.
+func (e *engine[T]) waitForRoom(ctx context.Context, c *cell[T], v T, a queue.Attr) error {
+	for b := c.enterRoom(); ; {
+		s := queue.Full
+		if b.held {
+			s = e.pushHeld(c, v, a, nil)
+		} else {
+			s = e.push(c, v, a, nil)
 		}
-		return e.push(c, v, a, seat)
-	}, func(here context.Context) error {
-		if (a != queue.Attr{}) {
+		if s == queue.OK {
+			c.leaveRoom(b)
+			return nil
+		}
+		if s != queue.Full {
+			c.leaveRoom(b)
+			return e.errBlocked()
+		}
+		here, err := c.stay(ctx, b)
+		if err == nil && here == nil {
+			continue
+		}
+		c.leaveRoom(b)
+		switch {
+		case here == nil:
+			return err
+		case a != queue.Attr{}:
 			return ErrFull
 		}
 		return e.runHere(here, v)
-	})
+	}
 }
 
 // insideOf returns the worker whose task calls with ctx, or nil.

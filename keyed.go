@@ -40,7 +40,7 @@ func (e *engine[T]) submitKeyed(ctx context.Context, key uint64, v T) error {
 		c.pushed()
 		return nil
 	}
-	return e.reject(e.submitSlow(ctx, c, v, a))
+	return e.submitSlow(ctx, c, v, a)
 }
 
 var errKeyedDrop = fmt.Errorf("pool: SubmitKeyed contradicts WithOverflow(DropOldest): the tasks of a key would be run with gaps")

@@ -236,7 +236,7 @@ func (r *runner[T, R]) do(ctx context.Context) error {
 
 // othersWait reports whether there is something else to do for a worker.
 func (e *engine[T]) othersWait() bool {
-	return e.hasWork(nil) || e.weights.waiting.Load() || e.main.somebodyWaits()
+	return e.main.queue.Ready() || e.hasWork(nil) || e.weights.waiting.Load() || e.main.somebodyWaits()
 }
 
 // claim takes values out of the ring.

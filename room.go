@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/headrace-go/pool/internal/list"
-	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
 )
 
@@ -32,8 +31,8 @@ type room[T any] struct {
 	mu sync.Mutex
 	list.List[blocked, *blocked]
 	waking    bool
-	announced bool     // counted in flags
-	spare     *blocked // for reuse, linked by next: a channel costs an allocation
+	announced bool      // counted in flags
+	spare     sync.Pool // of blocked: a channel costs an allocation
 }
 
 const misses = 3
@@ -44,22 +43,7 @@ type blocked struct {
 	missed  int
 	checks  bool // is to see whether it is inside of a task
 	checked bool
-}
-
-func (r *room[T]) get() *blocked {
-	b := r.spare
-	if b == nil {
-		return &blocked{ready: make(chan struct{}, 1)}
-	}
-	r.spare = b.Next
-	b.Next = nil
-	return b
-}
-
-func (r *room[T]) put(b *blocked) {
-	*b = blocked{ready: b.ready}
-	b.Next = r.spare
-	r.spare = b
+	held    bool // it holds the queue
 }
 
 // announceLocked makes flags say whether somebody waits to be woken.
@@ -128,77 +112,78 @@ func (c *cell[T]) roomMade() {
 	c.e.batchers.roomMade(c.e)
 }
 
-// await waits until try, which pushes something to c, succeeds. held tells try that the caller holds the queue. inline
-// is called in its place if the caller turns out to be inside of a task, unless it is nil.
-func (e *engine[T]) await(ctx context.Context, c *cell[T], try func(held bool) queue.Status, inline func(here context.Context) error) error {
-	if inline != nil && e.watch.lost.Load() {
-		if here := e.found(); here != nil {
-			return inline(here)
-		}
-	}
+// enterRoom puts a submitter that found no room at the end of those that wait. It has to try again, and each time that it
+// finds none, to call stay; at last it calls leaveRoom.
+func (c *cell[T]) enterRoom() *blocked {
 	r := &c.room
+	b, _ := r.spare.Get().(*blocked)
+	if b == nil {
+		b = &blocked{ready: make(chan struct{}, 1)}
+	}
 	r.mu.Lock()
-	b := r.get()
 	r.Push(b, false)
 	c.announceLocked()
 	r.mu.Unlock()
 	seam.Yield()
-	held := false
-	for {
-		if s := try(held); s != queue.Full {
-			c.leaveRoom(b, held)
-			if s == queue.OK {
-				return nil
-			}
-			return e.errBlocked()
+	return b
+}
+
+// stay waits until b is to try again, with the queue held if b.held. It returns the error of ctx if that is done, and the
+// context of the task that the caller turns out to be inside of.
+func (c *cell[T]) stay(ctx context.Context, b *blocked) (here context.Context, err error) {
+	e, r := c.e, &c.room
+	r.mu.Lock()
+	checks := b.checks || !b.checked && e.watch.lost.Load()
+	b.checks, b.checked = false, b.checked || checks
+	again := !b.Queued // it was woken and found no room
+	if again {
+		b.missed++
+		select {
+		case <-b.ready: // woken while it was trying
+		default:
 		}
-		r.mu.Lock()
-		checks := b.checks
-		b.checks = false
-		again := !b.Queued // it was woken and found no room
-		if again {
-			b.missed++
-			select {
-			case <-b.ready: // woken while it was trying
-			default:
-			}
-			r.Push(b, true)
-			r.waking = false
-			c.announceLocked()
+		r.Push(b, true)
+		r.waking = false
+		c.announceLocked()
+	}
+	r.mu.Unlock()
+	if checks {
+		if here := e.found(); here != nil {
+			return here, nil
 		}
-		r.mu.Unlock()
-		if checks && inline != nil {
-			if here := e.found(); here != nil {
-				c.leaveRoom(b, held)
-				return inline(here)
-			}
-		}
-		if again && b.missed == misses {
-			held = true
+	}
+	if again {
+		if b.missed == misses {
+			b.held = true
 			c.queue.Hold()
 		}
-		if again {
-			continue
+		return nil, nil
+	}
+	if g := e.idle.Load(); g.Looks() && g.Idle() == 0 {
+		e.lookAfter()
+	}
+	if done := ctx.Done(); done == nil {
+		<-b.ready // a third of the price of a select
+	} else {
+		select {
+		case <-b.ready:
+		case <-done:
+			return nil, ctx.Err()
 		}
-		if g := e.idle.Load(); g.Looks() && g.Idle() == 0 {
-			e.lookAfter()
-		}
-		if done := ctx.Done(); done == nil {
-			<-b.ready // a third of the price of a select
-		} else {
-			select {
-			case <-b.ready:
-			case <-done:
-				c.leaveRoom(b, held)
-				return ctx.Err()
-			}
-		}
+	}
+	return nil, nil
+}
+
+// passOn wakes the next submitter, if there is room. It is called after leaveRoom, which does not wake itself: see submitSlow.
+func (c *cell[T]) passOn() {
+	if c.e.flags.word.Load() >= flagRoom && c.hasRoom() {
+		c.roomMade()
 	}
 }
 
-// leaveRoom takes b out, passes an unused wake on, and wakes the next if there is room.
-func (c *cell[T]) leaveRoom(b *blocked, held bool) {
-	r := &c.room
+// leaveRoom takes b out. A wake that b has not used is for the next: see passOn.
+func (c *cell[T]) leaveRoom(b *blocked) {
+	r, held := &c.room, b.held
 	if held {
 		c.queue.Release()
 	}
@@ -212,13 +197,10 @@ func (c *cell[T]) leaveRoom(b *blocked, held bool) {
 		default:
 		}
 	}
-	r.put(b)
 	c.announceLocked()
-	others := r.First != nil
 	r.mu.Unlock()
-	if others && c.hasRoom() {
-		c.roomMade()
-	}
+	*b = blocked{ready: b.ready}
+	r.spare.Put(b)
 	if held && c.e.idle.Load().Idle() > 0 {
 		c.e.pull() // batchers were kept out too
 	}

@@ -60,7 +60,7 @@ func (e *engine[T]) submitWeighted(ctx context.Context, weight int64, v T) error
 	if err := e.useWeight(weight); err != nil {
 		return e.reject(err)
 	}
-	return e.reject(e.submitSlow(ctx, &e.main, v, queue.Attr{Weight: weight}))
+	return e.submitSlow(ctx, &e.main, v, queue.Attr{Weight: weight})
 }
 
 // useWeight prepares the pool for a task of the weight.

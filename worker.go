@@ -392,7 +392,7 @@ func (w *worker[T]) batch() {
 		if !ok {
 			return
 		}
-		if f := e.flags.word.Load(); f >= flagRoom {
+		if w.limit < tinyTake && e.flags.word.Load() >= flagRoom { // else it is soon done
 			w.cell.roomMade()
 		}
 		if w.b.Due() {

@@ -3,8 +3,8 @@ package main
 // waitingBugs are about who waits and who wakes: parking, room, weights, the life of workers.
 var waitingBugs = []bug{{
 	name: "wake-while-trying-is-dropped", class: wakeUp, file: "room.go",
-	old:   "\t\t\tr.Push(b, true)\n\t\t\tr.waking = false\n",
-	new:   "\t\t\tr.Push(b, true)\n",
+	old:   "\t\tr.Push(b, true)\n\t\tr.waking = false\n",
+	new:   "\t\tr.Push(b, true)\n",
 	tests: "TestExactlyOnce|TestBlockedSubmit|TestStressOperations",
 }, {
 	name: "future-ended-before-its-waiter-locked", class: wakeUp, file: "future.go",
@@ -13,8 +13,8 @@ var waitingBugs = []bug{{
 	tests: "TestFuture|TestStress", seams: true,
 }, {
 	name: "overtaken-waiter-never-reserves", class: starved, file: "room.go",
-	old:   "if again && b.missed == misses {",
-	new:   "if again && b.missed < 0 {",
+	old:   "if b.missed == misses {",
+	new:   "if b.missed < 0 {",
 	tests: "TestBlockedSubmitIsNotStarved",
 }, {
 	name: "park-no-second-look", class: wakeUp, file: "park.go",
@@ -23,13 +23,13 @@ var waitingBugs = []bug{{
 	tests: "TestExactlyOnce|TestStressOperations|TestStressTrees",
 }, {
 	name: "claimed-batch-wakes-nobody", class: wakeUp, file: "worker.go",
-	old:   "\t\t\tif w.last > 1 {\n\t\t\t\te.wakeMore() // others can help\n\t\t\t}\n",
+	old:   "\t\t\t\te.wakeMore() // others can help\n",
 	new:   "",
 	tests: "TestClaimWakesHelp",
 }, {
-	name: "cancelled-waiter-keeps-the-wake", class: wakeUp, file: "room.go",
-	old:   "if others && c.hasRoom() {",
-	new:   "if others && b.Queued && c.hasRoom() {",
+	name: "cancelled-waiter-keeps-the-wake", class: wakeUp, file: "engine.go",
+	old:   "\t\tc.passOn()\n",
+	new:   "\t\tif err == nil {\n\t\t\tc.passOn()\n\t\t}\n",
 	tests: "TestStressOperations|TestBlockedSubmit",
 }, {
 	name: "batcher-is-forgotten-behind-a-reservation", class: wakeUp, file: "room.go",
@@ -77,9 +77,9 @@ var waitingBugs = []bug{{
 	new:   "if w.takeKids(false) {",
 	tests: "TestStreamOfChildrenStarvesNobody",
 }, {
-	name: "cancelled-submission-stays-in-line", class: leak, file: "room.go",
-	old:   "\t\t\tcase <-done:\n\t\t\t\tc.leaveRoom(b, held)\n",
-	new:   "\t\t\tcase <-done:\n",
+	name: "cancelled-submission-stays-in-line", class: leak, file: "engine.go",
+	old:   "\t\tc.leaveRoom(b)\n\t\tswitch {\n",
+	new:   "\t\tswitch {\n",
 	tests: "TestBlockedSubmitObeysContext|TestStressOperations",
 }, {
 	name: "reservation-is-not-ended", class: leak, file: "room.go",
@@ -89,7 +89,7 @@ var waitingBugs = []bug{{
 }, {
 	name: "holder-ignores-its-context", class: uncancel, file: "room.go",
 	old:   "if done := ctx.Done(); done == nil {",
-	new:   "if done := ctx.Done(); done == nil || held {",
+	new:   "if done := ctx.Done(); done == nil || b.held {",
 	tests: "TestReservedSubmitObeysContext",
 }, {
 	name: "batch-looks-at-its-context-once", class: uncancel, file: "batch.go",
