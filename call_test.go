@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/headrace-go/pool/internal/goroutine"
 )
 
 // What went wrong with calls: groups, futures and loops.
@@ -129,9 +131,9 @@ func TestGroupGoFromAnotherTask(t *testing.T) {
 			in := NewGroup(ctx, p)
 			in.Go(func(tctx context.Context) error { // T
 				must(t, p.Submit(tctx, sleep(time.Second))) // the queue is full
-				me := goid()
+				me := goroutine.ID()
 				in.Go(func(fctx context.Context) error { // f
-					if goid() != me {
+					if goroutine.ID() != me {
 						return nil
 					}
 					inside = true

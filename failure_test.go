@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/headrace-go/pool/internal/goroutine"
 )
 
 // fates are the ways in which a task can end badly, and what they are counted as.
@@ -442,9 +444,9 @@ func TestCallerRuns(t *testing.T) {
 			must(t, p.Submit(bg, g.task))
 		}
 		synctest.Wait()
-		me, ran := goid(), false
+		me, ran := goroutine.ID(), false
 		must(t, p.Submit(context.WithValue(bg, key{}, 1), func(ctx context.Context) error {
-			ran = goid() == me && ctx.Value(key{}) == 1
+			ran = goroutine.ID() == me && ctx.Value(key{}) == 1
 			if s := p.Stats(); s.Running != uint64(workers)+1 {
 				t.Errorf("got %+v", s)
 			}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/headrace-go/pool/internal/list"
 )
@@ -96,75 +94,6 @@ func (g *Group) renewLocked() {
 	if g.err != nil {
 		g.ctx.cancel(g.err)
 	}
-}
-
-// groupContext is the context of a group's tasks. What it takes to be cancelled is made when
-// somebody asks for it: most tasks do not, and it takes several allocations.
-type groupContext struct {
-	e      *engine[Task]
-	parent context.Context
-
-	mu    sync.Mutex
-	made  atomic.Pointer[context.Context] // nil: not yet
-	end   context.CancelCauseFunc
-	cause atomic.Pointer[error] // of cancel
-}
-
-// full returns the context that can be cancelled.
-func (c *groupContext) full() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ctx := c.made.Load(); ctx != nil {
-		return *ctx
-	}
-	ctx, end := c.e.until(c.parent)
-	c.end = end
-	if err := c.cause.Load(); err != nil {
-		c.end(*err)
-	}
-	c.made.Store(&ctx)
-	return ctx
-}
-
-// cancel cancels it; nil is [context.Canceled].
-func (c *groupContext) cancel(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil {
-		err = context.Canceled
-	}
-	c.cause.CompareAndSwap(nil, &err)
-	if c.end != nil {
-		c.end(err)
-	}
-}
-
-// Deadline implements context.Context.
-func (c *groupContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
-
-// Done implements context.Context.
-func (c *groupContext) Done() <-chan struct{} { return c.full().Done() }
-
-// Err implements context.Context.
-func (c *groupContext) Err() error {
-	if ctx := c.made.Load(); ctx != nil {
-		return (*ctx).Err()
-	}
-	if c.cause.Load() != nil {
-		return context.Canceled
-	}
-	if err := c.parent.Err(); err != nil {
-		return err
-	}
-	return c.e.base.Err()
-}
-
-// Value implements context.Context. For *int see scope.
-func (c *groupContext) Value(key any) any {
-	if _, ok := key.(*int); ok {
-		return c.full().Value(key)
-	}
-	return c.parent.Value(key)
 }
 
 // Context returns the context of the group's tasks.
@@ -502,19 +431,6 @@ func (g *Group) errLocked() error {
 	}
 	if err == nil && g.skipping {
 		err = endOf(g.ctx)
-	}
-	return err
-}
-
-// endOf returns why ctx is done, nil if it is not: its error, together with its cause if that is
-// another one.
-func endOf(ctx context.Context) error {
-	err := ctx.Err()
-	if err == nil {
-		return nil
-	}
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return &stopError{err, cause}
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/headrace-go/pool/internal/goroutine"
 	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
 )
@@ -187,7 +188,7 @@ func (e *engine[T]) here() context.Context {
 		return nil
 	}
 	var buf [128]uintptr
-	frames := runtime.CallersFrames(callers(buf[:]))
+	frames := runtime.CallersFrames(goroutine.Callers(buf[:]))
 	for more := true; more; {
 		var f runtime.Frame
 		if f, more = frames.Next(); f.Entry == entryOf(onSubmitter) {
@@ -209,22 +210,12 @@ func onWorker(main func()) { main() }
 
 func entryOf(f func(func())) uintptr { return reflect.ValueOf(f).Pointer() }
 
-// callers returns the whole stack; buf is used if it is large enough.
-func callers(buf []uintptr) []uintptr {
-	for {
-		if n := runtime.Callers(2, buf); n < len(buf) {
-			return buf[:n]
-		}
-		buf = make([]uintptr, 4*len(buf))
-	}
-}
-
 // workerHere returns the worker whose goroutine calls, or nil. That a goroutine
 // belongs to no pool is seen at the bottom of its stack, in about half a
 // microsecond; only for others the number of the goroutine is looked up.
 func (e *engine[T]) workerHere() *worker[T] {
 	var buf [128]uintptr
-	pcs := callers(buf[:])
+	pcs := goroutine.Callers(buf[:])
 	bottom := len(pcs) - 2 // above runtime.goexit
 	if bottom < 0 {
 		return nil
@@ -232,7 +223,7 @@ func (e *engine[T]) workerHere() *worker[T] {
 	if f := runtime.FuncForPC(pcs[bottom] - 1); f == nil || f.Entry() != entryOf(onWorker) {
 		return nil
 	}
-	id := goid()
+	id := goroutine.ID()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, w := range e.workers {

@@ -2,13 +2,11 @@ package pool
 
 import (
 	"context"
-	"runtime"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/headrace-go/pool/internal/batch"
+	"github.com/headrace-go/pool/internal/goroutine"
 	"github.com/headrace-go/pool/internal/list"
 	"github.com/headrace-go/pool/internal/seam"
 )
@@ -134,7 +132,7 @@ func (c *taskContext[T]) Value(key any) any {
 func (w *worker[T]) main() {
 	w.lock()
 	w.label()
-	w.goid.Store(goid())
+	w.goid.Store(goroutine.ID())
 	clean := false
 	defer func() {
 		if clean {
@@ -205,161 +203,6 @@ func (w *worker[T]) mustEnd(f uint32) bool {
 		return false
 	}
 	return w.shed()
-}
-
-// hold takes the batch b of the cell c in hand, which was just filled. The claim lock is held.
-func (w *worker[T]) hold(c *cell[T], b *batch.Batch[T], cs *batch.Counters) {
-	w.before = b.Load().Begun()
-	w.last = b.Load().Left()
-	w.cell, w.counters = c, cs
-	if b != w.b {
-		w.b = b
-		w.cur.Store(b)
-	}
-	if tag := uint32(b.Tag()); tag != w.tag.Load() {
-		w.tag.Store(tag)
-	}
-	w.weight, w.asks = 0, false
-	if a := b.Next(); a != nil && a.Weight > 1 {
-		w.weight, w.asks = a.Weight, true
-		w.e.weights.waiting.Store(true)
-	}
-}
-
-// batchFor returns the batch into which w claims up to limit jobs of c, and its limit. The claim lock is held, and
-// nothing is left of what w has in hand.
-func (w *worker[T]) batchFor(c *cell[T], limit int) (*batch.Batch[T], *batch.Counters, int) {
-	if h := c.home; h != nil {
-		l := &c.lanes[0]
-		return &l.Batch, &l.Counters, limit
-	}
-	if limit == 1 && w.e.kids == nil || !w.enterLane() {
-		if w.e.handleAll == nil {
-			limit = 1
-		}
-		return &w.own, &c.singles, limit
-	}
-	return &w.lane.Batch, &w.lane.Counters, limit
-}
-
-// enterLane makes w the owner of a lane, if one is free. The claim lock is held.
-func (w *worker[T]) enterLane() bool {
-	if w.lane != nil {
-		return true
-	}
-	ls := w.e.main.lanes
-	for i := range ls {
-		l := &ls[(w.seed+i)%len(ls)]
-		if l.Load().Left() == 0 && l.Acquire() {
-			w.lane = l
-			w.kids.Store(l.kids)
-			return true
-		}
-	}
-	return false
-}
-
-// leaveLane gives w's lane up, with what is left in it.
-func (w *worker[T]) leaveLane() {
-	if w.lane == nil {
-		return
-	}
-	if w.b == &w.lane.Batch {
-		w.b = &w.own
-		w.cur.Store(w.b)
-	}
-	if w.kids.Load() != nil {
-		w.kids.Store(nil)
-	}
-	w.lane.Release()
-	w.lane = nil
-}
-
-// claim takes up to limit jobs in hand.
-func (w *worker[T]) claim() bool {
-	e := w.e
-	if e.weights.Active() && !w.enterWeighed() {
-		return false
-	}
-	if e.homes.n == 0 {
-		return w.claimMain()
-	}
-	w.looks++
-	mainFirst := w.looks%mainEvery == 0
-	if !mainFirst && w.claimHome() {
-		return true
-	}
-	w.leaveHome()
-	return w.claimMain() || mainFirst && w.claimHome()
-}
-
-// claimMain is claim of what is not in homes.
-func (w *worker[T]) claimMain() bool {
-	e := w.e
-	if e.collects() && !e.claimRipe() {
-		return false
-	}
-	if e.kids != nil && w.claimChildren() {
-		return true
-	}
-	return w.claimFrom(&e.main) || e.kids != nil && w.takeKids(false)
-}
-
-// claimFrom claims jobs of the cell c.
-func (w *worker[T]) claimFrom(c *cell[T]) bool {
-	e := w.e
-	// What others have claimed is older than what is in the queue. Under load
-	// nobody runs dry and steals, so look now and then whether it is stuck
-	// behind a long task, or has no owner any more.
-	if w.looked++; int(w.looked) >= w.limit && c.home == nil {
-		w.looked = 0
-		if c.steal(w, true) || e.kids != nil && w.stealKids(true) {
-			return true
-		}
-	}
-	if c.turns.Load() == 0 && !c.queue.Ready() {
-		return false
-	}
-	w.lockCell(c)
-	if e.flags.word.Load()&flagStop != 0 || e.weights.waiting.Load() {
-		c.mu.Unlock()
-		return false
-	}
-	b, cs, limit := w.batchFor(c, w.limit)
-	n := c.take(b, limit)
-	if n > 0 {
-		w.hold(c, b, cs)
-	}
-	c.mu.Unlock()
-	return n > 0
-}
-
-// lockCell takes the claim lock. While tasks are tiny it is not held for long, and to
-// sleep costs more than to try again.
-func (w *worker[T]) lockCell(c *cell[T]) {
-	if w.limit >= tinyTake && w.e.parallel.Load() {
-		for range lockTries {
-			if c.mu.TryLock() {
-				return
-			}
-			pause(lockPause)
-		}
-	}
-	c.mu.Lock()
-}
-
-const (
-	lockTries = 20
-	lockPause = 300
-)
-
-// steal takes jobs in hand that another worker has claimed and not begun.
-func (w *worker[T]) steal() bool {
-	e := w.e
-	if e.flags.word.Load()&flagStop != 0 || e.weights.waiting.Load() || e.weights.Active() && w.units.Load() == 0 {
-		return false
-	}
-	return e.main.steal(w, false) || e.kids != nil && w.stealKids(false)
 }
 
 // run runs the batch in hand. It reports false if the rest has to be run by another
@@ -462,15 +305,4 @@ func (w *worker[T]) account() {
 	if heavy && w.untimed == 0 {
 		w.untimed = maxUntimed // it is alone in its batch, however long it takes
 	}
-}
-
-// goid returns the number of the calling goroutine. It is read once in the life
-// of a worker and by calls that would otherwise wait for the very task they are
-// part of, never on the way of a task.
-func goid() uint64 {
-	var buf [64]byte
-	s := strings.TrimPrefix(string(buf[:runtime.Stack(buf[:], false)]), "goroutine ")
-	s, _, _ = strings.Cut(s, " ")
-	id, _ := strconv.ParseUint(s, 10, 64)
-	return id
 }

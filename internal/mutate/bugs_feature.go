@@ -27,14 +27,14 @@ var featureBugs = []bug{{
 	new:   "if l.added-l.yielded <= l.window() || l.over() {",
 	tests: "TestLoopWindow",
 }, {
-	name: "loop-ends-beside-a-runner-in-line", class: early, file: "loop.go",
+	name: "loop-ends-beside-a-runner-in-line", class: early, file: "runner.go",
 	old:   "\tl.busy.Add(1) // the loop's context is not used after its end\n\tctx, cancel := context.WithCancel(l.ctx)\n\ts.unstick = cancel\n\tl.mu.Lock()\n\tl.stuck = append(l.stuck, s)\n\tl.mu.Unlock()\n\tseam.Yield()\n\tl.signal()  // the driver may take it over\n\tgo func() { // which is no task, so it must not run one: it waits under any policy\n\t\tdefer l.left()\n",
 	new:   "\tctx, cancel := context.WithCancel(l.ctx)\n\ts.unstick = cancel\n\tl.mu.Lock()\n\tl.stuck = append(l.stuck, s)\n\tl.mu.Unlock()\n\tseam.Yield()\n\tl.signal()  // the driver may take it over\n\tgo func() { // which is no task, so it must not run one: it waits under any policy\n",
 	tests: "TestStressLoops", seams: true,
 }, {
 	name: "loop-widens-too-soon", class: early, file: "loop.go",
 	old:   "\tfor l.finished.Load() != l.added { // what was yielded is counted a moment later\n\t\truntime.Gosched()\n\t}\n",
-	new:   "",
+	new:   "\truntime.Gosched()\n",
 	tests: "TestStressLoopWidens", seams: true,
 }, {
 	name: "loop-on-the-caller-leaves-all-to-runners", class: wakeUp, file: "inline.go",

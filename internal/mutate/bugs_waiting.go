@@ -47,7 +47,7 @@ var waitingBugs = []bug{{
 	new:   "",
 	tests: "TestWatchAfterASearch",
 }, {
-	name: "runner-leaves-without-a-look", class: wakeUp, file: "loop.go",
+	name: "runner-leaves-without-a-look", class: wakeUp, file: "runner.go",
 	old:   "\t\tif turn = !l.closed.Load() && l.in.Ready() && l.runners.Load() < int64(l.n); turn {\n\t\t\tl.runners.Add(1)\n\t\t}\n",
 	new:   "",
 	tests: "TestStressLoops|TestMapOrder|TestForEach", seams: true,

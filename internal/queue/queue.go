@@ -92,38 +92,6 @@ type Attr struct {
 // Alone reports whether the element is popped alone.
 func (a *Attr) alone() bool { return a.Weight > 1 }
 
-type slot[T any] struct {
-	seq atomic.Uint64 // position | run-1 | alone | attr | tag | full
-	val T
-}
-
-// ring has the slots of the positions from from on.
-type ring[T any] struct {
-	from  uint64
-	mask  uint64
-	slots []slot[T]
-	attrs atomic.Pointer[[]Attr]
-	older atomic.Pointer[ring[T]] // until all of it was taken
-	newer atomic.Pointer[ring[T]]
-}
-
-func newRing[T any](from uint64, size int) *ring[T] {
-	return &ring[T]{from: from, mask: uint64(size - 1), slots: make([]slot[T], size)}
-}
-
-func (r *ring[T]) at(pos uint64) *slot[T] { return &r.slots[pos&r.mask] }
-
-// attr returns what stands beside the slot of pos.
-func (r *ring[T]) attr(pos uint64) *Attr {
-	all := r.attrs.Load()
-	if all == nil {
-		made := make([]Attr, len(r.slots))
-		r.attrs.CompareAndSwap(nil, &made)
-		all = r.attrs.Load()
-	}
-	return &(*all)[pos&r.mask]
-}
-
 // Queue is the queue. Call Init before anything else. Push, PushAll, Raise and the
 // methods that only look may be called by anybody; Pop and Trim by one goroutine at
 // a time, the consumer.
@@ -213,15 +181,6 @@ func (q *Queue[T]) flagged(t uint64, tag int) Status {
 	return OK
 }
 
-// holding returns the ring of a position that was won and not popped.
-func (q *Queue[T]) holding(pos uint64) *ring[T] {
-	r := q.last.Load()
-	for pos < r.from {
-		r = r.older.Load()
-	}
-	return r
-}
-
 func tagOf(t uint64, tag int) uint64 {
 	if t&split != 0 && (tag == 0 || tag == 1) {
 		return uint64(tag)
@@ -295,38 +254,7 @@ func (q *Queue[T]) Raise(bound uint64, holder bool) bool {
 	return q.open()
 }
 
-// allowed returns before which position a push is allowed by bound and the ring, which it
-// replaces by a larger one if that alone keeps a push out. mu is held.
-func (q *Queue[T]) allowed(bound uint64) uint64 {
-	pos := q.tail.Load() & posMask
-	r := q.last.Load()
-	room := max(r.from, q.head.Load()) + uint64(len(r.slots))
-	if pos >= room && bound > room {
-		size := len(r.slots)
-		if size < quickSize {
-			size *= quickGrow
-		} else {
-			size *= 2
-		}
-		room = q.replace(size)
-	}
-	return min(bound, room)
-}
-
 func (q *Queue[T]) open() bool { return q.tail.Load()&posMask < q.limit.Load() }
-
-// replace goes on with a ring of another size, and returns the position up to which
-// it has room. mu is held.
-func (q *Queue[T]) replace(size int) uint64 {
-	from := q.tail.Or(frozen) & posMask
-	seam.Yield()
-	old, r := q.last.Load(), newRing[T](from, size)
-	r.older.Store(old)
-	q.last.Store(r)
-	old.newer.Store(r)
-	q.tail.And(^uint64(frozen))
-	return from + uint64(size)
-}
 
 // PushHeld is Push for the holder. bound is as for Raise.
 func (q *Queue[T]) PushHeld(v T, a *Attr, tag int, bound uint64) Status {
@@ -451,28 +379,6 @@ func (q *Queue[T]) Ready() bool {
 		}
 	}
 }
-
-// Trim gives memory back, if the queue is empty and its ring large.
-func (q *Queue[T]) Trim() {
-	if len(q.last.Load().slots) <= q.small {
-		return
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	t := q.tail.Load()
-	if t&posMask != q.head.Load() || !q.tail.CompareAndSwap(t, t^trims|frozen) {
-		return
-	}
-	pos := t & posMask
-	r := newRing[T](pos, q.small)
-	q.last.Store(r)
-	q.first.Store(r)
-	q.limit.Store(0) // whoever pushes next raises it
-	q.tail.And(^uint64(frozen))
-}
-
-// Large reports whether Trim might give memory back that is worth it.
-func (q *Queue[T]) Large() bool { return len(q.last.Load().slots) > quickSize }
 
 // Close makes every later push fail. It reports whether this call did it.
 func (q *Queue[T]) Close() bool { return q.tail.Or(closed)&closed == 0 }

@@ -1,0 +1,208 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// groupContext is the context of a group's tasks. What it takes to be cancelled is made when
+// somebody asks for it: most tasks do not, and it takes several allocations.
+type groupContext struct {
+	e      *engine[Task]
+	parent context.Context
+
+	mu    sync.Mutex
+	made  atomic.Pointer[context.Context] // nil: not yet
+	end   context.CancelCauseFunc
+	cause atomic.Pointer[error] // of cancel
+}
+
+// full returns the context that can be cancelled.
+func (c *groupContext) full() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ctx := c.made.Load(); ctx != nil {
+		return *ctx
+	}
+	ctx, end := c.e.until(c.parent)
+	c.end = end
+	if err := c.cause.Load(); err != nil {
+		c.end(*err)
+	}
+	c.made.Store(&ctx)
+	return ctx
+}
+
+// cancel cancels it; nil is [context.Canceled].
+func (c *groupContext) cancel(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		err = context.Canceled
+	}
+	c.cause.CompareAndSwap(nil, &err)
+	if c.end != nil {
+		c.end(err)
+	}
+}
+
+// Deadline implements context.Context.
+func (c *groupContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
+
+// Done implements context.Context.
+func (c *groupContext) Done() <-chan struct{} { return c.full().Done() }
+
+// Err implements context.Context.
+func (c *groupContext) Err() error {
+	if ctx := c.made.Load(); ctx != nil {
+		return (*ctx).Err()
+	}
+	if c.cause.Load() != nil {
+		return context.Canceled
+	}
+	if err := c.parent.Err(); err != nil {
+		return err
+	}
+	return c.e.base.Err()
+}
+
+// Value implements context.Context. For *int see scope.
+func (c *groupContext) Value(key any) any {
+	if _, ok := key.(*int); ok {
+		return c.full().Value(key)
+	}
+	return c.parent.Value(key)
+}
+
+// endOf returns why ctx is done, nil if it is not: its error, together with its cause if that is
+// another one.
+func endOf(ctx context.Context) error {
+	err := ctx.Err()
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); !errors.Is(err, cause) {
+		return &stopError{err, cause}
+	}
+	return err
+}
+
+// scope is the context of a call: the values and the end of its owner's, the identity of the
+// worker's, and it is cancelled when the pool stops.
+type scope struct {
+	e       *engine[Task]
+	user    context.Context
+	seat    context.Context // the worker's
+	covered bool            // user is cancelled when the pool stops
+
+	mu     sync.Mutex
+	merged context.Context // both, made when somebody asks
+	cancel context.CancelCauseFunc
+	over   bool
+}
+
+// covers reports whether ctx is one of the pool's own that is cancelled when the pool stops.
+func (e *engine[T]) covers(ctx context.Context) bool {
+	switch c := ctx.(type) {
+	case *taskContext[T]:
+		return c.e == e && c.w != nil
+	case *scope:
+		return any(c.e) == any(e)
+	case *groupContext:
+		return any(c.e) == any(e)
+	}
+	return false
+}
+
+// both returns user and the worker's context in one.
+func (s *scope) both() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.merged == nil {
+		if s.merged, s.cancel = s.e.until(s.user); s.over {
+			s.cancel(nil)
+		}
+	}
+	return s.merged
+}
+
+// until returns a child of parent that is cancelled when the pool stops too.
+func (e *engine[T]) until(parent context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	if e.covers(parent) {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(e.base, func() { cancel(context.Cause(e.base)) })
+	// Nobody may call what is returned: a group whose Wait never returns. The pool keeps nothing
+	// of it then when parent has ended.
+	unwatch := context.AfterFunc(parent, func() { stop() })
+	return ctx, func(err error) { unwatch(); stop(); cancel(err) }
+}
+
+// leave is called at the end of the call.
+func (s *scope) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over = true; s.cancel != nil {
+		s.cancel(nil)
+	}
+}
+
+// plain returns the context that says when this one ends, nil if there are two.
+func (s *scope) plain() context.Context {
+	switch {
+	case s.covered:
+		return s.user
+	case s.user.Done() == nil:
+		return s.seat
+	}
+	return nil
+}
+
+// Deadline implements context.Context.
+func (s *scope) Deadline() (time.Time, bool) { return s.user.Deadline() }
+
+// Done implements context.Context.
+func (s *scope) Done() <-chan struct{} {
+	if ctx := s.plain(); ctx != nil {
+		return ctx.Done()
+	}
+	return s.both().Done()
+}
+
+// Err implements context.Context.
+func (s *scope) Err() error {
+	if ctx := s.plain(); ctx != nil {
+		return ctx.Err()
+	}
+	return s.both().Err()
+}
+
+// Value implements context.Context. Package context asks for a *int to find out
+// whose Done it is.
+func (s *scope) Value(key any) any {
+	switch key.(type) {
+	case *engine[Task]:
+		if key == any(s.e) {
+			return s.seat.Value(key)
+		}
+	case stateKey:
+		return s.seat.Value(key)
+	case *scope:
+		if key == any(s) {
+			return s // it is the innermost: see Future.Wait
+		}
+		return nil
+	case *int:
+		if s.plain() == nil {
+			return s.both().Value(key)
+		}
+	}
+	if v := s.user.Value(key); v != nil {
+		return v
+	}
+	return s.seat.Value(key)
+}
