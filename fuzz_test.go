@@ -468,3 +468,12 @@ func TestStressOperations(t *testing.T) {
 		runProgram(t, 1000+seed)
 	}
 }
+
+// Programs that hung, or went round in circles, now and then.
+func TestSeedsThatHung(t *testing.T) {
+	for _, seed := range []uint64{3286, 1923, 2353, 2309, 1135, 1276, 2664, 3162} {
+		for range rounds(50) {
+			runProgram(t, seed)
+		}
+	}
+}
