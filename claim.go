@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -122,7 +123,7 @@ func (w *worker[T]) claimFrom(c *cell[T]) bool {
 	if c.turns.Load() == 0 && !c.queue.Ready() {
 		return false
 	}
-	w.lockCell(c)
+	e.lock(&c.mu)
 	if e.flags.word.Load()&flagStop != 0 || e.weights.waiting.Load() {
 		c.mu.Unlock()
 		return false
@@ -136,18 +137,15 @@ func (w *worker[T]) claimFrom(c *cell[T]) bool {
 	return n > 0
 }
 
-// lockCell takes the claim lock. While tasks are tiny it is not held for long, and to
-// sleep costs more than to try again.
-func (w *worker[T]) lockCell(c *cell[T]) {
-	if w.limit >= tinyTake && w.e.parallel.Load() {
-		for range lockTries {
-			if c.mu.TryLock() {
-				return
-			}
-			pause(lockPause)
+// lock takes a lock that is held for a moment only: to sleep costs more than to try again.
+func (e *engine[T]) lock(mu *sync.Mutex) {
+	for i := 0; i < lockTries && e.parallel.Load(); i++ {
+		if mu.TryLock() {
+			return
 		}
+		pause(lockPause)
 	}
-	c.mu.Lock()
+	mu.Lock()
 }
 
 const (

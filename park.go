@@ -153,7 +153,7 @@ func (w *worker[T]) hasWork() bool {
 // was one too many (see places.go).
 func (e *engine[T]) employ() {
 	seam.Yield() // with a token in hand
-	e.mu.Lock()
+	e.lock(&e.mu)
 	e.followLocked()
 	var w *worker[T]
 	born := false
@@ -328,11 +328,12 @@ func (w *worker[T]) park() bool {
 	e := w.e
 	w.leaveLane()
 	w.leaveHome()
-	procs := runtime.GOMAXPROCS(0)
-	if p := procs > 1; p != e.parallel.Load() {
-		e.parallel.Store(p)
+	if !e.long.Load() { // else nobody spins, and it takes a lock of the runtime
+		if p := runtime.GOMAXPROCS(0) > 1; p != e.parallel.Load() {
+			e.parallel.Store(p)
+		}
 	}
-	e.mu.Lock()
+	e.lock(&e.mu)
 	e.followLocked()
 	if e.overfullLocked() || e.endedLocked() {
 		w.retireLocked()

@@ -102,7 +102,7 @@ func without(ws []*waiter, wt *waiter) []*waiter {
 
 // evaluate ends the change that is under way, if its jobs have ended.
 func (e *engine[T]) evaluate() {
-	e.mu.Lock()
+	e.lock(&e.mu)
 	defer e.mu.Unlock()
 	e.evaluateLocked()
 }

@@ -132,7 +132,7 @@ func (c *taskContext[T]) Value(key any) any {
 func (w *worker[T]) main() {
 	w.lock()
 	w.label()
-	w.goid.Store(goroutine.ID())
+	w.goid.Store(0)
 	clean := false
 	defer func() {
 		if clean {
@@ -145,6 +145,9 @@ func (w *worker[T]) main() {
 		}
 		w.goexit()
 	}()
+	if w.carry != nil || w.warm != nil {
+		w.identify()
+	}
 	if w.carry != nil {
 		err := w.carry
 		w.carry = nil
@@ -157,14 +160,24 @@ func (w *worker[T]) main() {
 		w.account()
 	}
 	for w.next() {
+		w.identify()
 		if !w.run() {
 			w.move()
 			clean = true
 			return
 		}
 	}
+	w.identify()
 	w.finish()
 	clean = true
+}
+
+// identify notes which goroutine w has, before that runs user code. It costs more than a microsecond, so it comes after w has
+// woken the next worker.
+func (w *worker[T]) identify() {
+	if w.goid.Load() == 0 {
+		w.goid.Store(goroutine.ID())
+	}
 }
 
 // next returns with a batch in hand, or false when the worker has ended.
