@@ -201,7 +201,6 @@ func (b *batcher[T]) submitFirst(ctx context.Context, why flushReason) error {
 	case ctx.Value(e) != nil, e.overflow == CallerRuns:
 		return b.runFirst(ctx)
 	}
-	defer e.main.passOn()
 	c := &e.main
 	for p := c.enterRoom(); ; {
 		s := b.submitMore(p.held, why)
@@ -212,7 +211,7 @@ func (b *batcher[T]) submitFirst(ctx context.Context, why flushReason) error {
 				continue
 			}
 		}
-		c.leaveRoom(p)
+		c.leaveRoom(p).signal()
 		switch {
 		case s == queue.Closed:
 			return e.errBlocked()

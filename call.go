@@ -186,8 +186,8 @@ func (c *call) enqueue(ctx context.Context, mine bool) error {
 
 // await puts the call into the queue and waits for room, under any policy.
 func (c *call) await(ctx context.Context) error {
-	err := c.e.waitForRoom(ctx, &c.e.main, c.run, queue.Attr{})
-	c.e.main.passOn()
+	next, err := c.e.waitForRoom(ctx, &c.e.main, c.run, queue.Attr{})
+	next.signal()
 	return err
 }
 

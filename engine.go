@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/headrace-go/pool/internal/errlog"
 	"github.com/headrace-go/pool/internal/idle"
 	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
@@ -30,7 +31,7 @@ import (
 //	mu -> cell.mu -> kids.mu, two of these in the order of their index
 //
 // and none of them is held while user code runs. Locks that are taken last, and under which nothing
-// else is: room.mu, the queue's, errorLog.mu, state.mu. Those of groups, loops and batchers are
+// else is: room.mu, the queue's, that of internal/errlog, state.mu. Those of groups, loops and batchers are
 // taken first: under them the pool's may be.
 //
 // Words that all share stand on lines of their own: the queue's tail (producers) and head
@@ -61,7 +62,7 @@ type engine[T any] struct {
 	weights  weights     // see weight.go
 	futures  patience    // of those who wait for a Future
 	counts   counts
-	errs     errorLog // what Close returns
+	errs     errlog.Log // what Close returns
 
 	mu sync.Mutex // guards the rest
 	places[T]
@@ -131,7 +132,7 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 		e.weights.Init(e.base, e.capacity)
 		e.weights.Activate(0)
 	}
-	e.errs.limit = c.maxErrors
+	e.errs.Limit = c.maxErrors
 	if c.ctx.Done() != nil {
 		e.outer = c.ctx
 		e.onDone(context.AfterFunc(c.ctx, e.contextEnded))
@@ -237,8 +238,9 @@ func (e *engine[T]) pushHeld(c *cell[T], v T, a queue.Attr, seat any) (s queue.S
 func (e *engine[T]) submitSlow(ctx context.Context, c *cell[T], v T, a queue.Attr) error {
 	err := e.offer(ctx, c, v, a)
 	if err == errMustWait {
-		err = e.waitForRoom(ctx, c, v, a)
-		c.passOn()
+		var next *blocked
+		next, err = e.waitForRoom(ctx, c, v, a)
+		next.signal()
 	}
 	return e.reject(err)
 }
@@ -268,8 +270,8 @@ func (e *engine[T]) offer(ctx context.Context, c *cell[T], v T, a queue.Attr) er
 	return errMustWait
 }
 
-// waitForRoom submits a job when there is room.
-func (e *engine[T]) waitForRoom(ctx context.Context, c *cell[T], v T, a queue.Attr) error {
+// waitForRoom submits a job when there is room. The caller has to signal next.
+func (e *engine[T]) waitForRoom(ctx context.Context, c *cell[T], v T, a queue.Attr) (next *blocked, err error) {
 	for b := c.enterRoom(); ; {
 		s := queue.Full
 		if b.held {
@@ -278,25 +280,21 @@ func (e *engine[T]) waitForRoom(ctx context.Context, c *cell[T], v T, a queue.At
 			s = e.push(c, v, a, nil)
 		}
 		if s == queue.OK {
-			c.leaveRoom(b)
-			return nil
+			return c.leaveRoom(b), nil
 		}
 		if s != queue.Full {
-			c.leaveRoom(b)
-			return e.errBlocked()
+			return c.leaveRoom(b), e.errBlocked()
 		}
 		here, err := c.stay(ctx, b)
-		if err == nil && here == nil {
-			continue
-		}
-		c.leaveRoom(b)
 		switch {
-		case here == nil:
-			return err
-		case a != queue.Attr{}:
-			return ErrFull
+		case err != nil:
+			return c.leaveRoom(b), err
+		case here != nil && a != queue.Attr{}:
+			return c.leaveRoom(b), ErrFull
+		case here != nil:
+			c.leaveRoom(b).signal()
+			return nil, e.runHere(here, v)
 		}
-		return e.runHere(here, v)
 	}
 }
 

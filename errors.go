@@ -86,14 +86,3 @@ type stopError struct{ sentinel, cause error }
 
 func (e *stopError) Error() string   { return e.sentinel.Error() + ": " + e.cause.Error() }
 func (e *stopError) Unwrap() []error { return []error{e.sentinel, e.cause} }
-
-// moreError is the first of several errors, with the number of the others.
-type moreError struct {
-	error
-	more uint64
-}
-
-func (e *moreError) Error() string {
-	return fmt.Sprintf("%v (and %d more task errors)", e.error, e.more)
-}
-func (e *moreError) Unwrap() error { return e.error }

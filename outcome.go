@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"errors"
-	"sync"
 )
 
 // What becomes of a task that fails: errors, panics, and Goexit; the error mode and the handlers.
@@ -119,46 +118,13 @@ func (w *worker[T]) report(err error) {
 	}
 }
 
-// errorLog keeps the first errors and counts the others.
-type errorLog struct {
-	mu    sync.Mutex
-	limit int
-	kept  []error
-	count uint64
-}
-
-func (l *errorLog) add(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.count++
-	if len(l.kept) < l.limit {
-		l.kept = append(l.kept, err)
-	}
-}
-
-func (l *errorLog) err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.count == 0 {
-		return nil
-	}
-	err := l.kept[0]
-	if len(l.kept) > 1 {
-		err = errors.Join(l.kept...)
-	}
-	if more := l.count - uint64(len(l.kept)); more > 0 {
-		return &moreError{err, more}
-	}
-	return err
-}
-
 // keep applies the error mode to a failure. The errors of tasks that were
 // cancelled because the pool stopped are its consequence and not kept.
 func (e *engine[T]) keep(err error) {
 	if e.flags.word.Load()&flagStop != 0 && follows(err, e.cause()) {
 		return
 	}
-	e.errs.add(err)
+	e.errs.Add(err)
 	if e.errorMode == FailFast {
 		e.stop(err, &stopError{ErrClosed, err})
 	}

@@ -71,8 +71,11 @@ func (c *cell[T]) wakeLocked() {
 	c.announceLocked()
 }
 
-// signal wakes b, unless it has been signalled already and has not looked since.
+// signal wakes b, if it is not nil, and unless it has been signalled already and has not looked since.
 func (b *blocked) signal() {
+	if b == nil {
+		return
+	}
 	select {
 	case b.ready <- struct{}{}:
 	default:
@@ -174,15 +177,8 @@ func (c *cell[T]) stay(ctx context.Context, b *blocked) (here context.Context, e
 	return nil, nil
 }
 
-// passOn wakes the next submitter, if there is room. It is called after leaveRoom, which does not wake itself: see submitSlow.
-func (c *cell[T]) passOn() {
-	if c.e.flags.word.Load() >= flagRoom && c.hasRoom() {
-		c.roomMade()
-	}
-}
-
-// leaveRoom takes b out. A wake that b has not used is for the next: see passOn.
-func (c *cell[T]) leaveRoom(b *blocked) {
+// leaveRoom takes b out. It returns the next one if there is room for it: the caller has to signal it. See submitSlow.
+func (c *cell[T]) leaveRoom(b *blocked) (next *blocked) {
 	r, held := &c.room, b.held
 	if held {
 		c.queue.Release()
@@ -197,6 +193,10 @@ func (c *cell[T]) leaveRoom(b *blocked) {
 		default:
 		}
 	}
+	if next = c.nextLocked(); next == nil {
+		c.announceLocked()
+		next = c.nextLocked() // a job may have ended before that
+	}
 	c.announceLocked()
 	r.mu.Unlock()
 	*b = blocked{ready: b.ready}
@@ -204,6 +204,19 @@ func (c *cell[T]) leaveRoom(b *blocked) {
 	if held && c.e.idle.Load().Idle() > 0 {
 		c.e.pull() // batchers were kept out too
 	}
+	return next
+}
+
+// nextLocked takes out the first submitter that waits, if none is being woken and there is room.
+func (c *cell[T]) nextLocked() *blocked {
+	r := &c.room
+	b := r.First
+	if b == nil || r.waking || !c.hasRoom() {
+		return nil
+	}
+	r.Remove(b)
+	r.waking = true
+	return b
 }
 
 // somebodyWaits reports whether a submitter is blocked.

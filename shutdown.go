@@ -227,7 +227,7 @@ func (e *engine[T]) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.reported = true
-	kept := e.errs.err()
+	kept := e.errs.Err()
 	if e.missed == nil || e.shutdown <= 0 {
 		return kept
 	}

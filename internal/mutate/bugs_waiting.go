@@ -28,8 +28,8 @@ var waitingBugs = []bug{{
 	tests: "TestClaimWakesHelp",
 }, {
 	name: "cancelled-waiter-keeps-the-wake", class: wakeUp, file: "engine.go",
-	old:   "\t\tc.passOn()\n",
-	new:   "\t\tif err == nil {\n\t\t\tc.passOn()\n\t\t}\n",
+	old:   "\t\tnext.signal()\n",
+	new:   "\t\tif err == nil {\n\t\t\tnext.signal()\n\t\t}\n",
 	tests: "TestStressOperations|TestBlockedSubmit",
 }, {
 	name: "batcher-is-forgotten-behind-a-reservation", class: wakeUp, file: "room.go",
@@ -78,8 +78,8 @@ var waitingBugs = []bug{{
 	tests: "TestStreamOfChildrenStarvesNobody",
 }, {
 	name: "cancelled-submission-stays-in-line", class: leak, file: "engine.go",
-	old:   "\t\tc.leaveRoom(b)\n\t\tswitch {\n",
-	new:   "\t\tswitch {\n",
+	old:   "\t\t\treturn c.leaveRoom(b), err\n",
+	new:   "\t\t\treturn nil, err\n",
 	tests: "TestBlockedSubmitObeysContext|TestStressOperations",
 }, {
 	name: "reservation-is-not-ended", class: leak, file: "room.go",
