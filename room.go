@@ -199,8 +199,8 @@ func (c *cell[T]) leaveRoom(b *blocked) (next *blocked) {
 	}
 	c.announceLocked()
 	r.mu.Unlock()
-	*b = blocked{ready: b.ready}
-	r.spare.Put(b)
+	b.missed, b.checks, b.checked, b.held = 0, false, false, false
+	r.spare.Put(b) // a signal may still come: the next who uses it looks in vain then
 	if held && c.e.idle.Load().Idle() > 0 {
 		c.e.pull() // batchers were kept out too
 	}
