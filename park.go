@@ -89,12 +89,8 @@ func (e *engine[T]) pushed() {
 	case g.Stopped():
 		e.discard()
 	case e.lingers(): // the timer wakes
-	case g.Idle() > 0:
-		if !e.weights.waiting.Load() && e.main.admits() { // else whoever has the units wakes
-			e.wakeOne()
-		}
-	case g.Looks():
-		e.lookAfter()
+	default:
+		e.wakeMore()
 	}
 }
 

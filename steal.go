@@ -225,7 +225,12 @@ func (w *worker[T]) stealKids(stuck bool) bool {
 		if k == own || k.len.Load() == 0 || stuck && !k.idles() {
 			continue
 		}
-		if own == nil && w.takeFrom(k, true) || own != nil && w.stealFrom(k, own) && w.takeKids(false) {
+		if own == nil {
+			if w.takeFrom(k, true) {
+				return true
+			}
+		} else if w.stealFrom(k, own) && w.takeKids(false) {
+			w.helpful = true // a look may have missed what was on its way
 			return true
 		}
 	}

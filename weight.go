@@ -152,6 +152,6 @@ func (w *worker[T]) lighten() {
 	if n := w.units.Load(); n > 1 {
 		w.units.Store(1)
 		w.e.weights.Release(n - 1)
-		w.freed = true
+		w.helpful = true
 	}
 }

@@ -50,7 +50,7 @@ type core[T any] struct {
 	serves    *home[T] // whose lane it owns, see home.go
 	weight    int64    // of the job in hand, if it is more than 1
 	asks      bool     // it has not been admitted yet
-	freed     bool     // units, since the last claim
+	helpful   bool     // to others, since the last claim: it has freed units, or moved children
 	slice     []T      // the batch that the handler of a typed batch gets
 	size      uint64   // how many tasks the running call is for
 	carry     error    // failure of the task that ended the goroutine before
@@ -192,8 +192,8 @@ func (w *worker[T]) next() bool {
 			w.found()
 			return true
 		case !w.searching && (w.coalesce() || w.claim() || w.steal()):
-			if w.last > 1 || w.freed {
-				w.freed = false
+			if w.last > 1 || w.helpful {
+				w.helpful = false
 				e.wakeMore() // others can help
 			}
 			return true
