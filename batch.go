@@ -201,25 +201,11 @@ func (b *batcher[T]) submitFirst(ctx context.Context, why flushReason) error {
 	case ctx.Value(e) != nil, e.overflow == CallerRuns:
 		return b.runFirst(ctx)
 	}
-	c := &e.main
-	for p := c.enterRoom(); ; {
-		s := b.submitMore(p.held, why)
-		var here context.Context
-		var err error
-		if s == queue.Full {
-			if here, err = c.stay(ctx, p); here == nil && err == nil {
-				continue
-			}
-		}
-		c.leaveRoom(p).signal()
-		switch {
-		case s == queue.Closed:
-			return e.errBlocked()
-		case here != nil:
-			return b.runFirst(here)
-		}
-		return err
+	here, err := e.main.waitForRoom(ctx, func(held bool) queue.Status { return b.submitMore(held, why) })
+	if here != nil {
+		return b.runFirst(here)
 	}
+	return err
 }
 
 // submitMore moves what is in the buffer to the queue; held says that the caller holds the queue. It returns OK if there is nothing

@@ -407,7 +407,7 @@ func TestBatcherBehindAReservation(t *testing.T) {
 		if ran {
 			t.Fatal("it overtook")
 		}
-		c.leaveRoom(first).signal()
+		c.leaveRoom(first)
 		synctest.Wait()
 		if !ran {
 			t.Error("it was left behind")

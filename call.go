@@ -179,16 +179,9 @@ func (c *call) enqueue(ctx context.Context, mine bool) error {
 		return nil
 	}
 	if inside && (e.overflow == Block || e.overflow == CallerRuns) {
-		return e.reject(c.await(ctx))
+		return e.submitBlocked(ctx, &e.main, c.run, queue.Attr{})
 	}
 	return e.submit(ctx, c.run)
-}
-
-// await puts the call into the queue and waits for room, under any policy.
-func (c *call) await(ctx context.Context) error {
-	next, err := c.e.waitForRoom(ctx, &c.e.main, c.run, queue.Attr{})
-	next.signal()
-	return err
 }
 
 // dropped is the context with which a call is told that it was discarded.

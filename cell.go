@@ -105,7 +105,10 @@ func (c *cell[T]) bound() uint64 {
 }
 
 // raise lets submissions into the queue, if there is room. It reports whether there is.
-func (c *cell[T]) raise() bool { return c.queue.Raise(c.bound(), false) }
+func (c *cell[T]) raise() bool {
+	bound := c.bound()
+	return bound > c.queue.Accepted() && c.queue.Raise(bound, false)
+}
 
 // hasRoom reports whether there is room.
 func (c *cell[T]) hasRoom() bool { return c.bound() > c.queue.Accepted() }

@@ -181,7 +181,10 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 		}
 		return nil
 	}
-	return e.submitSlow(ctx, &e.main, v, queue.Attr{})
+	if err := e.offer(ctx, &e.main, v, queue.Attr{}); err != errMustWait {
+		return e.reject(err)
+	}
+	return e.submitBlocked(ctx, &e.main, v, queue.Attr{})
 }
 
 func (e *engine[T]) trySubmit(v T) error {
@@ -219,9 +222,12 @@ func (e *engine[T]) push(c *cell[T], v T, a queue.Attr, seat any) queue.Status {
 	}
 }
 
-// pushHeld is push for the submitter that holds the queue of c, see room.go.
-func (e *engine[T]) pushHeld(c *cell[T], v T, a queue.Attr, seat any) (s queue.Status) {
-	e.withTag(seat, func(tag int) (others int) {
+// pushBlocked is push for a submitter that is blocked; held says that it holds the queue of c, see room.go.
+func (e *engine[T]) pushBlocked(c *cell[T], v T, a queue.Attr, held bool) (s queue.Status) {
+	if !held {
+		return e.push(c, v, a, nil)
+	}
+	e.withTag(nil, func(tag int) (others int) {
 		s, others = c.queue.PushHeld(v, c.beside(&a), tag, c.bound()).Others()
 		return others
 	})
@@ -231,18 +237,12 @@ func (e *engine[T]) pushHeld(c *cell[T], v T, a queue.Attr, seat any) (s queue.S
 	return s
 }
 
-// submitSlow submits a job for which there was no room, or which is not plain, and counts it if it is refused.
-//
-// A goroutine that waits here and wakes the next one should not need more than the 2 KiB of stack that it was born with. So
-// what waits is called when what tried has returned, and what wakes when that has.
+// submitSlow submits a job that is not plain, or that did not fit. It counts it if it is refused.
 func (e *engine[T]) submitSlow(ctx context.Context, c *cell[T], v T, a queue.Attr) error {
-	err := e.offer(ctx, c, v, a)
-	if err == errMustWait {
-		var next *blocked
-		next, err = e.waitForRoom(ctx, c, v, a)
-		next.signal()
+	if err := e.offer(ctx, c, v, a); err != errMustWait {
+		return e.reject(err)
 	}
-	return e.reject(err)
+	return e.submitBlocked(ctx, c, v, a)
 }
 
 var errMustWait = errors.New("pool: there is no room")
@@ -270,32 +270,16 @@ func (e *engine[T]) offer(ctx context.Context, c *cell[T], v T, a queue.Attr) er
 	return errMustWait
 }
 
-// waitForRoom submits a job when there is room. The caller has to signal next.
-func (e *engine[T]) waitForRoom(ctx context.Context, c *cell[T], v T, a queue.Attr) (next *blocked, err error) {
-	for b := c.enterRoom(); ; {
-		s := queue.Full
-		if b.held {
-			s = e.pushHeld(c, v, a, nil)
-		} else {
-			s = e.push(c, v, a, nil)
-		}
-		if s == queue.OK {
-			return c.leaveRoom(b), nil
-		}
-		if s != queue.Full {
-			return c.leaveRoom(b), e.errBlocked()
-		}
-		here, err := c.stay(ctx, b)
-		switch {
-		case err != nil:
-			return c.leaveRoom(b), err
-		case here != nil && a != queue.Attr{}:
-			return c.leaveRoom(b), ErrFull
-		case here != nil:
-			c.leaveRoom(b).signal()
-			return nil, e.runHere(here, v)
-		}
+// submitBlocked submits a job when there is room, and counts it if it is refused.
+func (e *engine[T]) submitBlocked(ctx context.Context, c *cell[T], v T, a queue.Attr) error {
+	here, err := c.waitForRoom(ctx, func(held bool) queue.Status { return e.pushBlocked(c, v, a, held) })
+	switch {
+	case here != nil && a != queue.Attr{}:
+		err = ErrFull
+	case here != nil:
+		err = e.runHere(here, v)
 	}
+	return e.reject(err)
 }
 
 // insideOf returns the worker whose task calls with ctx, or nil.

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/headrace-go/pool/internal/list"
+	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
 )
 
@@ -115,6 +116,36 @@ func (c *cell[T]) roomMade() {
 	c.e.batchers.roomMade(c.e)
 }
 
+// waitForRoom calls try until it returns another status than Full, when there is room; held says that the caller holds the
+// queue. If the caller turns out to be inside of a task, waitForRoom returns the context of that as here.
+//
+// A goroutine that waits here should not need more than the 2 KiB of stack that it was born with. So it blocks
+// in this function, and all else is done in others, which have returned.
+func (c *cell[T]) waitForRoom(ctx context.Context, try func(held bool) queue.Status) (here context.Context, err error) {
+	done := ctx.Done()
+	b := c.enterRoom()
+	for {
+		s, waits := try(b.held), false
+		if s == queue.Full {
+			waits, here = c.stay(b)
+		}
+		switch {
+		case s != queue.Full || here != nil:
+			c.leaveRoom(b)
+			if s == queue.Closed {
+				err = c.e.errBlocked()
+			}
+			return here, err
+		case !waits:
+		case done == nil:
+			<-b.ready // a third of the price of a select
+		case !b.await(done):
+			c.leaveRoom(b)
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // enterRoom puts a submitter that found no room at the end of those that wait. It has to try again, and each time that it
 // finds none, to call stay; at last it calls leaveRoom.
 func (c *cell[T]) enterRoom() *blocked {
@@ -131,9 +162,9 @@ func (c *cell[T]) enterRoom() *blocked {
 	return b
 }
 
-// stay waits until b is to try again, with the queue held if b.held. It returns the error of ctx if that is done, and the
+// stay reports whether b has to wait for ready before it tries again, with the queue held if b.held. It returns the
 // context of the task that the caller turns out to be inside of.
-func (c *cell[T]) stay(ctx context.Context, b *blocked) (here context.Context, err error) {
+func (c *cell[T]) stay(b *blocked) (waits bool, here context.Context) {
 	e, r := c.e, &c.room
 	r.mu.Lock()
 	checks := b.checks || !b.checked && e.watch.lost.Load()
@@ -152,7 +183,7 @@ func (c *cell[T]) stay(ctx context.Context, b *blocked) (here context.Context, e
 	r.mu.Unlock()
 	if checks {
 		if here := e.found(); here != nil {
-			return here, nil
+			return false, here
 		}
 	}
 	if again {
@@ -160,25 +191,26 @@ func (c *cell[T]) stay(ctx context.Context, b *blocked) (here context.Context, e
 			b.held = true
 			c.queue.Hold()
 		}
-		return nil, nil
+		return false, nil
 	}
 	if g := e.idle.Load(); g.Looks() && g.Idle() == 0 {
 		e.lookAfter()
 	}
-	if done := ctx.Done(); done == nil {
-		<-b.ready // a third of the price of a select
-	} else {
-		select {
-		case <-b.ready:
-		case <-done:
-			return nil, ctx.Err()
-		}
-	}
-	return nil, nil
+	return true, nil
 }
 
-// leaveRoom takes b out. It returns the next one if there is room for it: the caller has to signal it. See submitSlow.
-func (c *cell[T]) leaveRoom(b *blocked) (next *blocked) {
+// await waits for ready. It reports false if done is closed first.
+func (b *blocked) await(done <-chan struct{}) bool {
+	select {
+	case <-b.ready:
+		return true
+	case <-done:
+		return false
+	}
+}
+
+// leaveRoom takes b out, and wakes the next one if there is room for it.
+func (c *cell[T]) leaveRoom(b *blocked) {
 	r, held := &c.room, b.held
 	if held {
 		c.queue.Release()
@@ -193,18 +225,19 @@ func (c *cell[T]) leaveRoom(b *blocked) (next *blocked) {
 		default:
 		}
 	}
-	if next = c.nextLocked(); next == nil {
+	next := c.nextLocked()
+	if next == nil {
 		c.announceLocked()
 		next = c.nextLocked() // a job may have ended before that
 	}
 	c.announceLocked()
 	r.mu.Unlock()
+	next.signal()
 	b.missed, b.checks, b.checked, b.held = 0, false, false, false
 	r.spare.Put(b) // a signal may still come: the next who uses it looks in vain then
 	if held && c.e.idle.Load().Idle() > 0 {
 		c.e.pull() // batchers were kept out too
 	}
-	return next
 }
 
 // nextLocked takes out the first submitter that waits, if none is being woken and there is room.

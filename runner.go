@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
 )
 
@@ -215,7 +216,8 @@ func (r *runner[T, R]) again() {
 	go func() { // which is no task, so it must not run one: it waits under any policy
 		defer l.left()
 		defer cancel()
-		err := s.await(ctx)
+		c := &l.e.main
+		_, err := c.waitForRoom(ctx, func(held bool) queue.Status { return l.e.pushBlocked(c, s.run, queue.Attr{}, held) })
 		l.mu.Lock()
 		l.stuck = slices.DeleteFunc(l.stuck, func(o *runner[T, R]) bool { return o == s })
 		l.mu.Unlock()
