@@ -22,11 +22,7 @@ func (w *worker[T]) hold(c *cell[T], b *batch.Batch[T], cs *batch.Counters) {
 	if tag := uint32(b.Tag()); tag != w.tag.Load() {
 		w.tag.Store(tag)
 	}
-	w.weight, w.asks = 0, false
-	if a := b.Next(); a != nil && a.Weight > 1 {
-		w.weight, w.asks = a.Weight, true
-		w.e.weights.waiting.Store(true)
-	}
+	w.weigh(b.Next())
 }
 
 // batchFor returns the batch into which w claims up to limit jobs of c, and its limit. The claim lock is held, and

@@ -202,6 +202,7 @@ func signal[T any](ws []*worker[T]) {
 // search is called when w found no work. It returns true with work in hand, and
 // false when w has to see whether it must end.
 func (w *worker[T]) search() bool {
+	w.lighten(1)
 	if w.searching && w.employed() { // it was just started
 		return true
 	}

@@ -230,7 +230,7 @@ func (w *worker[T]) stealKids(stuck bool) bool {
 				return true
 			}
 		} else if w.stealFrom(k, own) && w.takeKids(false) {
-			w.helpful = true // a look may have missed what was on its way
+			w.e.wakeMore() // a look may have missed what was on its way
 			return true
 		}
 	}

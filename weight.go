@@ -15,7 +15,8 @@ import (
 // The capacity is that of WithCapacity or, without it, the number of workers, and
 // a plain task weighs 1. It is a semaphore (internal/units). A worker holds one unit of it as long as it is not
 // parked, and so a plain task costs nothing. The worker that has claimed a task of more than 1 waits in Acquire for
-// the other units, right before the task starts, and gives them back when it has ended. Until it is admitted nothing behind
+// the other units, right before the task starts. It keeps them for its next task, as far as that weighs as much, and gives them
+// back when it finds none. Until it is admitted nothing behind
 // it is claimed (waiting): so tasks are admitted in order, one that is heavy is not starved by light ones, and those that have nothing to do
 // park and give their units back. While it waits the task counts as queued.
 //
@@ -128,30 +129,44 @@ func (w *worker[T]) leaveWeighed() bool {
 	return n > 0
 }
 
-// admit waits until w has the units for the job in hand. It reports false if the job may not start.
+// weigh notes the weight of what w has just claimed; a is what stands beside it, or nil. The claim lock is held.
+func (w *worker[T]) weigh(a *queue.Attr) {
+	w.weight = 1
+	if a != nil && a.Weight > 1 {
+		w.weight = a.Weight
+	}
+	units := max(1, w.units.Load())
+	if w.asks = w.weight != units; w.weight > units {
+		w.e.weights.waiting.Store(true)
+	}
+}
+
+// admit waits until w has the units for the job in hand, or gives back what it has beyond. It reports false if the job may not start.
 func (w *worker[T]) admit() bool {
 	e := w.e
-	ws := &e.weights
 	w.asks = false
-	got, ok := ws.Acquire(e.base, w.weight, w.units.Load())
-	w.units.Add(got)
-	ws.waiting.Store(false)
+	ok := true
+	if units := max(1, w.units.Load()); w.weight > units {
+		var got int64
+		got, ok = e.weights.Acquire(e.base, w.weight, units)
+		w.units.Add(got)
+		e.weights.waiting.Store(false)
+	} else {
+		w.lighten(w.weight)
+	}
 	e.wakeMore()
 	e.wakeHomes()
 	if f := e.flags.word.Load(); f&flagStop != 0 || f&flagShed != 0 && e.overfull() {
+		w.asks = true
 		return false
 	}
 	return ok
 }
 
-// lighten gives back what w holds beyond one unit, after the task, or if it has not begun.
-func (w *worker[T]) lighten() {
-	if w.asks = w.b.Load().Left() > 0; !w.asks {
-		w.weight = 0
-	}
-	if n := w.units.Load(); n > 1 {
-		w.units.Store(1)
-		w.e.weights.Release(n - 1)
-		w.helpful = true
+// lighten gives back what w has beyond so many units. The caller looks for work afterwards, or wakes others.
+func (w *worker[T]) lighten(keep int64) {
+	if n := w.units.Load(); n > keep {
+		w.units.Store(keep)
+		w.e.weights.Release(n - keep)
 	}
 }

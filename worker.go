@@ -48,9 +48,8 @@ type core[T any] struct {
 	gone      bool     // off the books: only its state is still to be closed
 	ending    bool     // which it does
 	serves    *home[T] // whose lane it owns, see home.go
-	weight    int64    // of the job in hand, if it is more than 1
-	asks      bool     // it has not been admitted yet
-	helpful   bool     // to others, since the last claim: it has freed units, or moved children
+	weight    int64    // of the job in hand
+	asks      bool     // it has to be admitted, see weight.go
 	slice     []T      // the batch that the handler of a typed batch gets
 	size      uint64   // how many tasks the running call is for
 	carry     error    // failure of the task that ended the goroutine before
@@ -192,8 +191,7 @@ func (w *worker[T]) next() bool {
 			w.found()
 			return true
 		case !w.searching && (w.coalesce() || w.claim() || w.steal()):
-			if w.last > 1 || w.helpful {
-				w.helpful = false
+			if w.last > 1 {
 				e.wakeMore() // others can help
 			}
 			return true
@@ -293,9 +291,6 @@ func (w *worker[T]) account() {
 		w.slice, w.size = nil, 1
 	}
 	heavy := w.weight > 1
-	if heavy {
-		w.lighten()
-	}
 	if w.b.Due() {
 		w.release()
 	}
