@@ -184,7 +184,7 @@ func (c *cell[T]) steal(w *worker[T], stuck bool) bool {
 		if l == w.lane || l.Load().Left() == 0 || stuck && !l.Stuck() || c.e.handleAll != nil && l.Load().Owned() {
 			continue
 		}
-		c.mu.Lock()
+		c.e.lock(&c.mu)
 		n := c.stealFrom(w, l)
 		c.mu.Unlock()
 		if n > 0 {

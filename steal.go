@@ -153,14 +153,19 @@ func (w *worker[T]) claimChildren() bool {
 
 // takeKids takes children of w's queue in hand: the youngest, or the oldest one.
 func (w *worker[T]) takeKids(oldest bool) bool {
-	k := w.kids.Load()
-	if k == nil {
-		w.e.main.mu.Lock()
-		w.enterLane()
-		w.e.main.mu.Unlock()
-		k = w.kids.Load()
-	}
+	k := w.queueOfKids()
 	return k != nil && w.takeFrom(k, oldest)
+}
+
+// queueOfKids returns w's queue. If it has none, and there are children, it becomes the owner of a lane that is free.
+func (w *worker[T]) queueOfKids() *kids[T] {
+	if w.lane == nil && w.e.kidsWaiting() > 0 {
+		c := &w.e.main
+		w.e.lock(&c.mu)
+		w.enterLane()
+		c.mu.Unlock()
+	}
+	return w.kids.Load()
 }
 
 // takeFrom is takeKids from the queue k.
@@ -173,7 +178,7 @@ func (w *worker[T]) takeFrom(k *kids[T], oldest bool) bool {
 		limit = min(w.e.batch, kidsTake)
 	}
 	c := &w.e.main
-	c.mu.Lock() // against thieves of the batch
+	w.e.lock(&c.mu) // against thieves of the batch
 	defer c.mu.Unlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -215,10 +220,7 @@ func (w *worker[T]) stealKids(stuck bool) bool {
 	if e.kidsWaiting() == 0 {
 		return false
 	}
-	w.e.main.mu.Lock()
-	w.enterLane()
-	w.e.main.mu.Unlock()
-	own := w.kids.Load()
+	own := w.queueOfKids()
 	first := rand.IntN(len(e.kids))
 	for i := range e.kids {
 		k := &e.kids[(first+i)%len(e.kids)]

@@ -27,9 +27,9 @@ var waitingBugs = []bug{{
 	new:   "",
 	tests: "TestClaimWakesHelp",
 }, {
-	name: "cancelled-waiter-keeps-the-wake", class: wakeUp, file: "engine.go",
-	old:   "\t\tnext.signal()\n",
-	new:   "\t\tif err == nil {\n\t\t\tnext.signal()\n\t\t}\n",
+	name: "cancelled-waiter-keeps-the-wake", class: wakeUp, file: "room.go",
+	old:   "\t} else {\n\t\tr.waking = false\n\t\tselect {",
+	new:   "\t} else {\n\t\tselect {",
 	tests: "TestStressOperations|TestBlockedSubmit",
 }, {
 	name: "batcher-is-forgotten-behind-a-reservation", class: wakeUp, file: "room.go",
