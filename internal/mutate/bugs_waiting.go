@@ -77,9 +77,9 @@ var waitingBugs = []bug{{
 	new:   "if w.takeKids(false) {",
 	tests: "TestStreamOfChildrenStarvesNobody",
 }, {
-	name: "cancelled-submission-stays-in-line", class: leak, file: "engine.go",
-	old:   "\t\t\treturn c.leaveRoom(b), err\n",
-	new:   "\t\t\treturn nil, err\n",
+	name: "cancelled-submission-stays-in-line", class: leak, file: "room.go",
+	old:   "\t\t\tc.leaveRoom(b)\n\t\t\treturn nil, ctx.Err()\n",
+	new:   "\t\t\treturn nil, ctx.Err()\n",
 	tests: "TestBlockedSubmitObeysContext|TestStressOperations",
 }, {
 	name: "reservation-is-not-ended", class: leak, file: "room.go",
@@ -88,8 +88,8 @@ var waitingBugs = []bug{{
 	tests: "TestBlockedSubmitIsNotStarved|TestReservedSubmitObeysContext",
 }, {
 	name: "holder-ignores-its-context", class: uncancel, file: "room.go",
-	old:   "if done := ctx.Done(); done == nil {",
-	new:   "if done := ctx.Done(); done == nil || b.held {",
+	old:   "case done == nil:",
+	new:   "case done == nil || b.held:",
 	tests: "TestReservedSubmitObeysContext",
 }, {
 	name: "batch-looks-at-its-context-once", class: uncancel, file: "batch.go",
