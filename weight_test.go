@@ -342,3 +342,26 @@ func TestCapacityShrinksBeneathATaskThatComesBack(t *testing.T) {
 		checkRest(t, p.Stats())
 	})
 }
+
+// A worker that keeps its units for the next heavy task wakes another for the light one behind it.
+func TestLightTaskBehindHeavyOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2), WithCapacity(4))
+		first, second := make(chan struct{}), make(chan struct{})
+		began, ran := false, false
+		must(t, p.SubmitWeighted(bg, 3, func(context.Context) error { <-first; return nil }))
+		must(t, p.SubmitWeighted(bg, 3, func(context.Context) error { began = true; <-second; return nil }))
+		must(t, p.Submit(bg, func(context.Context) error { ran = true; return nil }))
+		synctest.Wait()
+		if began || ran {
+			t.Fatalf("behind the first one: %v, %v", began, ran)
+		}
+		close(first)
+		synctest.Wait()
+		if !began || !ran {
+			t.Errorf("the second one has begun: %v, the light one has run: %v", began, ran)
+		}
+		close(second)
+		must(t, p.Close())
+	})
+}

@@ -191,8 +191,8 @@ func (w *worker[T]) next() bool {
 			w.found()
 			return true
 		case !w.searching && (w.coalesce() || w.claim() || w.steal()):
-			if w.last > 1 {
-				e.wakeMore() // others can help
+			if w.last > 1 || w.weight > 1 {
+				e.wakeMore() // others can help, or the task behind the heavy one would be admitted
 			}
 			return true
 		case w.search():
