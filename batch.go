@@ -237,13 +237,13 @@ func (b *batcher[T]) submitMore(held bool, why flushReason) queue.Status {
 // runFirst runs the first job in the buffer on the calling goroutine, which is inside the task of the context ctx, or none
 // of the pool's.
 func (b *batcher[T]) runFirst(ctx context.Context) error {
-	e := b.e
+	e, seat := b.e, ctx.Value(b.e)
 	b.mu.Lock()
 	if len(b.buf) == 0 || e.main.queue.IsClosed() {
 		b.mu.Unlock()
 		return nil
 	}
-	r, err := e.enterInline(ctx) // while the pool cannot take what is in the buffer
+	r, err := e.enterInline(ctx, seat) // while the pool cannot take what is in the buffer
 	if err != nil {
 		b.mu.Unlock()
 		return err

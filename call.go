@@ -97,7 +97,7 @@ func (c *call) exec(ctx context.Context) error {
 	}()
 	err := c.owner.do(&c.scope)
 	returned = true
-	c.leave()
+	c.merged.cancel(nil)
 	c.owner.ended(err)
 	if err != nil && err != errSkipped {
 		return errOwned
@@ -119,7 +119,7 @@ func asPanicError(r any) (p *PanicError, owned bool) {
 
 // unwound is called while a panic, or Goexit if r is nil, goes through exec.
 func (c *call) unwound(r any) {
-	c.leave()
+	c.merged.cancel(nil)
 	if r == nil {
 		if t, ok := c.seat.(*taskContext[Task]); ok && t.w != nil && !t.inner {
 			t.w.owned = true

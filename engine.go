@@ -145,7 +145,10 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 
 // contextEnded stops a pool whose context, that of WithContext, has ended.
 func (e *engine[T]) contextEnded() {
-	cause := context.Cause(e.ctx)
+	cause := context.Cause(e.base) // it has ended with that
+	if cause == nil {
+		cause = context.Cause(e.ctx)
+	}
 	e.stop(cause, &stopError{ErrClosed, cause})
 }
 

@@ -141,7 +141,9 @@ func (u *Future[T]) wait(ctx context.Context) error {
 			continue
 		}
 		if ctx.Err() != nil {
-			u.cancelled()
+			if err := u.c.user.Err(); err != nil { // nobody needs to begin it any more
+				u.c.refuse(err)
+			}
 			return ctx.Err() // and not the cause of a stop, which looks like an outcome
 		}
 		// The pool has stopped. What runs may still end.
@@ -154,13 +156,6 @@ func (u *Future[T]) wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
-}
-
-// cancelled ends a call that nobody has begun, if the context it was submitted with is done.
-func (u *Future[T]) cancelled() {
-	if err := u.c.user.Err(); err != nil {
-		u.c.refuse(err)
 	}
 }
 

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
+	"github.com/headrace-go/pool/internal/errlog"
 	"github.com/headrace-go/pool/internal/list"
 )
 
@@ -27,8 +27,10 @@ import (
 type Group struct {
 	e      *engine[Task]
 	parent context.Context
+	seat   context.Context // of the task that has made the group, or nil
+	maker  *worker[Task]   // of that task
 
-	mu   sync.Mutex
+	mu   sync.Mutex // never held while a method of the user's runs: of an error, or a context
 	ctx  *groupContext
 	one  groupContext // the first one
 	over bool         // Wait has returned since ctx was made
@@ -41,18 +43,18 @@ type Group struct {
 	count   uint64                           // of all, ever
 
 	mode     ErrorMode
-	most     int // errors to keep, under KeepGoing
-	err      error
-	errs     []groupError // in the order of submission
-	more     int          // errors that were not kept
+	first    errlog.First   // under FailFast
+	errs     errlog.Ordered // under KeepGoing, in the order of submission
 	idle     chan struct{}
 	freed    chan struct{} // both are made by who waits
 	skipping bool          // a task was not started, for its context was done
 }
 
-type groupError struct {
-	index uint64
-	err   error
+// failure is an error of a task, and what had to be found out by methods of the user's.
+type failure struct {
+	err       error
+	cancelled bool // it is that of a context
+	late      bool // the group's context had ended before
 }
 
 // groupCall is a task of a group.
@@ -62,6 +64,7 @@ type groupCall struct {
 	g      *Group
 	f      Task
 	index  uint64
+	failed failure
 	inline bool // it is counted in inlines
 	away   bool // it is counted in away
 }
@@ -72,11 +75,14 @@ type groupCall struct {
 // Inside a task of the same pool pass that task's context: by it Wait and Go recognise that they
 // are called inside the task.
 func NewGroup(ctx context.Context, p *Pool) *Group {
-	g := &Group{e: &p.engine, parent: ctx, limit: -1, mode: FailFast, most: DefaultGroupErrors}
+	g := &Group{e: &p.engine, parent: ctx, limit: -1, mode: FailFast}
+	g.errs.Limit = DefaultGroupErrors
 	if ctx == nil {
 		g.parent = context.Background()
-		g.err = errNilContext
+		g.first.Err = errNilContext
 	}
+	g.seat = g.e.seatOf(g.parent)
+	g.maker = g.e.insideOf(g.seat)
 	g.ctx = &g.one
 	g.renewLocked()
 	return g
@@ -91,16 +97,17 @@ func (g *Group) renewLocked() {
 		g.over, g.ctx = false, new(groupContext)
 	}
 	g.ctx.e, g.ctx.parent = g.e, g.parent
-	if g.err != nil {
-		g.ctx.cancel(g.err)
+	if err := g.first.Err; err != nil {
+		g.ctx.cancel(err)
 	}
 }
 
 // Context returns the context of the group's tasks.
 func (g *Group) Context() context.Context {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.ctx.full()
+	ctx := g.ctx
+	g.mu.Unlock()
+	return ctx.full()
 }
 
 // SetLimit bounds the number of the group's tasks that are queued or run to n; negative: no bound, the
@@ -135,7 +142,7 @@ func (g *Group) SetErrorLimit(n int) {
 	if n < 1 {
 		panic(fmt.Sprintf("pool: Group.SetErrorLimit: limit must be at least 1, got %d", n))
 	}
-	g.most = n
+	g.errs.Limit = n
 }
 
 // Go runs f in the pool. It waits while the group's limit is reached, and while the pool is full. After
@@ -158,6 +165,7 @@ func (g *Group) TryGo(f Task) bool { return g.start(f, true) }
 
 func (g *Group) start(f Task, try bool) bool {
 	e := g.e
+	over := g.parent.Err() != nil
 	g.mu.Lock()
 	if g.over {
 		g.renewLocked()
@@ -165,17 +173,17 @@ func (g *Group) start(f Task, try bool) bool {
 	within := false          // the caller is inside of a task of the group
 	var seat context.Context // of the task that the caller is inside of
 	if g.away == 0 {
-		seat = e.seatOf(g.parent) // no task of the group is at work but in the one that made the group
+		seat = g.seat // no task of the group is at work but in the one that made the group
 	}
 	for g.limit >= 0 && g.active >= g.limit {
 		if try {
 			g.mu.Unlock()
 			return false
 		}
-		if g.ctx.Err() != nil {
+		if over || g.endedLocked() {
 			break
 		}
-		if c := g.takeLocked(seat); c != nil {
+		if c := g.takeLocked(seat != nil); c != nil {
 			g.mu.Unlock()
 			c.help(seat)
 			g.mu.Lock()
@@ -193,11 +201,7 @@ func (g *Group) start(f Task, try bool) bool {
 		if here != nil {
 			seat = here
 		} else if err != nil {
-			g.mu.Lock()
-			if g.skipping = true; ctx.Err() == nil {
-				g.failLocked(g.count, err) // the pool has stopped
-			}
-			g.mu.Unlock()
+			g.skip()
 			return true
 		}
 		g.mu.Lock()
@@ -205,23 +209,21 @@ func (g *Group) start(f Task, try bool) bool {
 			g.renewLocked()
 		}
 	}
-	if f == nil {
-		g.failLocked(g.count, e.reject(ErrNilTask))
-		g.count++
+	index := g.count
+	g.count++
+	switch {
+	case f == nil:
 		g.mu.Unlock()
+		g.fail(index, failure{err: e.reject(ErrNilTask)})
+		return true
+	case over || g.endedLocked():
+		g.mu.Unlock()
+		g.skip()
 		return true
 	}
-	if g.ctx.Err() != nil {
-		if g.skipping = true; e.base.Err() != nil && g.err == nil {
-			g.failLocked(g.count, e.reject(e.errClosed()))
-		}
-		g.mu.Unlock()
-		return true
-	}
-	c := &groupCall{g: g, f: f, index: g.count}
+	c := &groupCall{g: g, f: f, index: index}
 	c.owner = c
 	c.e, c.user, c.covered = e, g.ctx, true
-	g.count++
 	g.active++
 	g.pending.Push(c, false)
 	ctx := g.ctx
@@ -244,6 +246,22 @@ func (g *Group) start(f Task, try bool) bool {
 	return true
 }
 
+// endedLocked reports whether the group's context has ended, as far as one knows without asking its parent.
+func (g *Group) endedLocked() bool {
+	return g.first.Err != nil || g.ctx.ended()
+}
+
+// skip notes that a task is not started. If that is for the end of the pool, it is an error of the group.
+func (g *Group) skip() {
+	g.mu.Lock()
+	g.skipping = true
+	index, none := g.count, g.first.Err == nil
+	g.mu.Unlock()
+	if e := g.e; none && (e.cause() != nil || e.base.Err() != nil) {
+		g.fail(index, failure{err: e.reject(e.errBlocked())})
+	}
+}
+
 // runsLocked reports whether the task that seat is the context of is one of the group. Those that run on their submitters'
 // goroutines are not told apart.
 func (g *Group) runsLocked(seat context.Context) bool {
@@ -261,9 +279,9 @@ func (g *Group) runsLocked(seat context.Context) bool {
 	return false
 }
 
-// takeLocked begins the youngest call that nobody has begun, for the task with the context seat, if that is not nil.
-func (g *Group) takeLocked(seat context.Context) *groupCall {
-	for c := g.pending.Last; seat != nil && c != nil; c = g.pending.Last {
+// takeLocked begins the youngest call that nobody has begun, if the caller may take one.
+func (g *Group) takeLocked(may bool) *groupCall {
+	for c := g.pending.Last; may && c != nil; c = g.pending.Last {
 		g.pending.Remove(c)
 		if c.begin() {
 			return c
@@ -274,33 +292,40 @@ func (g *Group) takeLocked(seat context.Context) *groupCall {
 
 func (c *groupCall) do(ctx context.Context) error {
 	g := c.g
+	skip, w := c.user.Err() != nil, g.e.insideOf(ctx)
 	g.mu.Lock()
 	g.pending.Remove(c)
-	skip := c.user.Err() != nil
+	skip = skip || g.endedLocked()
 	g.skipping = g.skipping || skip
-	w := g.e.insideOf(ctx)
 	if c.inline = !skip && w == nil; c.inline {
 		g.inlines++
 	}
-	if c.away = !skip && w != g.e.insideOf(g.parent); c.away {
+	if c.away = !skip && w != g.maker; c.away {
 		g.away++
 	}
 	g.mu.Unlock()
 	if skip {
 		return errSkipped
 	}
-	return c.f(ctx)
+	err := c.f(ctx)
+	if err != nil { // here a method of the user's that panics is part of the task
+		c.failed = failure{err, cancellation(err), c.user.Err() != nil}
+	}
+	return err
 }
 
 func (c *groupCall) ended(err error) {
 	g := c.g
-	c.f = nil // the queue may still hold c
+	c.f = nil                // the queue may still hold c
+	if c.failed.err == nil { // else it is err
+		c.failed.err = err
+	}
+	if err != nil && err != errSkipped {
+		g.fail(c.index, c.failed)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pending.Remove(c)
-	if err != nil && err != errSkipped {
-		g.failLocked(c.index, err)
-	}
 	g.active--
 	if c.away {
 		g.away--
@@ -318,31 +343,26 @@ func (c *groupCall) ended(err error) {
 	}
 }
 
-// failLocked notes an error.
-func (g *Group) failLocked(index uint64, err error) {
-	if g.mode == KeepGoing {
-		i, _ := slices.BinarySearchFunc(g.errs, index, func(e groupError, i uint64) int {
-			if e.index < i {
-				return -1
-			}
-			return 1
-		})
-		g.errs = slices.Insert(g.errs, i, groupError{index, err})
-		if len(g.errs) > g.most {
-			g.errs[g.most].err = nil
-			g.errs = g.errs[:g.most]
-			g.more++
-		}
-		return
+// fail notes an error.
+func (g *Group) fail(index uint64, f failure) {
+	g.mu.Lock()
+	ctx, fast := g.ctx, g.mode == FailFast
+	if fast {
+		g.first.Add(f.err, f.cancelled, f.late)
+	} else {
+		g.errs.Add(index, f.err)
 	}
-	if g.err == nil || g.parent.Err() != nil && cancellation(g.err) && !cancellation(err) {
-		g.err = err // the real one, if the other came of the parent's end
+	g.mu.Unlock()
+	if fast {
+		ctx.cancel(f.err)
 	}
-	g.ctx.cancel(err)
 }
 
-// cancellation reports whether err is that of a context.
+// cancellation reports whether err is that of a context. It calls methods of err, unless that is a panic.
 func cancellation(err error) bool {
+	if _, ok := err.(*PanicError); ok {
+		return false
+	}
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
@@ -361,11 +381,10 @@ func cancellation(err error) bool {
 //
 // After Wait the group may be used again. An error stays: under [FailFast] nothing more starts.
 func (g *Group) Wait() error {
-	e := g.e
-	seat := e.seatOf(g.parent)
+	e, seat := g.e, g.seat
 	g.mu.Lock()
 	for g.active > 0 {
-		if c := g.takeLocked(seat); c != nil {
+		if c := g.takeLocked(seat != nil); c != nil {
 			g.mu.Unlock()
 			c.help(seat)
 			g.mu.Lock()
@@ -390,47 +409,32 @@ func (g *Group) Wait() error {
 			seat = here
 		}
 	}
-	defer g.mu.Unlock()
-	err := g.errLocked()
-	if !g.over {
-		g.over = true
-		g.ctx.cancel(err)
+	over, ctx := g.over, g.ctx
+	g.over = true
+	err, errs, skipping := g.first.Err, g.errs.Err(), g.skipping
+	g.mu.Unlock()
+	if errs != nil {
+		err = errs
+	}
+	if err == nil {
+		err = endOf(g.parent)
+	}
+	if err == nil && skipping {
+		err = endOf(ctx)
+	}
+	if !over {
+		ctx.cancel(err)
 	}
 	return err
 }
 
 // refuseAll ends the calls that nobody has begun.
 func (g *Group) refuseAll(err error) {
-	for {
-		g.mu.Lock()
-		c := g.pending.Last
-		if c == nil {
-			g.mu.Unlock()
-			return
-		}
-		g.pending.Remove(c)
+	g.mu.Lock()
+	for c := g.takeLocked(true); c != nil; c = g.takeLocked(true) {
 		g.mu.Unlock()
-		c.refuse(err)
+		c.ended(err)
+		g.mu.Lock()
 	}
-}
-
-func (g *Group) errLocked() error {
-	err := g.err
-	if g.mode == KeepGoing && len(g.errs) > 0 {
-		errs := make([]error, 0, len(g.errs)+1)
-		for _, e := range g.errs {
-			errs = append(errs, e.err)
-		}
-		if g.more > 0 {
-			errs = append(errs, fmt.Errorf("pool: and %d more errors", g.more))
-		}
-		err = errors.Join(errs...)
-	}
-	if err == nil {
-		err = endOf(g.parent)
-	}
-	if err == nil && g.skipping {
-		err = endOf(g.ctx)
-	}
-	return err
+	g.mu.Unlock()
 }

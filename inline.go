@@ -4,7 +4,6 @@ import (
 	"context"
 	"reflect"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/headrace-go/pool/internal/goroutine"
 	"github.com/headrace-go/pool/internal/queue"
@@ -28,16 +27,16 @@ type inlineRun[T any] struct {
 
 // runHere runs v on the calling goroutine: inside the task of ctx, if it is one of the pool's.
 func (e *engine[T]) runHere(ctx context.Context, v T) error {
-	r, err := e.enterInline(ctx)
+	r, err := e.enterInline(ctx, ctx.Value(e))
 	if err == nil {
 		e.runEntered(r, v)
 	}
 	return err
 }
 
-// enterInline accepts a job that is to run on the calling goroutine. The caller has to call runEntered.
-func (e *engine[T]) enterInline(ctx context.Context) (inlineRun[T], error) {
-	switch s := ctx.Value(e).(type) {
+// enterInline accepts a job that is to run on the calling goroutine; seat is what ctx has for this pool. The caller has to call runEntered.
+func (e *engine[T]) enterInline(ctx context.Context, seat any) (inlineRun[T], error) {
+	switch s := seat.(type) {
 	case *worker[T]:
 		return e.enterInside(&s.inner)
 	case *callerRun:
@@ -132,19 +131,9 @@ func (e *engine[T]) runInline(ctx context.Context, v T) {
 // reportInline is worker.flow for a job that ran inline.
 func (e *engine[T]) reportInline(err error) {
 	e.keep(err)
-	if e.onError == nil {
-		return
+	if e.onError != nil {
+		e.shield(func() { e.onError(err) })
 	}
-	if e.onPanic != nil {
-		defer func() {
-			if r := recover(); r != nil {
-				p := &PanicError{Value: r, Stack: debug.Stack()}
-				e.onPanic(p)
-				e.keep(p)
-			}
-		}()
-	}
-	e.onError(err)
 }
 
 // countInline counts the failure of the job v that ran inline and returns its error, and whether
@@ -168,7 +157,7 @@ func (e *engine[T]) seatOf(ctx context.Context) context.Context {
 	case *worker[T]:
 		return &s.inner
 	case *callerRun:
-		return ctx
+		return &taskContext[T]{Context: e.base, e: e, caller: s}
 	}
 	return nil
 }
@@ -227,6 +216,11 @@ func (e *engine[T]) workerHere() *worker[T] {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, w := range e.workers {
+		if w.goid.Load() == id {
+			return w
+		}
+	}
+	for w := e.leaving.First; w != nil; w = w.Next { // it closes its state
 		if w.goid.Load() == id {
 			return w
 		}

@@ -111,7 +111,7 @@ func (w *worker[T]) finish() {
 // ended takes w off the list of those that are about to end.
 func (w *worker[T]) ended() {
 	w.e.mu.Lock()
-	w.e.leaving--
+	w.e.leaving.Remove(w)
 	w.e.mu.Unlock()
 	w.e.settle()
 }

@@ -3,10 +3,12 @@ package pool
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/headrace-go/pool/internal/errlog"
 	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
 )
@@ -67,9 +69,9 @@ type loop[T, R any] struct {
 	closed   atomic.Bool
 	wake     chan struct{}
 
-	mu    sync.Mutex
+	mu    sync.Mutex      // as Group.mu
 	ready []result[R]     // for sinkUnordered
-	err   error           // the first one, for sinkNone, and of the pool
+	first errlog.First    // for sinkNone
 	stuck []*runner[T, R] // that wait for room in the queue
 }
 
@@ -188,15 +190,16 @@ func (l *loop[T, R]) signal() {
 // takeOver returns a runner that waits for room, begun, or nil.
 func (l *loop[T, R]) takeOver() *runner[T, R] {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, r := range l.stuck {
-		if r.begin() {
-			r.unstick()
-			l.runners.Add(-1)
-			return r
-		}
+	i := slices.IndexFunc(l.stuck, func(r *runner[T, R]) bool { return r.begin() })
+	if i < 0 {
+		l.mu.Unlock()
+		return nil
 	}
-	return nil
+	r := l.stuck[i]
+	l.mu.Unlock()
+	r.unstick()
+	l.runners.Add(-1)
+	return r
 }
 
 // left is called by a runner that is no longer at work.
@@ -206,12 +209,12 @@ func (l *loop[T, R]) left() {
 	}
 }
 
-// fail ends the loop with the error of a value, unless there is one.
+// fail ends the loop with the error of a value, unless there is one. Methods of err that panic do so in f's name: fail is called as
+// part of f, unless err is a panic of f already.
 func (l *loop[T, R]) fail(err error) {
+	cancelled, late := cancellation(err), l.ctx.Err() != nil
 	l.mu.Lock()
-	if l.err == nil || l.parent.Err() != nil && cancellation(l.err) && !cancellation(err) {
-		l.err = err
-	}
+	l.first.Add(err, cancelled, late)
 	l.mu.Unlock()
 	l.stop(err)
 }
@@ -285,9 +288,10 @@ func (l *loop[T, R]) end() {
 // endError returns why the loop ended before its sequence did, or nil.
 func (l *loop[T, R]) endError() error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
-		return l.err
+	err := l.first.Err
+	l.mu.Unlock()
+	if err != nil {
+		return err
 	}
 	if err := endOf(l.parent); err != nil {
 		return err

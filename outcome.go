@@ -34,7 +34,7 @@ func (w *worker[T]) guarded() bool {
 		return true
 	}
 	for {
-		p := w.protect(nil)
+		p := w.protect()
 		if p == nil {
 			return true
 		}
@@ -48,9 +48,9 @@ func (w *worker[T]) guarded() bool {
 	}
 }
 
-// protect runs the batch, or reports err if it is not nil, and returns the panic
+// protect runs the batch, and returns the panic
 // that ended it. There is one deferred call for a batch, not one for a task.
-func (w *worker[T]) protect(err error) (p *PanicError) {
+func (w *worker[T]) protect() (p *PanicError) {
 	normal := false
 	defer func() {
 		if normal {
@@ -60,13 +60,23 @@ func (w *worker[T]) protect(err error) (p *PanicError) {
 			p, w.owned = asPanicError(r)
 		}
 	}()
-	if err != nil {
-		w.report(err)
-	} else {
-		w.batch()
-	}
+	w.batch()
 	normal = true
 	return nil
+}
+
+// shield calls f. If that panics, and there is a handler, the panic goes to the handler and to the error mode.
+func (e *engine[T]) shield(f func()) {
+	if e.onPanic != nil {
+		defer func() {
+			if r := recover(); r != nil {
+				p, _ := asPanicError(r)
+				e.onPanic(p)
+				e.keep(p)
+			}
+		}()
+	}
+	f()
 }
 
 // panic deals with a panic of a task or of the error handler. A panic of the
@@ -92,13 +102,8 @@ func (w *worker[T]) panic(p *PanicError) {
 
 // flow reports a failure outside of a batch.
 func (w *worker[T]) flow(err error) {
-	if w.e.onPanic == nil {
-		w.report(err)
-	} else if p := w.protect(err); p != nil {
-		w.inHook = false
-		w.e.onPanic(p)
-		w.e.keep(p)
-	}
+	w.e.shield(func() { w.report(err) })
+	w.inHook = false
 }
 
 func (w *worker[T]) fail(err error) {
@@ -110,12 +115,12 @@ func (w *worker[T]) fail(err error) {
 
 // report gives a failure to the error mode and to the handler.
 func (w *worker[T]) report(err error) {
+	w.inHook = true
 	w.e.keep(err)
 	if f := w.e.onError; f != nil {
-		w.inHook = true
 		f(err)
-		w.inHook = false
 	}
+	w.inHook = false
 }
 
 // keep applies the error mode to a failure. The errors of tasks that were

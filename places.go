@@ -25,7 +25,7 @@ import (
 type places[T any] struct {
 	target  int
 	live    int                              // workers
-	leaving int                              // workers no more, whose goroutine has not ended
+	leaving list.List[worker[T], *worker[T]] // workers no more, whose goroutine has not ended
 	lent    int                              // of those that live, inside a wait with their place given away
 	parked  list.List[worker[T], *worker[T]] // the one that parked last is the last
 	workers []*worker[T]                     // all live ones
@@ -101,7 +101,7 @@ func (w *worker[T]) forgetLocked() {
 	e.workers[last] = nil
 	e.workers = e.workers[:last]
 	e.live--
-	e.leaving++ // until finish
+	e.leaving.Push(w, false) // until finish
 	w.dropHomeLocked()
 }
 
@@ -209,15 +209,15 @@ func (e *engine[T]) rest(ctx, seat context.Context, done <-chan struct{}) (here 
 			return here, nil
 		}
 	}
-	w := e.insideOf(seat)
+	w, ended, cancelled := e.insideOf(seat), ctx.Done(), false
 	b := e.lend(w)
 	asked := e.listen()
 	for waits := true; waits; {
 		waits = false
 		select {
 		case <-done:
-		case <-ctx.Done():
-			err = ctx.Err()
+		case <-ended:
+			cancelled = true
 		case <-e.stopped:
 			err = e.cause()
 		case <-asked:
@@ -233,7 +233,10 @@ func (e *engine[T]) rest(ctx, seat context.Context, done <-chan struct{}) (here 
 		e.watch.unasked.Add(-1)
 	}
 	if b != nil {
-		e.standUp(ctx, w, b)
+		e.standUp(ended, w, b)
+	}
+	if cancelled {
+		err = ctx.Err() // at the end: it may be a method of the user's
 	}
 	return here, err
 }
@@ -276,7 +279,7 @@ func (e *engine[T]) lendLocked(w *worker[T], b *block) {
 // standUp ends a wait of the task that b stands for. When it was the last one of the task
 // it gets the worker's place and units back, and others of the task that come
 // meanwhile join it.
-func (e *engine[T]) standUp(ctx context.Context, w *worker[T], b *block) {
+func (e *engine[T]) standUp(ended <-chan struct{}, w *worker[T], b *block) {
 	e.mu.Lock()
 	if b.waits--; b.over || b.waits > 0 {
 		e.mu.Unlock()
@@ -289,7 +292,7 @@ func (e *engine[T]) standUp(ctx context.Context, w *worker[T], b *block) {
 	}
 	b.back = make(chan struct{})
 	e.mu.Unlock()
-	e.reclaim(ctx, w, b.units)
+	e.reclaim(ended, w, b.units)
 	e.mu.Lock()
 	close(b.back)
 	b.back = nil
@@ -325,22 +328,22 @@ func (w *worker[T]) outlived() {
 	if back != nil {
 		<-back
 	} else {
-		e.reclaim(context.Background(), w, b.units)
+		e.reclaim(nil, w, b.units)
 	}
 }
 
-// reclaim gets a place back, and units of the capacity. If ctx ends first it goes on without, and the
+// reclaim gets a place back, and units of the capacity. If the wait has ended, and not for what it waited for, it goes on without, and the
 // next worker that ends its task leaves instead.
-func (e *engine[T]) reclaim(ctx context.Context, w *worker[T], units int64) {
-	e.reclaimPlace(ctx)
+func (e *engine[T]) reclaim(ended <-chan struct{}, w *worker[T], units int64) {
+	e.reclaimPlace(ended)
 	if e.weights.Active() && w.units.Load() == 0 { // else the pool has begun to weigh, with a unit for w
 		units = max(1, units)
-		e.weights.Regain(ctx, e.base, units)
+		e.weights.Regain(ended, e.base, units)
 		w.units.Store(units)
 	}
 }
 
-func (e *engine[T]) reclaimPlace(ctx context.Context) {
+func (e *engine[T]) reclaimPlace(ended <-chan struct{}) {
 	e.mu.Lock()
 	if len(e.back) == 0 && (e.unborn() > 0 || e.parked.Last != nil) && e.idle.Drop() {
 		if e.active() >= e.target {
@@ -358,7 +361,7 @@ func (e *engine[T]) reclaimPlace(ctx context.Context) {
 	select {
 	case <-granted:
 		return
-	case <-ctx.Done():
+	case <-ended:
 	case <-e.stopped:
 	}
 	e.mu.Lock()

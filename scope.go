@@ -8,46 +8,67 @@ import (
 	"time"
 )
 
-// groupContext is the context of a group's tasks. What it takes to be cancelled is made when
+// lazy is a context that can be cancelled, a child of another one that is cancelled when the pool stops too. It is made when
 // somebody asks for it: most tasks do not, and it takes several allocations.
-type groupContext struct {
-	e      *engine[Task]
-	parent context.Context
-
-	mu    sync.Mutex
-	made  atomic.Pointer[context.Context] // nil: not yet
+type lazy struct {
+	mu    sync.Mutex // not held while methods of a context run, which may be the user's
+	made  atomic.Pointer[context.Context]
 	end   context.CancelCauseFunc
 	cause atomic.Pointer[error] // of cancel
 }
 
-// full returns the context that can be cancelled.
-func (c *groupContext) full() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ctx := c.made.Load(); ctx != nil {
+// child returns the context, a child of parent.
+func (l *lazy) child(e *engine[Task], parent context.Context) context.Context {
+	if ctx := l.made.Load(); ctx != nil {
 		return *ctx
 	}
-	ctx, end := c.e.until(c.parent)
-	c.end = end
-	if err := c.cause.Load(); err != nil {
-		c.end(*err)
+	ctx, end := e.until(parent)
+	l.mu.Lock()
+	made, cause := l.made.Load(), l.cause.Load()
+	if made == nil {
+		made, l.end = &ctx, end
+		l.made.Store(made)
 	}
-	c.made.Store(&ctx)
-	return ctx
+	l.mu.Unlock()
+	switch {
+	case made != &ctx:
+		end(nil)
+	case cause != nil:
+		end(*cause)
+	}
+	return *made
 }
 
+var errCancelled = context.Canceled
+
 // cancel cancels it; nil is [context.Canceled].
-func (c *groupContext) cancel(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil {
-		err = context.Canceled
+func (l *lazy) cancel(err error) {
+	cause := &errCancelled
+	if err != nil {
+		kept := err
+		cause = &kept
 	}
-	c.cause.CompareAndSwap(nil, &err)
-	if c.end != nil {
-		c.end(err)
+	l.mu.Lock()
+	l.cause.CompareAndSwap(nil, cause)
+	end := l.end
+	l.mu.Unlock()
+	if end != nil {
+		end(*cause)
 	}
 }
+
+// groupContext is the context of a group's tasks.
+type groupContext struct {
+	e      *engine[Task]
+	parent context.Context
+	lazy
+}
+
+// full returns the context that can be cancelled.
+func (c *groupContext) full() context.Context { return c.child(c.e, c.parent) }
+
+// ended reports whether it was cancelled, or the pool has stopped.
+func (c *groupContext) ended() bool { return c.cause.Load() != nil || c.e.base.Err() != nil }
 
 // Deadline implements context.Context.
 func (c *groupContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
@@ -57,11 +78,11 @@ func (c *groupContext) Done() <-chan struct{} { return c.full().Done() }
 
 // Err implements context.Context.
 func (c *groupContext) Err() error {
-	if ctx := c.made.Load(); ctx != nil {
-		return (*ctx).Err()
-	}
 	if c.cause.Load() != nil {
 		return context.Canceled
+	}
+	if ctx := c.made.Load(); ctx != nil {
+		return (*ctx).Err()
 	}
 	if err := c.parent.Err(); err != nil {
 		return err
@@ -97,11 +118,7 @@ type scope struct {
 	user    context.Context
 	seat    context.Context // the worker's
 	covered bool            // user is cancelled when the pool stops
-
-	mu     sync.Mutex
-	merged context.Context // both, made when somebody asks
-	cancel context.CancelCauseFunc
-	over   bool
+	merged  lazy            // both
 }
 
 // covers reports whether ctx is one of the pool's own that is cancelled when the pool stops.
@@ -118,16 +135,7 @@ func (e *engine[T]) covers(ctx context.Context) bool {
 }
 
 // both returns user and the worker's context in one.
-func (s *scope) both() context.Context {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.merged == nil {
-		if s.merged, s.cancel = s.e.until(s.user); s.over {
-			s.cancel(nil)
-		}
-	}
-	return s.merged
-}
+func (s *scope) both() context.Context { return s.merged.child(s.e, s.user) }
 
 // until returns a child of parent that is cancelled when the pool stops too.
 func (e *engine[T]) until(parent context.Context) (context.Context, context.CancelCauseFunc) {
@@ -140,15 +148,6 @@ func (e *engine[T]) until(parent context.Context) (context.Context, context.Canc
 	// of it then when parent has ended.
 	unwatch := context.AfterFunc(parent, func() { stop() })
 	return ctx, func(err error) { unwatch(); stop(); cancel(err) }
-}
-
-// leave is called at the end of the call.
-func (s *scope) leave() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.over = true; s.cancel != nil {
-		s.cancel(nil)
-	}
 }
 
 // plain returns the context that says when this one ends, nil if there are two.

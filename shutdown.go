@@ -91,9 +91,10 @@ func (e *engine[T]) discard() {
 		c.drain(func(job T, tag int) { e.giveBackLocked(c, job, tag) })
 	})
 	e.eachKids(func(k *kids[T]) {
-		for it, ok := k.popFront(); ok; it, ok = k.popFront() {
+		for it, ok := k.jobs.PopFront(); ok; it, ok = k.jobs.PopFront() {
 			e.giveBackLocked(&e.main, it.job, it.tag)
 		}
+		k.changedLocked()
 	})
 	e.mu.Unlock()
 	e.settle()
@@ -126,7 +127,7 @@ func (e *engine[T]) settle() {
 	woken := e.takeAllLocked()
 	var whenDone []func() bool
 	_, inside := e.insideCounts()
-	last := inside == 0 && e.live == 0 && e.leaving == 0 && e.dropping == 0 && e.inlines == 0 && !e.finished
+	last := inside == 0 && e.live == 0 && e.leaving.Len == 0 && e.dropping == 0 && e.inlines == 0 && !e.finished
 	if last {
 		e.finished = true
 		whenDone, e.whenDone = e.whenDone, nil

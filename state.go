@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 )
 
@@ -108,16 +107,7 @@ func (w *worker[T]) closeState() {
 	if !made || w.e.closer == nil {
 		return
 	}
-	if w.e.onPanic != nil {
-		defer func() {
-			if r := recover(); r != nil {
-				p := &PanicError{Value: r, Stack: debug.Stack()}
-				w.e.onPanic(p)
-				w.e.keep(p)
-			}
-		}()
-	}
-	w.e.closer(v)
+	w.e.shield(func() { w.e.closer(v) })
 }
 
 // Scratch is a [sync.Pool] of values of one type that come out clean: a place to

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/headrace-go/pool/internal/deque"
 )
 
 // WorkStealing: a queue for each worker at work.
@@ -71,9 +73,11 @@ type kids[T any] struct {
 	_        [64]byte
 
 	mu   sync.Mutex
-	jobs []kid[T] // maxKids of them, a ring
-	head int
+	jobs deque.Deque[kid[T]]
 }
+
+// changedLocked makes len say how many there are.
+func (k *kids[T]) changedLocked() { k.len.Store(int32(k.jobs.Len())) }
 
 // openKids makes the local queues.
 func (e *engine[T]) openKids() {
@@ -98,47 +102,18 @@ func (w *worker[T]) pushKids(vs []T) (n int) {
 	k.mu.Lock()
 	tag := e.main.queue.TagFor(int(w.tag.Load()))
 	if !e.main.queue.IsClosed() {
-		if k.jobs == nil {
-			k.jobs = make([]kid[T], maxKids)
-		}
-		l := int(k.len.Load())
-		for n < len(vs) && l < maxKids {
-			k.jobs[(k.head+l)%maxKids] = kid[T]{vs[n], tag}
+		for n < len(vs) && k.jobs.Len() < maxKids {
+			k.jobs.PushBack(kid[T]{vs[n], tag})
 			n++
-			l++
 		}
-		if n > 0 {
-			k.accepted[tag].Add(uint64(n))
-			k.len.Store(int32(l))
-		}
+		k.accepted[tag].Add(uint64(n))
+		k.changedLocked()
 	}
 	k.mu.Unlock()
 	if n > 0 && e.idle.Load().Concerns() {
 		e.pushed()
 	}
 	return n
-}
-
-func (k *kids[T]) popFront() (it kid[T], ok bool) {
-	l := k.len.Load()
-	if l == 0 {
-		return it, false
-	}
-	it, k.jobs[k.head] = k.jobs[k.head], it
-	k.head = (k.head + 1) % maxKids
-	k.len.Store(l - 1)
-	return it, true
-}
-
-func (k *kids[T]) popBack() (it kid[T], ok bool) {
-	l := int(k.len.Load())
-	if l == 0 {
-		return it, false
-	}
-	i := (k.head + l - 1) % maxKids
-	it, k.jobs[i] = k.jobs[i], it
-	k.len.Store(int32(l - 1))
-	return it, true
 }
 
 // claimChildren claims children, unless it is the main queue's turn.
@@ -188,20 +163,24 @@ func (w *worker[T]) takeFrom(k *kids[T], oldest bool) bool {
 	b, cs, limit := w.batchFor(c, limit)
 	jobs, _ := b.Buffer(limit, false)
 	n, tag := 0, 0
-	for n < limit {
-		if l := int(k.len.Load()); l == 0 || n > 0 && k.jobs[(k.head+l-1)%maxKids].tag != tag {
+	if oldest {
+		if it, ok := k.jobs.PopFront(); ok {
+			jobs[0], tag, n = it.job, it.tag, 1
+		}
+	}
+	for !oldest && n < limit {
+		it, ok := k.jobs.PopBack()
+		if ok && n > 0 && it.tag != tag {
+			k.jobs.PushBack(it)
 			break
 		}
-		var it kid[T]
-		if oldest {
-			it, _ = k.popFront()
-			limit = 1
-		} else {
-			it, _ = k.popBack()
+		if !ok {
+			break
 		}
 		jobs[n], tag = it.job, it.tag
 		n++
 	}
+	k.changedLocked()
 	if n == 0 {
 		return false
 	}
@@ -258,16 +237,13 @@ func (w *worker[T]) stealFrom(k, own *kids[T]) bool {
 	if w.e.flags.word.Load()&flagStop != 0 {
 		return false
 	}
-	if own.jobs == nil {
-		own.jobs = make([]kid[T], maxKids)
+	n := min((k.jobs.Len()+1)/2, maxKids-own.jobs.Len())
+	for range n {
+		it, _ := k.jobs.PopFront()
+		own.jobs.PushBack(it)
 	}
-	n := min((int(k.len.Load())+1)/2, maxKids-int(own.len.Load()))
-	l := int(own.len.Load())
-	for i := range n {
-		it, _ := k.popFront()
-		own.jobs[(own.head+l+i)%maxKids] = it
-	}
-	own.len.Store(int32(l + n))
+	k.changedLocked()
+	own.changedLocked()
 	return n > 0
 }
 

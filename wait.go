@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/headrace-go/pool/internal/queue"
@@ -87,17 +88,9 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.waiters, e.next = without(e.waiters, wt), without(e.next, wt)
+	mine := func(o *waiter) bool { return o == wt }
+	e.waiters, e.next = slices.DeleteFunc(e.waiters, mine), slices.DeleteFunc(e.next, mine)
 	return err
-}
-
-func without(ws []*waiter, wt *waiter) []*waiter {
-	for i, o := range ws {
-		if o == wt {
-			return append(ws[:i:i], ws[i+1:]...)
-		}
-	}
-	return ws
 }
 
 // evaluate ends the change that is under way, if its jobs have ended.

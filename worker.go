@@ -43,7 +43,7 @@ type core[T any] struct {
 	untimed   uint8    // batches before the next one whose time is measured, see pace.go
 	slow      uint8    // how many to leave out after the next long one
 	searching bool     // counted in the idle word
-	inHook    bool     // inside the error handler
+	inHook    bool     // inside the error handler, or a method of the error
 	owned     bool     // the panic or Goexit that unwinds belongs to a call, see call.go
 	gone      bool     // off the books: only its state is still to be closed
 	ending    bool     // which it does
@@ -71,7 +71,7 @@ type remote[T any] struct {
 	wake    chan struct{} // of one signal
 	state   state         // under its own mutex
 
-	list.Link[worker[T]] // in e.parked; guarded by e.mu, as what follows
+	list.Link[worker[T]] // in e.parked or e.leaving; guarded by e.mu, as what follows
 	restsSince           time.Duration
 	dismissed            bool // to end instead of being woken
 	index                int  // in e.workers
@@ -260,7 +260,9 @@ func (w *worker[T]) batch() {
 
 // mayBegin reports whether a worker may begin a job.
 func (e *engine[T]) mayBegin() bool {
-	e.obey()
+	if e.outer != nil && e.base.Err() != nil { // as obey, without a method of the user's
+		e.contextEnded()
+	}
 	f := e.flags.word.Load()
 	return f&(flagStop|flagShed) == 0 || f&flagStop == 0 && !e.overfull()
 }

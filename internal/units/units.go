@@ -117,25 +117,47 @@ func (u *Units) Acquire(ctx context.Context, weight, have int64) (got int64, ok 
 	return 0, false
 }
 
-// Regain gets units back for a task that comes back from a wait: all the capacity if that is less, and the rest is owed. If ctx or
-// base ends first the task goes on, and all are owed.
-func (u *Units) Regain(ctx, base context.Context, n int64) {
+// Regain gets units back for a task that comes back from a wait: all the capacity if that is less, and the rest is owed. If ended is closed, or
+// base ends first, the task goes on, and all are owed.
+func (u *Units) Regain(ended <-chan struct{}, base context.Context, n int64) {
 	got := int64(0)
-	for got == 0 && ctx.Err() == nil && base.Err() == nil {
+	for got == 0 && base.Err() == nil && !closed(ended) {
 		u.mu.Lock()
 		k, sem, now := min(n, u.capacity.Load()), u.sem, u.now
-		u.mu.Unlock()
-		both, cancel := context.WithCancel(ctx)
-		stop := context.AfterFunc(now, cancel)
-		if sem.Acquire(both, k) == nil {
+		if sem.TryAcquire(k) {
 			got = k
 		}
-		stop()
-		cancel()
+		u.mu.Unlock()
+		if got == 0 && acquire(now, ended, sem, k) {
+			got = k
+		}
 	}
 	u.mu.Lock()
 	u.owed += n - got
 	u.mu.Unlock()
+}
+
+// acquire waits for k units until ctx ends, or ended is closed.
+func acquire(ctx context.Context, ended <-chan struct{}, sem *semaphore.Weighted, k int64) bool {
+	both, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-ended:
+			cancel()
+		case <-both.Done():
+		}
+	}()
+	return sem.Acquire(both, k) == nil
+}
+
+func closed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
 }
 
 // Used returns how many units are in use. Nobody may be waiting. It is for tests, which want to see that none was lost.

@@ -68,7 +68,7 @@ func TestCapacityChanges(t *testing.T) {
 						time.Sleep(time.Duration(r.IntN(3)))
 						u.Release(n)
 						time.Sleep(time.Duration(r.IntN(2)))
-						u.Regain(bg, bg, n) // as much as before
+						u.Regain(nil, bg, n) // as much as before
 						u.Release(n)
 					}
 				})
@@ -132,7 +132,7 @@ func TestEnd(t *testing.T) {
 				t.Errorf("got %d, %v", n, ok)
 			}
 		})
-		wg.Go(func() { u.Regain(bg, ctx, 2) })
+		wg.Go(func() { u.Regain(nil, ctx, 2) })
 		synctest.Wait()
 		cancel()
 		wg.Wait()
