@@ -296,9 +296,10 @@ func (b *batcher[T]) close() error {
 }
 
 // buffered reports whether a worker that is about to park could move jobs from a batcher. While the queue is held
-// it could not: whoever holds it pulls afterwards.
+// it could not: whoever holds it pulls afterwards. After the end of the intake emptyBatchers moves them.
 func (e *engine[T]) buffered() bool {
-	return e.batchers.holding.Load() > 0 && e.main.hasRoom() && !e.main.queue.IsHeld()
+	c := &e.main
+	return e.batchers.holding.Load() > 0 && c.hasRoom() && !c.queue.IsHeld() && !c.queue.IsClosed()
 }
 
 // pull moves what is in batchers to the queue, for workers that are idle, and reports whether there was any. If there is

@@ -501,3 +501,30 @@ func TestBatchSizes(t *testing.T) {
 		}
 	})
 }
+
+// A pool whose intake has ended does not end before its batchers are empty.
+func TestEndWaitsForBatchers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(1), WithBatch(8))
+		g := busy(t, p, 1)
+		var ran record
+		b := p.Batcher()
+		must(t, b.Add(bg, ran.task(0)))
+		must(t, b.Add(bg, ran.task(1)))
+		p.mu.Lock()
+		p.closeIntakeLocked(ErrClosed) // and batchers are not empty yet
+		p.mu.Unlock()
+		close(g)
+		synctest.Wait()
+		p.settle()
+		select {
+		case <-p.Done():
+			t.Error("it has ended")
+		default:
+		}
+		must(t, p.Close())
+		if n := len(ran.get()); n != 2 {
+			t.Errorf("%d ran, want 2", n)
+		}
+	})
+}

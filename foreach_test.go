@@ -402,7 +402,7 @@ func TestLoopOnTheCallerBesideAFullQueue(t *testing.T) {
 			must(t, p.Submit(bg, sleep(0)))
 			must(t, p.Submit(bg, sleep(0)))
 		}
-		oks, fails := 0, 0
+		oks, fails, begun := 0, 0, time.Now()
 		must(t, p.Submit(bg, func(ctx context.Context) error {
 			for _, err := range Map(ctx, p, upTo(100), func(_ context.Context, i int) (int, error) {
 				if i%10 == 0 {
@@ -420,6 +420,9 @@ func TestLoopOnTheCallerBesideAFullQueue(t *testing.T) {
 		}))
 		if oks != 90 || fails != 10 {
 			t.Errorf("%d results, %d errors", oks, fails)
+		}
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("the watch had to find out where the loop is: it took %v", took)
 		}
 		close(long)
 		must(t, p.Wait(bg))

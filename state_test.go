@@ -236,3 +236,52 @@ func TestScratch(t *testing.T) {
 		t.Errorf("got %v", *b)
 	}
 }
+
+// The pool has not ended while the last state is being closed.
+func TestDoneComesAfterTheLastState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		p := mustNew(t, WithWorkers(1), WithState(func(context.Context) (int, error) { return 1, nil }, func(int) { <-gate }))
+		must(t, p.Submit(bg, func(ctx context.Context) error { _, err := StateOf[int](ctx); return err }))
+		synctest.Wait()
+		go p.Close()
+		synctest.Wait()
+		select {
+		case <-p.Done():
+			t.Error("it has ended")
+		default:
+		}
+		close(gate)
+		<-p.Done()
+	})
+}
+
+// Closing inside the close function of a state does not wait for it.
+func TestCloseInsideOfAStateThatCloses(t *testing.T) {
+	for name, end := range map[string]func(p *Pool) error{
+		"Close":    func(p *Pool) error { return p.Close() },
+		"Shutdown": func(p *Pool) error { return p.Shutdown(bg) },
+	} {
+		for _, lazy := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				var p *Pool
+				var inside error
+				opts := []Option{WithWorkers(2), WithState(func(context.Context) (int, error) { return 1, nil }, func(int) { inside = end(p) })}
+				if lazy && strategy != Elastic {
+					opts = append(opts, WithLazy(time.Second))
+				}
+				p = mustNew(t, opts...)
+				must(t, p.Submit(bg, func(ctx context.Context) error { _, err := StateOf[int](ctx); return err }))
+				if lazy && strategy != Elastic {
+					time.Sleep(time.Minute)
+				} else {
+					must(t, end(p))
+				}
+				<-p.Done()
+				if inside != ErrInTask {
+					t.Errorf("%s, lazy %v: %v", name, lazy, inside)
+				}
+			})
+		}
+	}
+}

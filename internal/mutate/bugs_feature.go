@@ -2,14 +2,14 @@ package main
 
 // featureBugs are about keys, groups, futures, loops and batchers.
 var featureBugs = []bug{{
-	name: "last-error-wins", class: outcome, file: "group.go",
-	old:   "if g.err == nil || g.parent.Err() != nil && cancellation(g.err) && !cancellation(err) {",
-	new:   "if g.err == nil || !cancellation(err) {",
+	name: "last-error-wins", class: outcome, file: "internal/errlog/first.go",
+	old:   "if f.Err == nil || f.weak && !cancelled {",
+	new:   "if f.Err == nil || !cancelled {",
 	tests: "TestGroupKeepsTheFirstError",
 }, {
-	name: "errors-in-the-order-of-their-ends", class: outcome, file: "group.go",
-	old:   "\t\t\tif e.index < i {\n\t\t\t\treturn -1\n\t\t\t}\n\t\t\treturn 1\n",
-	new:   "\t\t\treturn -1\n",
+	name: "errors-in-the-order-of-their-ends", class: outcome, file: "internal/errlog/first.go",
+	old:   "\t\tif e.index < i {\n\t\t\treturn -1\n\t\t}\n\t\treturn 1\n",
+	new:   "\t\treturn -1\n",
 	tests: "TestGroupKeepsGoing",
 }, {
 	name: "group-at-its-limit-takes-one-more", class: limit, file: "group.go",
@@ -18,8 +18,8 @@ var featureBugs = []bug{{
 	tests: "TestGroupLimit",
 }, {
 	name: "done-context-leaves-its-future-open", class: outcome, file: "future.go",
-	old:   "\t\tif ctx.Err() != nil {\n\t\t\tu.cancelled()\n\t\t\treturn ctx.Err() // and not the cause of a stop, which looks like an outcome\n\t\t}\n",
-	new:   "\t\tif ctx.Err() != nil {\n\t\t\treturn ctx.Err()\n\t\t}\n",
+	old:   "\t\t\t\tu.c.refuse(err)\n\t\t\t}\n\t\t\treturn ctx.Err()",
+	new:   "\t\t\t}\n\t\t\treturn ctx.Err()",
 	tests: "TestFutureEndsWithItsContext",
 }, {
 	name: "loop-takes-one-more-than-its-window", class: limit, file: "foreach.go",
@@ -38,13 +38,13 @@ var featureBugs = []bug{{
 	tests: "TestStressLoopWidens", seams: true,
 }, {
 	name: "loop-on-the-caller-leaves-all-to-runners", class: wakeUp, file: "inline.go",
-	old:   "\tcase *callerRun:\n\t\treturn ctx\n\t}\n\treturn nil",
-	new:   "\t}\n\treturn nil",
+	old:   "\tcase *callerRun:\n\t\treturn &taskContext[T]{Context: e.base, e: e, caller: s}\n\t}\n\treturn nil",
+	new:   "\tcase *callerRun:\n\t\t_ = s\n\t}\n\treturn nil",
 	tests: "TestLoopOnTheCallerBesideAFullQueue",
 }, {
 	name: "runner-waits-for-room-alone", class: wakeUp, file: "loop.go",
-	old:   "\t\tif r.begin() {\n\t\t\tr.unstick()",
-	new:   "\t\tif false {\n\t\t\tr.unstick()",
+	old:   "func(r *runner[T, R]) bool { return r.begin() }",
+	new:   "func(r *runner[T, R]) bool { return false }",
 	tests: "TestLoopTakesOverARunnerThatWaits",
 }, {
 	name: "new-task-overtakes-its-strand", class: keyOrder, file: "internal/strand/strand.go",

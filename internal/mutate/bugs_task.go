@@ -8,9 +8,9 @@ var taskBugs = []bug{{
 	tests: "TestStressGroups|TestStressFutures", seams: true,
 }, {
 	name: "done-before-the-last-state-is-closed", class: early, file: "shutdown.go",
-	old:   "e.live == 0 && e.leaving == 0 && e.dropping == 0",
+	old:   "e.live == 0 && e.leaving.Len == 0 && e.dropping == 0",
 	new:   "e.live == 0 && e.dropping == 0",
-	tests: "TestStateIsClosedOnce|TestStateCloserMisbehaves",
+	tests: "TestDoneComesAfterTheLastState",
 }, {
 	name: "goexit-is-no-outcome-of-a-call", class: capacity, file: "call.go",
 	old:   "\t\tc.owner.ended(ErrGoexit)\n",
@@ -30,7 +30,7 @@ var taskBugs = []bug{{
 	name: "drain-forgets-batchers", class: early, file: "shutdown.go",
 	old:   "if e.closeErr == nil || e.emptying {",
 	new:   "if e.closeErr == nil {",
-	tests: "TestBatcherAtTheEnd|TestRaceBatcherWithTheEnd|TestStressOperations",
+	tests: "TestEndWaitsForBatchers",
 }, {
 	name: "wait-ignores-what-tasks-submit", class: early, file: "wait.go",
 	old:   "\t\ttag = int(s.tag.Load())\n",

@@ -20,10 +20,10 @@ var waitingBugs = []bug{{
 	name: "park-no-second-look", class: wakeUp, file: "park.go",
 	old:   "if (w.hasWork() || e.buffered()) && e.stopCause == nil || e.endedLocked() {",
 	new:   "if e.buffered() && e.stopCause == nil || e.endedLocked() {",
-	tests: "TestExactlyOnce|TestStressOperations|TestStressTrees",
+	tests: "TestStressOperations|TestStressTrees|TestStressWait", seams: true,
 }, {
 	name: "claimed-batch-wakes-nobody", class: wakeUp, file: "worker.go",
-	old:   "\t\t\t\te.wakeMore() // others can help\n",
+	old:   "\t\t\t\te.wakeMore() // others can help, or the task behind the heavy one would be admitted\n",
 	new:   "",
 	tests: "TestClaimWakesHelp",
 }, {
@@ -58,7 +58,7 @@ var waitingBugs = []bug{{
 	tests: "TestStressWait|TestWait",
 }, {
 	name: "lent-place-is-not-taken-back", class: limit, file: "places.go",
-	old:   "\te.reclaimPlace(ctx)\n",
+	old:   "\te.reclaimPlace(ended)\n",
 	new:   "",
 	tests: "TestLentPlacesComeBack|TestStressLimitWithNestedWaits",
 }, {
