@@ -147,9 +147,8 @@ func (w *worker[T]) admit() bool {
 	w.asks = false
 	ok := true
 	if units := max(1, w.units.Load()); w.weight > units {
-		var got int64
-		got, ok = e.weights.Acquire(e.base, w.weight, units)
-		w.units.Add(got)
+		units, ok = e.weights.Acquire(e.base, w.weight, w.units.Load())
+		w.units.Store(units)
 		e.weights.waiting.Store(false)
 	} else {
 		w.lighten(w.weight)

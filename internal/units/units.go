@@ -98,15 +98,19 @@ func (u *Units) Resize(base context.Context, capacity int64) {
 	u.now, u.change = context.WithCancel(base)
 }
 
-// Acquire waits for units, all but have of those of a task of that weight, or of all the capacity if that is less. It returns how
-// many it got, and false if ctx has ended.
-func (u *Units) Acquire(ctx context.Context, weight, have int64) (got int64, ok bool) {
+// Acquire waits for the units of a task of that weight, or for all the capacity if that is less. The caller has some already. It returns how
+// many the caller has then, and false if ctx has ended. Who waits gives back what it has, so that nobody who waits keeps another one waiting.
+func (u *Units) Acquire(ctx context.Context, weight, have int64) (units int64, ok bool) {
 	for ctx.Err() == nil {
 		u.mu.Lock()
-		n := min(weight, u.capacity.Load()) - have
-		if n <= 0 || u.sem.TryAcquire(n) {
+		n := min(weight, u.capacity.Load())
+		if n <= have || u.sem.TryAcquire(n-have) {
 			u.mu.Unlock()
-			return max(n, 0), true
+			return max(n, have), true
+		}
+		if have > 0 {
+			u.releaseLocked(have)
+			have = 0
 		}
 		sem, now := u.sem, u.now
 		u.mu.Unlock()
@@ -114,7 +118,7 @@ func (u *Units) Acquire(ctx context.Context, weight, have int64) (got int64, ok 
 			return n, true
 		}
 	}
-	return 0, false
+	return have, false
 }
 
 // Regain gets units back for a task that comes back from a wait: all the capacity if that is less, and the rest is owed. If ended is closed, or

@@ -145,3 +145,25 @@ func TestEnd(t *testing.T) {
 		}
 	})
 }
+
+// Who waits for more than it has does not keep one waiting that came before.
+func TestNobodyHoldsAndWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := activated(bg, 3)
+		_, _ = u.Acquire(bg, 1, 0)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			u.Regain(nil, bg, 3)
+			u.Release(3)
+		})
+		synctest.Wait()
+		if n, ok := u.Acquire(bg, 2, 1); n != 2 || !ok {
+			t.Errorf("got %d, %v", n, ok)
+		}
+		wg.Wait()
+		u.Release(2)
+		if n := u.Used(); n != 0 {
+			t.Errorf("%d in use", n)
+		}
+	})
+}
