@@ -471,7 +471,7 @@ func TestStressOperations(t *testing.T) {
 
 // Programs that hung, or went round in circles, now and then.
 func TestSeedsThatHung(t *testing.T) {
-	for _, seed := range []uint64{3286, 1923, 2353, 2309, 1135, 1276, 2664, 3162, 5159, 5946, 5163} {
+	for _, seed := range []uint64{3286, 1923, 2353, 2309, 1135, 1276, 2664, 3162, 5159, 5946, 5163, 2050, 1511} {
 		for range rounds(50) {
 			runProgram(t, seed)
 		}

@@ -131,8 +131,8 @@ func (e *engine[T]) wakeBeside(but *lane[T]) {
 
 // hasWork reports whether a worker would find something to do.
 func (e *engine[T]) hasWork(but *lane[T]) bool {
-	if e.weights.waiting.Load() {
-		return false // whoever waits for capacity wakes others
+	if e.weights.waiting.Load() || e.flags.word.Load()&flagStop != 0 {
+		return false // whoever waits for capacity wakes others; after a stop there is nothing to do
 	}
 	return e.main.ready(but) || e.kidsWaiting() > 0 || e.homes.orphans.Load() > 0
 }
