@@ -189,8 +189,9 @@ func (e *engine[T]) miss(err error) error {
 	return d
 }
 
-// settleTries bounds how long a missed deadline waits for exact numbers.
-const settleTries = 100
+// settleTries bounds how long a missed deadline waits for exact numbers. A goroutine that accounts for a job may be
+// preempted, for some 10 ms.
+const settleTries = 100_000
 
 // Close ends the pool by its shutdown mode (see [WithShutdown]; the default runs
 // every accepted task) and waits until the last worker has gone: nothing of the
