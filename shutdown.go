@@ -167,11 +167,10 @@ func (e *engine[T]) miss(err error) error {
 	running, did := e.stop(&stopError{ErrAborted, err}, ErrClosed)
 	s := e.Stats()
 	for range settleTries {
-		over := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped
-		if over+s.Unrun+s.Running == s.Accepted {
+		if s.Queued == 0 {
 			break
 		}
-		runtime.Gosched() // a job is being handed back, or accounted for
+		runtime.Gosched() // a job is being handed back, or accounted for: it has ended, and does not count as ended yet
 		s = e.Stats()
 	}
 	if !did {
@@ -189,8 +188,8 @@ func (e *engine[T]) miss(err error) error {
 	return d
 }
 
-// settleTries bounds how long a missed deadline waits for exact numbers. A goroutine that accounts for a job may be
-// preempted, for some 10 ms.
+// settleTries bounds how long a missed deadline waits for exact numbers. Whoever hands back or accounts for a job runs no code of the
+// user's meanwhile, but may be preempted, for some 10 ms.
 const settleTries = 100_000
 
 // Close ends the pool by its shutdown mode (see [WithShutdown]; the default runs

@@ -283,6 +283,7 @@ func misbehave(t *testing.T, what string, pl place, act func(*Pool), turn int64,
 				_ = run(bg)
 			}
 			_ = p.Wait(bg)
+			_ = p.Wait(bg) // for what that has submitted
 		}()
 		select {
 		case <-done:

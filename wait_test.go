@@ -341,3 +341,23 @@ func TestWaitAfterGoexitInABatch(t *testing.T) {
 		checkRest(t, p.Stats())
 	})
 }
+
+// While nothing ends the watch looks twice as late each time, also beside tasks that the sleeping worker has claimed.
+func TestWatchBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const sleeps = 30
+		p := mustNew(t, WithWorkers(1))
+		for range 800 { // so many that the worker claims several at a time
+			must(t, p.Submit(bg, sleep(0)))
+		}
+		for range sleeps {
+			must(t, p.Submit(bg, sleep(30*24*time.Hour)))
+			must(t, p.Submit(bg, sleep(0)))
+		}
+		must(t, p.Wait(bg))
+		if n := p.watch.looks; n > 40*sleeps {
+			t.Errorf("%d looks in %d sleeps", n, sleeps)
+		}
+		must(t, p.Close())
+	})
+}
