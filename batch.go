@@ -169,7 +169,7 @@ func (b *batcher[T]) dropLocked(n int) {
 func (b *batcher[T]) flush(ctx context.Context, why flushReason, most int) error {
 	e := b.e
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := endOf(ctx); err != nil {
 			return err
 		}
 		b.mu.Lock()
@@ -378,7 +378,7 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 	if ctx == nil {
 		return 0, e.rejectAll(len(vs), errNilContext)
 	}
-	if err := ctx.Err(); err != nil {
+	if err := endOf(ctx); err != nil {
 		return 0, e.rejectAll(len(vs), err)
 	}
 	e.obey()
@@ -393,7 +393,7 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 				break
 			}
 		}
-		if err := ctx.Err(); err != nil {
+		if err := endOf(ctx); err != nil {
 			return n, e.rejectAll(len(vs)-n, err)
 		}
 		if err := e.submitSlow(ctx, &e.main, vs[n], queue.Attr{}); err != nil {

@@ -70,7 +70,7 @@ func (b *batcher[T]) submit(ctx context.Context, v T) error {
 	case b.closed:
 		return b.e.reject(errBatcherClosed)
 	}
-	if err := ctx.Err(); err != nil {
+	if err := endOf(ctx); err != nil {
 		return b.e.reject(err)
 	}
 	return b.add(ctx, v)

@@ -13,8 +13,8 @@ import (
 
 // Calls: tasks whose outcome belongs to somebody, a Group, a Future, or a loop (ForEach, Map).
 //
-// A call is in the pool's queue as any other task, and its owner has it too. Who moves it out of
-// the state pending runs it or says that it never will, so it happens once: a worker that has come
+// A call is in the pool's queue as any other task, and its owner has it too. Who begins it
+// runs it or says that it never will, so it happens once: a worker that has come
 // to it in the queue; the owner, while it waits inside a task of the same pool; and the owner
 // again, when the pool has stopped. What is in the queue then does nothing.
 //
@@ -35,17 +35,20 @@ type call struct {
 	state atomic.Uint32
 }
 
+// Bits of call.state. Without any of them the call is pending.
 const (
-	callPending = iota
-	callBegun
+	callBegun = 1 << iota
+	callUnrun // though it was begun, the function was not called
 	callEnded // only where somebody asks: see Future
 )
 
 var (
 	// errOwned is what the pool sees of a failure that belongs to somebody.
 	errOwned = errors.New("pool: the error is its owner's")
-	// errSkipped is the outcome of a call that has done nothing, or goes on later: no failure.
-	errSkipped = errors.New("pool: the call has not ended")
+	// errSkipped is the outcome of a call whose function was not called.
+	errSkipped = errors.New("pool: the function was not called")
+	// errLater is the outcome of a call that another one goes on with.
+	errLater = errors.New("pool: the call goes on later")
 )
 
 // run is the Task.
@@ -54,24 +57,29 @@ func (c *call) run(ctx context.Context) error {
 		c.refuse(err.error)
 		return nil
 	}
-	if !c.begin() {
-		return nil
+	switch {
+	case c.begin():
+		return c.exec(ctx)
+	case c.state.Load()&callUnrun != 0:
+		return errSkipped
 	}
-	return c.exec(ctx)
+	return nil
 }
 
 // begin makes the caller the one who runs the call.
-func (c *call) begin() bool {
-	if c.state.Load() != callPending {
+func (c *call) begin() bool { return c.beginAs(callBegun) }
+
+func (c *call) beginAs(state uint32) bool {
+	if c.state.Load() != 0 {
 		return false
 	}
 	seam.Yield()
-	return c.state.CompareAndSwap(callPending, callBegun)
+	return c.state.CompareAndSwap(0, state)
 }
 
 // refuse ends a call that nobody has begun.
 func (c *call) refuse(err error) bool {
-	if !c.begin() {
+	if !c.beginAs(callBegun | callUnrun) {
 		return false
 	}
 	c.owner.ended(err)
@@ -98,11 +106,17 @@ func (c *call) exec(ctx context.Context) error {
 	err := c.owner.do(&c.scope)
 	returned = true
 	c.merged.cancel(nil)
-	c.owner.ended(err)
-	if err != nil && err != errSkipped {
-		return errOwned
+	if err == errSkipped {
+		c.state.Or(callUnrun)
 	}
-	return nil
+	c.owner.ended(err)
+	switch err {
+	case nil, errLater:
+		return nil
+	case errSkipped:
+		return err
+	}
+	return errOwned
 }
 
 // ownedPanic is a PanicError on its way to the worker, which gives it to the handler.

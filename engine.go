@@ -93,8 +93,9 @@ type counts struct {
 	failed   atomic.Uint64
 	panicked atomic.Uint64
 	goexited atomic.Uint64
+	skipped  atomic.Uint64 // calls whose function was not called
 	inside   atomic.Uint64 // that ran inside another one's submission, see inline.go
-	_        [88]byte
+	_        [80]byte
 }
 
 func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) error {
@@ -107,8 +108,8 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 			return fmt.Errorf("pool: WithDropHandler: handler must be a %T, got %T", (func(T))(nil), c.dropped)
 		}
 	}
-	if err := c.ctx.Err(); err != nil {
-		return fmt.Errorf("pool: WithContext: context is already done: %w", context.Cause(c.ctx))
+	if err := endOf(c.ctx); err != nil {
+		return fmt.Errorf("pool: WithContext: context is already done: %w", err)
 	}
 	e.config, e.handle = c, handle
 	e.plain = c.name == "" && c.onPanic == nil
@@ -168,8 +169,8 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 	if ctx == nil {
 		return e.reject(errNilContext)
 	}
-	if err := ctx.Err(); err != nil {
-		return e.reject(err)
+	if ctx.Err() != nil {
+		return e.reject(endOf(ctx))
 	}
 	e.obey()
 	if e.kids != nil {

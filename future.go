@@ -61,8 +61,8 @@ func Do[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error))
 }
 
 func (u *Future[T]) do(ctx context.Context) (err error) {
-	if err := u.c.user.Err(); err != nil {
-		return err
+	if u.err = endOf(u.c.user); u.err != nil {
+		return errSkipped
 	}
 	u.val, err = u.f(ctx)
 	return err
@@ -71,12 +71,16 @@ func (u *Future[T]) do(ctx context.Context) (err error) {
 func (u *Future[T]) ended(err error) {
 	u.lock.Lock()
 	defer u.lock.Unlock()
-	u.err, u.f = err, nil
-	u.c.state.Store(callEnded)
+	if u.f = nil; err != errSkipped {
+		u.err = err
+	}
+	u.c.state.Or(callEnded)
 	if u.done != nil {
 		close(u.done)
 	}
 }
+
+func (u *Future[T]) over() bool { return u.c.state.Load()&callEnded != 0 }
 
 // Wait returns the outcome when there is one. If ctx is done first, it returns ctx's error; others
 // go on waiting, and f goes on too. The end of f synchronizes before the return of its outcome.
@@ -90,7 +94,7 @@ func (u *Future[T]) Wait(ctx context.Context) (T, error) {
 	if ctx == nil {
 		return zero, errNilContext
 	}
-	if u.c.state.Load() != callEnded {
+	if !u.over() {
 		if err := u.wait(ctx); err != nil {
 			return zero, err
 		}
@@ -99,7 +103,7 @@ func (u *Future[T]) Wait(ctx context.Context) (T, error) {
 }
 
 func (u *Future[T]) wait(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	if err := endOf(ctx); err != nil {
 		return err
 	}
 	e := u.c.e
@@ -116,7 +120,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	}
 	seam.Yield()
 	u.lock.Lock()
-	if u.c.state.Load() == callEnded {
+	if u.over() {
 		u.lock.Unlock()
 		return nil
 	}
@@ -127,7 +131,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	u.lock.Unlock()
 	for {
 		here, err := e.rest(ctx, seat, done)
-		if u.c.state.Load() == callEnded {
+		if u.over() {
 			return nil
 		}
 		if here != nil {
@@ -141,10 +145,10 @@ func (u *Future[T]) wait(ctx context.Context) error {
 			continue
 		}
 		if ctx.Err() != nil {
-			if err := u.c.user.Err(); err != nil { // nobody needs to begin it any more
+			if err := endOf(u.c.user); err != nil { // nobody needs to begin it any more
 				u.c.refuse(err)
 			}
-			return ctx.Err() // and not the cause of a stop, which looks like an outcome
+			return endOf(ctx) // and not the cause of a stop, which looks like an outcome
 		}
 		// The pool has stopped. What runs may still end.
 		if u.c.refuse(err) {
@@ -154,7 +158,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 		case <-done:
 			return nil
 		case <-ctx.Done():
-			return ctx.Err()
+			return endOf(ctx)
 		}
 	}
 }
@@ -166,7 +170,7 @@ func (u *Future[T]) polled() bool {
 		return false
 	}
 	for range futurePolls {
-		if u.c.state.Load() == callEnded {
+		if u.over() {
 			p.miss.Store(0)
 			return true
 		}

@@ -236,7 +236,7 @@ func (f *program) invariants(where string) {
 	if e.parked.Len > 0 && len(e.back) > 0 {
 		f.t.Fatalf("%s: parked and back", where)
 	}
-	sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped + s.Unrun + s.Queued + s.Running
+	sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Skipped + s.Dropped + s.Unrun + s.Queued + s.Running
 	if sum != s.Accepted {
 		f.t.Fatalf("%s: sum %d accepted %d: %+v\n%v", where, sum, s.Accepted, s, f.log)
 	}
@@ -425,7 +425,7 @@ func runProgram(t *testing.T, seed uint64) {
 			}
 		}
 		s := f.p.Stats()
-		if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped + s.Unrun; sum != s.Accepted || s.Running != 0 || s.Queued != 0 {
+		if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Skipped + s.Dropped + s.Unrun; sum != s.Accepted || s.Running != 0 || s.Queued != 0 {
 			t.Fatalf("identity %+v %v", s, f.log)
 		}
 		if n := f.p.engine.weights.Used(); n != 0 {

@@ -458,3 +458,65 @@ func TestGroupAtItsLimitUnderCallerRuns(t *testing.T) {
 		close(hold)
 	})
 }
+
+// A task whose function was not called, since its context was done, is neither completed nor failed.
+func TestSkipped(t *testing.T) {
+	const n = 100
+	group := func(mode ErrorMode) func(context.Context, *Pool, Task) {
+		return func(ctx context.Context, p *Pool, f Task) {
+			g := NewGroup(ctx, p)
+			g.SetErrorMode(mode)
+			for range n {
+				g.Go(f)
+			}
+			time.Sleep(2 * time.Second)
+			_ = g.Wait()
+		}
+	}
+	for what, submit := range map[string]func(context.Context, *Pool, Task){
+		"Group, FailFast":  group(FailFast),
+		"Group, KeepGoing": group(KeepGoing),
+		"Go": func(ctx context.Context, p *Pool, f Task) {
+			for range n {
+				Go(ctx, p, func(ctx context.Context) (int, error) { return 0, f(ctx) })
+			}
+		},
+	} {
+		for _, inside := range []bool{false, true} {
+			for _, fails := range []bool{false, true} {
+				synctest.Test(t, func(t *testing.T) {
+					p := mustNew(t, WithWorkers(2), WithBuffer(2*n))
+					must(t, p.Submit(bg, sleep(time.Minute)))
+					var calls atomic.Uint64
+					run := func(ctx context.Context) error {
+						ctx, cancel := context.WithCancel(ctx)
+						time.AfterFunc(time.Second, cancel)
+						submit(ctx, p, func(context.Context) error {
+							calls.Add(1)
+							time.Sleep(time.Second / 2)
+							if fails {
+								return errTest
+							}
+							return nil
+						})
+						return nil
+					}
+					others := uint64(1)
+					if inside {
+						must(t, p.Submit(bg, run))
+						others++
+					} else {
+						_ = run(bg)
+					}
+					must(t, p.Wait(bg))
+					s := p.Stats()
+					checkRest(t, s)
+					if s.Completed+s.Failed != calls.Load()+others || s.Skipped != n-calls.Load() || !fails && s.Failed > 0 {
+						t.Errorf("%s, inside: %t, fails: %t: %d calls, %+v", what, inside, fails, calls.Load(), s)
+					}
+					must(t, p.Close())
+				})
+			}
+		}
+	}
+}

@@ -94,7 +94,7 @@ func checkRest(t testing.TB, s Stats) {
 	if s.Queued != 0 || s.Running != 0 {
 		t.Fatalf("not at rest: %+v", s)
 	}
-	if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped + s.Unrun; sum != s.Accepted {
+	if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Skipped + s.Dropped + s.Unrun; sum != s.Accepted {
 		t.Fatalf("counters do not add up: %+v", s)
 	}
 }

@@ -147,6 +147,10 @@ func (e *engine[T]) countInline(v T, returned bool, p any, err error) (_ error, 
 		e.counts.goexited.Add(1)
 		return ErrGoexit, isCall(v)
 	}
+	if err == errSkipped {
+		e.counts.skipped.Add(1)
+		return err, true
+	}
 	e.counts.failed.Add(1)
 	return err, err == errOwned
 }

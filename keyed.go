@@ -18,8 +18,8 @@ func (e *engine[T]) submitKeyed(ctx context.Context, key uint64, v T) error {
 	if ctx == nil {
 		return e.reject(errNilContext)
 	}
-	if err := ctx.Err(); err != nil {
-		return e.reject(err)
+	if ctx.Err() != nil {
+		return e.reject(endOf(ctx))
 	}
 	e.obey()
 	c := &e.main

@@ -152,7 +152,8 @@ func WithSizing(s Sizing) Option {
 // key, or waiting for its units. With 0 a task is accepted only while a worker is free to run it.
 //
 // Under [PerWorker] n bounds the tasks without a key, and the queue of each worker for
-// tasks with keys has a bound of its own, n divided by the number of queues and at least 1. Under
+// tasks with keys has a bound of its own, n divided by the number of queues and at least 1. For each worker
+// that is busy with a task with a key, one more task without a key may wait. Under
 // [WorkStealing] the local queues hold up to 256 children each, beyond n.
 //
 // A large buffer backfires by hiding overload: n waiting tasks of time t add

@@ -107,6 +107,10 @@ func (w *worker[T]) flow(err error) {
 }
 
 func (w *worker[T]) fail(err error) {
+	if err == errSkipped {
+		w.e.counts.skipped.Add(1)
+		return
+	}
 	w.e.counts.failed.Add(w.size)
 	if err != errOwned {
 		w.report(err)

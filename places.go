@@ -236,7 +236,7 @@ func (e *engine[T]) rest(ctx, seat context.Context, done <-chan struct{}) (here 
 		e.standUp(ended, w, b)
 	}
 	if cancelled {
-		err = ctx.Err() // at the end: it may be a method of the user's
+		err = endOf(ctx) // at the end: it may be a method of the user's
 	}
 	return here, err
 }

@@ -141,7 +141,7 @@ func (c *cell[T]) waitForRoom(ctx context.Context, try func(held bool) queue.Sta
 			<-b.ready // a third of the price of a select
 		case !b.await(done):
 			c.leaveRoom(b)
-			return nil, ctx.Err()
+			return nil, endOf(ctx)
 		}
 	}
 }

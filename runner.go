@@ -58,7 +58,7 @@ func (r *runner[T, R]) do(ctx context.Context) error {
 		}
 		if !r.helps && (e.flags.word.Load()&flagShed != 0 || r.clock-begun > runnerTurn && e.othersWait()) {
 			if begun = r.clock; !e.main.queue.IsClosed() {
-				return errSkipped // others go first
+				return errLater // others go first
 			}
 		}
 	}
@@ -166,7 +166,7 @@ func (r *runner[T, R]) ended(err error) {
 		return
 	}
 	r.atWork = false
-	turn := err == errSkipped
+	turn := err == errLater
 	if err != nil && !turn {
 		var zero R
 		r.result(r.i-1, zero, err)

@@ -98,8 +98,7 @@ func (c *groupContext) Value(key any) any {
 	return c.parent.Value(key)
 }
 
-// endOf returns why ctx is done, nil if it is not: its error, together with its cause if that is
-// another one.
+// endOf returns why ctx is done, nil if it is not: its error, together with its cause if that is another one.
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
 	if err == nil {
@@ -142,6 +141,9 @@ func (e *engine[T]) until(parent context.Context) (context.Context, context.Canc
 	ctx, cancel := context.WithCancelCause(parent)
 	if e.covers(parent) {
 		return ctx, cancel
+	}
+	if e.base.Err() != nil { // at once, which AfterFunc does not do: somebody may have seen it
+		cancel(context.Cause(e.base))
 	}
 	stop := context.AfterFunc(e.base, func() { cancel(context.Cause(e.base)) })
 	// Nobody may call what is returned: a group whose Wait never returns. The pool keeps nothing

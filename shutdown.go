@@ -279,13 +279,13 @@ func (e *engine[T]) Shutdown(ctx context.Context) error {
 	inside := ctx.Value(e) != nil || e.here() != nil
 	e.drain()
 	if inside {
-		e.onDone(context.AfterFunc(ctx, func() { _ = e.miss(ctx.Err()) }))
+		e.onDone(context.AfterFunc(ctx, func() { _ = e.miss(endOf(ctx)) }))
 		return ErrInTask
 	}
 	select {
 	case <-e.done:
 	case <-ctx.Done():
-		if err := e.miss(ctx.Err()); err != nil {
+		if err := e.miss(endOf(ctx)); err != nil {
 			return err
 		}
 		<-e.done

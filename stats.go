@@ -5,7 +5,7 @@ import "github.com/headrace-go/pool/internal/batch"
 // Stats is a snapshot of a pool. Counters only grow. At rest, when nothing is
 // queued or running,
 //
-//	Accepted = Completed + Failed + Panicked + Goexited + Dropped + Unrun
+//	Accepted = Completed + Failed + Panicked + Goexited + Skipped + Dropped + Unrun
 //
 // and Accepted + Rejected is the number of submissions made. While the pool works
 // the fields are read one after the other: each is right, their sum may be off by
@@ -43,6 +43,9 @@ type Stats struct {
 	Panicked uint64
 	// Goexited is how many tasks ended their goroutine.
 	Goexited uint64
+	// Skipped is how many tasks of a [Group] or a [Future] ended without a call of their function: their context
+	// was done before.
+	Skipped uint64
 	// Dropped is how many tasks DropOldest discarded.
 	Dropped uint64
 	// Unrun is how many tasks were handed back through Leftover.
@@ -67,14 +70,15 @@ func (e *engine[T]) Stats() Stats {
 	}
 	// Ends before acceptance, and failures before ends: a job counted as failed is then counted as
 	// ended, and as accepted. Failures again after ends: a job that fails meanwhile has not completed.
-	s.Failed, s.Panicked, s.Goexited = e.failures()
+	e.failures(&s)
 	var accepted uint64
 	accepted, s.Queued, s.Running = e.totalsLocked()
 	over := accepted - s.Queued - s.Running
 	s.Accepted = accepted + uint64(e.inlines)
 	s.Running += uint64(e.inlines)
-	failed, panicked, goexited := e.failures()
-	if bad := failed + panicked + goexited + s.Dropped + s.Unrun; over > bad {
+	now := s
+	e.failures(&now)
+	if bad := now.Failed + now.Panicked + now.Goexited + now.Skipped + s.Dropped + s.Unrun; over > bad {
 		s.Completed = over - bad
 	}
 	s.Batch = e.batchStatsLocked()
@@ -88,9 +92,10 @@ func (e *engine[T]) Stats() Stats {
 	return s
 }
 
-// failures returns how many jobs have failed, in each way.
-func (e *engine[T]) failures() (failed, panicked, goexited uint64) {
-	return e.counts.failed.Load(), e.counts.panicked.Load(), e.counts.goexited.Load()
+// failures sets how many jobs have failed, in each way, or were skipped.
+func (e *engine[T]) failures(s *Stats) {
+	c := &e.counts
+	s.Failed, s.Panicked, s.Goexited, s.Skipped = c.failed.Load(), c.panicked.Load(), c.goexited.Load(), c.skipped.Load()
 }
 
 // totalsLocked returns how many jobs were accepted, how many of them have not started, and how many run,

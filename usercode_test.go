@@ -301,7 +301,7 @@ func misbehave(t *testing.T, what string, pl place, act func(*Pool), turn int64,
 			t.Errorf("%s: it did not come to that", what)
 		}
 		s := p.Stats()
-		if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Dropped + s.Unrun; sum != s.Accepted || s.Queued != 0 || s.Running != 0 {
+		if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Skipped + s.Dropped + s.Unrun; sum != s.Accepted || s.Queued != 0 || s.Running != 0 {
 			t.Fatalf("%s: %+v", what, s)
 		}
 	})

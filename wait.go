@@ -52,7 +52,7 @@ func (e *engine[T]) Wait(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
-	if err := ctx.Err(); err != nil {
+	if err := endOf(ctx); err != nil {
 		return err
 	}
 	if ctx.Value(e) != nil {

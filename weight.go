@@ -55,7 +55,7 @@ func (e *engine[T]) submitWeighted(ctx context.Context, weight int64, v T) error
 	if ctx == nil {
 		return e.reject(errNilContext)
 	}
-	if err := ctx.Err(); err != nil {
+	if err := endOf(ctx); err != nil {
 		return e.reject(err)
 	}
 	if err := e.useWeight(weight); err != nil {

@@ -200,7 +200,7 @@ func (l *life) checkEnd(s pool.Stats, closeErr error) {
 	}
 	want("Queued", s.Queued, 0, 0)
 	want("Running", s.Running, 0, 0)
-	want("the sum of what became of tasks", s.Completed+s.Failed+s.Panicked+s.Goexited+s.Dropped+s.Unrun, s.Accepted, s.Accepted)
+	want("the sum of what became of tasks", s.Completed+s.Failed+s.Panicked+s.Goexited+s.Skipped+s.Dropped+s.Unrun, s.Accepted, s.Accepted)
 	want("Unrun", s.Unrun, c.leftover.Load(), c.leftover.Load())
 	if l.plan.Drops {
 		want("Dropped", s.Dropped, c.dropsSeen.Load(), c.dropsSeen.Load())
@@ -254,7 +254,7 @@ func (l *life) checkRest() {
 		s = l.p.Stats()
 		sum, _ = l.jobs.sumUp()
 		return s.Queued == 0 && s.Running == 0 && (sum.missing == 0 || l.plan.Overflow == pool.DropOldest && !l.plan.Drops) &&
-			s.Completed+s.Failed+s.Panicked+s.Goexited+s.Dropped+s.Unrun == s.Accepted
+			s.Completed+s.Failed+s.Panicked+s.Goexited+s.Skipped+s.Dropped+s.Unrun == s.Accepted
 	}) {
 		l.fail("the pool does not come to rest: %d accepted tasks are missing, %+v", sum.missing, s)
 	}

@@ -173,7 +173,7 @@ func (l *life) poll(stop <-chan struct{}) {
 }
 
 func counters(s pool.Stats) []uint64 {
-	return []uint64{s.Accepted, s.Rejected, s.Completed, s.Failed, s.Panicked, s.Goexited, s.Dropped, s.Unrun, s.Batch.Flushes, s.Batch.Flushed}
+	return []uint64{s.Accepted, s.Rejected, s.Completed, s.Failed, s.Panicked, s.Goexited, s.Skipped, s.Dropped, s.Unrun, s.Batch.Flushes, s.Batch.Flushed}
 }
 
 // resize changes the number of workers.
