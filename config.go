@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,33 +41,42 @@ type config struct {
 	closer    func(any)
 	overflow  Overflow
 	dropped   any // func(T)
+	nilDrop   bool
 	shutdown  ShutdownMode
 	errorMode ErrorMode
 	maxErrors int
 	onError   func(error)
 	onPanic   func(*PanicError)
 	ctx       context.Context
+
+	hasOnError, hasOnPanic bool
 }
 
 func defaults() config {
-	return config{sizing: CPU(), buffer: DefaultBuffer, batch: DefaultBatch, shutdown: Drain, maxErrors: 1, ctx: context.Background()}
+	return config{sizing: CPU(), buffer: DefaultBuffer, batch: DefaultBatch, maxErrors: 1, ctx: context.Background()}
 }
 
 func configure(opts []Option) (config, error) {
 	c := defaults()
-	for _, o := range opts {
+	for i, o := range opts {
 		if o == nil {
-			return c, fmt.Errorf("pool: option is nil")
+			return c, fmt.Errorf("pool: option is nil, at index %d", i)
 		}
 		o(&c)
 	}
-	if c.hasN {
-		if c.hasSizing {
-			return c, fmt.Errorf("pool: WithWorkers(%d) contradicts WithSizing(%s)", c.fixed, c.sizing.name)
-		}
-		c.sizing = sized(fmt.Sprintf("WithWorkers(%d)", c.fixed), c.fixed)
+	both := c.hasN && c.hasSizing
+	if c.hasN && !both {
+		c.sizing = Fixed(c.fixed)
+		c.sizing.name = fmt.Sprintf("WithWorkers(%d)", c.fixed)
+	} else if c.hasSizing {
+		c.sizing.name = fmt.Sprintf("WithSizing(%s)", c.sizing.name)
 	}
-	if err := c.validate(); err != nil {
+	var p problems
+	p.add(both, "WithWorkers(%d): contradicts %s", c.fixed, c.sizing.name)
+	c.checkQueue(&p)
+	c.checkOutcome(&p)
+	c.checkLife(&p)
+	if err := errors.Join(p...); err != nil {
 		return c, err
 	}
 	if c.strategy == Elastic && c.hasCapacity && !c.hasN && !c.hasSizing {
@@ -78,73 +88,59 @@ func configure(opts []Option) (config, error) {
 	return c, nil
 }
 
-func (c *config) validate() error {
-	switch {
-	case c.strategy > Elastic:
-		return fmt.Errorf("pool: WithStrategy: unknown strategy, got %d", c.strategy)
-	case c.sizing.name == "":
-		return fmt.Errorf("pool: WithSizing: sizing is empty, use Fixed, CPU, IO, Mixed or LittlesLaw")
-	case c.sizing.bad != "":
-		return fmt.Errorf("pool: %s: %s", c.sizing.name, c.sizing.bad)
-	case c.results < 0 || c.results > maxResults:
-		return fmt.Errorf("pool: WithResultBuffer: size must be between 0 and %d, got %d", maxResults, c.results)
-	case c.buffer < 0:
-		return fmt.Errorf("pool: WithBuffer: must be at least 0, got %d", c.buffer)
-	case c.hasCapacity && (c.capacity < 1 || c.capacity > units.Max):
-		return fmt.Errorf("pool: WithCapacity: must be between 1 and %d, got %d", int64(units.Max), c.capacity)
-	case c.batch < 1 || c.batch > maxBatch:
-		return fmt.Errorf("pool: WithBatch: must be between 1 and %d, got %d", maxBatch, c.batch)
-	case c.hasLinger && c.lingerFor <= 0:
-		return fmt.Errorf("pool: WithLinger: must be positive, got %v", c.lingerFor)
-	case c.hasLinger && c.buffer == 0:
-		return fmt.Errorf("pool: WithLinger(%v) contradicts WithBuffer(0): there is nowhere to wait", c.lingerFor)
-	case c.overflow > DropOldest:
-		return fmt.Errorf("pool: WithOverflow: unknown policy, got %d", c.overflow)
-	case c.overflow == DropOldest && c.buffer == 0:
-		return fmt.Errorf("pool: WithOverflow(DropOldest) contradicts WithBuffer(0): there is nothing to drop")
-	case c.dropped != nil && c.overflow != DropOldest:
-		return fmt.Errorf("pool: WithDropHandler needs WithOverflow(DropOldest)")
-	case c.shutdown != Drain && c.shutdown != Abort && c.shutdown <= 0:
-		return fmt.Errorf("pool: WithShutdown: DrainFor needs a positive duration, got %v", time.Duration(c.shutdown))
-	case c.errorMode > FailFast:
-		return fmt.Errorf("pool: WithErrorMode: unknown mode, got %d", c.errorMode)
-	case c.maxErrors < 1:
-		return fmt.Errorf("pool: WithErrorLimit: must be at least 1, got %d", c.maxErrors)
-	case c.ctx == nil:
-		return fmt.Errorf("pool: WithContext: %w", errNilContext)
+// problems is what is wrong with options. Each has the form "pool: WithX(value): what is wrong".
+type problems []error
+
+func (p *problems) add(wrong bool, format string, args ...any) {
+	if wrong {
+		*p = append(*p, fmt.Errorf("pool: "+format, args...))
 	}
-	return c.validateLife()
 }
 
-// validateLife checks the options about the workers' life.
-func (c *config) validateLife() error {
-	switch workers := c.sizing.workers(); {
-	case c.lazy && c.idleTime <= 0:
-		return fmt.Errorf("pool: WithLazy: idle time must be positive, got %v", c.idleTime)
-	case c.lazy && c.strategy == Elastic:
-		return fmt.Errorf("pool: WithLazy(%v) contradicts WithStrategy(Elastic), whose workers end at once", c.idleTime)
-	case c.lazy && c.locked:
-		return fmt.Errorf("pool: WithLazy(%v) contradicts WithLockedThread: what is bound to the thread would go with it", c.idleTime)
-	case c.hasFloor && !c.lazy:
-		return fmt.Errorf("pool: WithFloor(%d) needs WithLazy", c.floor)
-	case c.floor < 0:
-		return fmt.Errorf("pool: WithFloor: must be at least 0, got %d", c.floor)
-	case c.floor > workers:
-		return fmt.Errorf("pool: WithFloor(%d) contradicts %s: there are %d workers", c.floor, c.sizing.name, workers)
-	case c.hasWarm && c.warm == nil:
-		return fmt.Errorf("pool: WithWarmup: function is nil")
-	case c.hasWarm && c.warmRuns < 1:
-		return fmt.Errorf("pool: WithWarmup: must run at least once, got %d", c.warmRuns)
-	case c.hasWarm && c.strategy == Elastic:
-		return fmt.Errorf("pool: WithWarmup contradicts WithStrategy(Elastic), which keeps no workers")
-	case c.locked && c.strategy == Elastic:
-		return fmt.Errorf("pool: WithLockedThread contradicts WithStrategy(Elastic), which keeps no workers")
-	case c.locked && c.overflow == CallerRuns:
-		return fmt.Errorf("pool: WithLockedThread contradicts WithOverflow(CallerRuns), which runs tasks on their submitter's thread")
-	case c.hasState && c.create == nil:
-		return fmt.Errorf("pool: WithState: create is nil")
-	case c.hasState && c.overflow == CallerRuns:
-		return fmt.Errorf("pool: WithState contradicts WithOverflow(CallerRuns), whose tasks have no worker")
+// checkQueue checks the options about the queue and batches.
+func (c *config) checkQueue(p *problems) {
+	p.add(c.strategy > Elastic, "WithStrategy(%d): unknown strategy", uint8(c.strategy))
+	p.add(c.buffer < 0, "WithBuffer(%d): must be at least 0", c.buffer)
+	p.add(c.hasCapacity && (c.capacity < 1 || c.capacity > units.Max), "WithCapacity(%d): must be between 1 and 1<<62", c.capacity)
+	p.add(c.batch < 1 || c.batch > maxBatch, "WithBatch(%d): must be between 1 and 1<<14", c.batch)
+	p.add(c.results < 0 || c.results > maxResults, "WithResultBuffer(%d): must be between 0 and 1<<26", c.results)
+	p.add(c.hasLinger && c.lingerFor <= 0, "WithLinger(%v): must be positive", c.lingerFor)
+	p.add(c.hasLinger && c.buffer == 0, "WithLinger(%v): contradicts WithBuffer(0): there is nowhere to wait", c.lingerFor)
+	p.add(c.overflow > DropOldest, "WithOverflow(%d): unknown policy", uint8(c.overflow))
+	p.add(c.overflow == DropOldest && c.buffer == 0, "WithOverflow(DropOldest): contradicts WithBuffer(0): there is nothing to drop")
+	p.add(c.nilDrop, "WithDropHandler(nil): must be a function")
+	p.add(c.dropped != nil && c.overflow != DropOldest, "WithDropHandler: needs WithOverflow(DropOldest)")
+}
+
+// checkOutcome checks the options about errors and the end.
+func (c *config) checkOutcome(p *problems) {
+	p.add(c.shutdown.bounded && c.shutdown.after <= 0, "WithShutdown(DrainFor(%v)): must be positive", c.shutdown.after)
+	p.add(c.errorMode > FailFast, "WithErrorMode(%d): unknown mode", uint8(c.errorMode))
+	p.add(c.maxErrors < 1, "WithErrorLimit(%d): must be at least 1", c.maxErrors)
+	p.add(c.hasOnError && c.onError == nil, "WithErrorHandler(nil): must be a function")
+	p.add(c.hasOnPanic && c.onPanic == nil, "WithPanicHandler(nil): must be a function")
+	if c.ctx == nil {
+		p.add(true, "WithContext(nil): must be a context")
+	} else if err := endOf(c.ctx); err != nil {
+		p.add(true, "WithContext: context is already done: %w", err)
 	}
-	return nil
+}
+
+// checkLife checks the options about the workers.
+func (c *config) checkLife(p *problems) {
+	workers, elastic := c.sizing.workers(), c.strategy == Elastic
+	p.add(c.sizing.bad != "", "%s: %s", c.sizing.name, c.sizing.bad)
+	p.add(c.lazy && c.idleTime <= 0, "WithLazy(%v): must be positive", c.idleTime)
+	p.add(c.lazy && elastic, "WithLazy(%v): contradicts WithStrategy(Elastic), whose workers end at once", c.idleTime)
+	p.add(c.lazy && c.locked, "WithLazy(%v): contradicts WithLockedThread(): what is bound to the thread would go with it", c.idleTime)
+	p.add(c.hasFloor && !c.lazy, "WithFloor(%d): needs WithLazy", c.floor)
+	p.add(c.floor < 0, "WithFloor(%d): must be at least 0", c.floor)
+	p.add(c.floor > workers && c.sizing.bad == "", "WithFloor(%d): contradicts %s: there are %d workers", c.floor, c.sizing.name, workers)
+	p.add(c.hasWarm && c.warm == nil, "WithWarmup(nil, %d): must be a function", c.warmRuns)
+	p.add(c.hasWarm && c.warmRuns < 1, "WithWarmup(f, %d): must run at least once", c.warmRuns)
+	p.add(c.hasWarm && elastic, "WithWarmup(f, %d): contradicts WithStrategy(Elastic), which keeps no workers", c.warmRuns)
+	p.add(c.locked && elastic, "WithLockedThread(): contradicts WithStrategy(Elastic), which keeps no workers")
+	p.add(c.locked && c.overflow == CallerRuns, "WithLockedThread(): contradicts WithOverflow(CallerRuns), which runs tasks on their submitter's thread")
+	p.add(c.hasState && c.create == nil, "WithState(nil, close): must be a function")
+	p.add(c.hasState && c.overflow == CallerRuns, "WithState: contradicts WithOverflow(CallerRuns), whose tasks have no worker")
 }

@@ -105,11 +105,8 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	}
 	if c.dropped != nil {
 		if _, ok := c.dropped.(func(T)); !ok {
-			return fmt.Errorf("pool: WithDropHandler: handler must be a %T, got %T", (func(T))(nil), c.dropped)
+			return fmt.Errorf("pool: WithDropHandler(%T): must be a %T", c.dropped, (func(T))(nil))
 		}
-	}
-	if err := endOf(c.ctx); err != nil {
-		return fmt.Errorf("pool: WithContext: context is already done: %w", err)
 	}
 	e.config, e.handle = c, handle
 	e.plain = c.name == "" && c.onPanic == nil

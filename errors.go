@@ -33,7 +33,8 @@ var (
 	// pool by then.
 	ErrInTask = errors.New("pool: called inside a task: it cannot wait for itself")
 
-	errNilContext = errors.New("pool: context is nil")
+	errNilContext  = errors.New("pool: context is nil")
+	errNilSequence = errors.New("pool: sequence is nil")
 )
 
 // PanicError is what a panic in a task becomes when the pool has a

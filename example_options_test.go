@@ -108,8 +108,8 @@ func ExampleNew() {
 	_, err = pool.New(pool.WithBuffer(-1))
 	fmt.Println(err)
 	// Output:
-	// pool: WithWorkers(4) contradicts WithSizing(CPU())
-	// pool: WithBuffer: must be at least 0, got -1
+	// pool: WithWorkers(4): contradicts WithSizing(CPU())
+	// pool: WithBuffer(-1): must be at least 0
 }
 
 func ExampleWithSizing() {

@@ -98,7 +98,7 @@ func ExampleTyped_SubmitWeighted() {
 	// Output:
 	// with 80 MB
 	// with 10 MB
-	// pool: task is heavier than the capacity: weight 200, capacity 100
+	// pool: task is heavier than the capacity: weight 200, WithCapacity(100)
 }
 
 // The jobs that were never begun are there to be stored.

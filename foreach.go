@@ -27,8 +27,10 @@ func ForEach[T any](ctx context.Context, p *Pool, seq iter.Seq[T], f func(contex
 	switch {
 	case ctx == nil:
 		return errNilContext
-	case f == nil || seq == nil:
+	case f == nil:
 		return ErrNilTask
+	case seq == nil:
+		return errNilSequence
 	}
 	if err := endOf(ctx); err != nil {
 		return err
@@ -48,15 +50,12 @@ func (l *loop[T, R]) each(seq iter.Seq[T]) error {
 			l.widen()
 		}
 		if l.over() {
-			return l.endError()
+			return l.endError(false)
 		}
 		l.add(v)
 	}
 	l.await(l.added)
-	if l.finished.Load() < l.added || l.over() {
-		return l.endError()
-	}
-	return nil
+	return l.endError(l.finished.Load() == l.added)
 }
 
 // Map calls f in the pool for each value of seq and yields the results in the order of the values, each
@@ -89,8 +88,11 @@ func mapped[T, R any](ctx context.Context, p *Pool, sink sink, seq iter.Seq[T], 
 		case ctx == nil:
 			yield(zero, errNilContext)
 			return
-		case f == nil || seq == nil:
+		case f == nil:
 			yield(zero, ErrNilTask)
+			return
+		case seq == nil:
+			yield(zero, errNilSequence)
 			return
 		}
 		if err := endOf(ctx); err != nil {
@@ -125,17 +127,14 @@ func (l *loop[T, R]) results(seq iter.Seq[T], yield func(R, error) bool) error {
 			l.widen()
 		}
 		if l.over() {
-			return l.endError()
+			return l.endError(false)
 		}
 		l.add(v)
 	}
 	if !l.yieldAll(yield) {
 		return nil
 	}
-	if l.over() {
-		return l.endError()
-	}
-	return nil
+	return l.endError(l.yielded == l.added)
 }
 
 // yieldAll yields all results of what was added. It reports false if the consumer wants no more.

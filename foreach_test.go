@@ -352,11 +352,47 @@ func TestForEachPanics(t *testing.T) {
 	must(t, p.Close())
 }
 
+// A pool that ends when all results have come, or all calls have returned, adds no error to them.
+func TestPoolEndsWithTheLoop(t *testing.T) {
+	for name, loop := range map[string]func(context.Context, *Pool, iter.Seq[int], func(context.Context, int) (int, error)) iter.Seq2[int, error]{
+		"Map": Map[int, int], "MapUnordered": MapUnordered[int, int],
+	} {
+		for what, end := range map[string]func(*Pool){"Close": func(p *Pool) { _ = p.Close() }, "Abort": func(p *Pool) { p.Abort() }} {
+			synctest.Test(t, func(t *testing.T) {
+				p := mustNew(t, WithWorkers(2))
+				n := 0
+				for v, err := range loop(bg, p, upTo(10), one1) {
+					if must(t, err); v != 1 {
+						t.Errorf("%s, %s: %d", name, what, v)
+					}
+					if n++; n == 10 {
+						end(p)
+					}
+				}
+				if n != 10 {
+					t.Errorf("%s, %s: %d results", name, what, n)
+				}
+				must(t, p.Close())
+			})
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(2))
+		values := func(yield func(int) bool) { // which closes the pool when the calls have returned
+			if yield(1) {
+				must(t, p.Close())
+			}
+		}
+		must(t, ForEach(bg, p, values, func(context.Context, int) error { return nil }))
+	})
+}
+
 func TestLoopBadInput(t *testing.T) {
 	p := mustNew(t)
 	f := func(context.Context, int) error { return nil }
 	wantIs(t, ForEach(noContext, p, upTo(1), f), errNilContext)
-	wantIs(t, ForEach[int](bg, p, nil, f), ErrNilTask)
+	wantIs(t, ForEach[int](bg, p, nil, f), errNilSequence)
+	wantIs(t, lastOf(Map(bg, p, nil, one1)), errNilSequence)
 	wantIs(t, ForEach(bg, p, upTo(1), nil), ErrNilTask)
 	for _, err := range Map[int, int](bg, p, upTo(1), nil) {
 		wantIs(t, err, ErrNilTask)

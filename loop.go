@@ -285,15 +285,16 @@ func (l *loop[T, R]) end() {
 	}
 }
 
-// endError returns why the loop ended before its sequence did, or nil.
-func (l *loop[T, R]) endError() error {
+// endError returns why the loop ended early, or nil; all says that it has come to the end of its sequence, and the calls of all values have
+// ended.
+func (l *loop[T, R]) endError(all bool) error {
 	l.mu.Lock()
 	err := l.first.Err
 	l.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if err := endOf(l.parent); err != nil {
+	if err := endOf(l.parent); err != nil || all {
 		return err
 	}
 	return context.Cause(l.ctx)

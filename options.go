@@ -3,13 +3,12 @@ package pool
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 )
 
 // Option configures a pool. If an option is given twice, the last one wins.
 // Options that contradict each other, and values out of bounds, are errors of
-// New that name the option and the value.
+// New that name the option and the value; New returns all of them, joined.
 type Option func(*config)
 
 // DefaultBuffer is how many tasks may wait unless [WithBuffer] sets it.
@@ -140,6 +139,9 @@ func WithWorkers(n int) Option {
 // WithSizing sets the number of workers by what the tasks are bound by. The
 // default is [CPU]. It contradicts [WithWorkers].
 func WithSizing(s Sizing) Option {
+	if s == (Sizing{}) {
+		s = CPU()
+	}
 	return func(c *config) { c.sizing, c.hasSizing = s, true }
 }
 
@@ -251,26 +253,32 @@ func WithOverflow(o Overflow) Option { return func(c *config) { c.overflow = o }
 // once, on the goroutine of the submitter that needed the room, outside of all
 // locks. T is the pool's job type: [Task] for a [Pool]. Without a handler dropped
 // tasks are only counted. It needs WithOverflow(DropOldest).
-func WithDropHandler[T any](f func(T)) Option { return func(c *config) { c.dropped = f } }
+func WithDropHandler[T any](f func(T)) Option {
+	return func(c *config) { c.dropped, c.nilDrop = f, f == nil }
+}
 
-// ShutdownMode says what Close does with the tasks that have not started.
-type ShutdownMode int64
+// ShutdownMode says what Close does with the tasks that have not started. The zero value is [Drain].
+type ShutdownMode struct {
+	abort   bool
+	bounded bool
+	after   time.Duration
+}
 
-const (
+var (
 	// Drain runs every accepted task. It is the default. It backfires when
 	// tasks may take for ever: use DrainFor, or Shutdown with a context.
-	Drain ShutdownMode = math.MinInt64
+	Drain = ShutdownMode{}
 	// Abort starts nothing more, cancels the contexts of running tasks with
 	// the cause ErrAborted and hands the queued ones back through Leftover. It
 	// backfires for tasks that ignore their context: Close waits for them.
-	Abort ShutdownMode = math.MinInt64 + 1
+	Abort = ShutdownMode{abort: true}
 )
 
 // DrainFor is Drain for the duration d > 0 and Abort after that.
 //
 // It backfires when d is longer than the grace period of whoever stops the
 // process: then nothing is handed back, because nobody is left to do it.
-func DrainFor(d time.Duration) ShutdownMode { return ShutdownMode(d) }
+func DrainFor(d time.Duration) ShutdownMode { return ShutdownMode{bounded: true, after: d} }
 
 // WithShutdown selects what Close does. The default is [Drain].
 func WithShutdown(m ShutdownMode) Option { return func(c *config) { c.shutdown = m } }
@@ -306,7 +314,9 @@ func WithErrorLimit(k int) Option { return func(c *config) { c.maxErrors = k } }
 // treated as a panic of a task.
 //
 // A slow f backfires: it takes the worker's time.
-func WithErrorHandler(f func(error)) Option { return func(c *config) { c.onError = f } }
+func WithErrorHandler(f func(error)) Option {
+	return func(c *config) { c.onError, c.hasOnError = f, true }
+}
 
 // WithPanicHandler makes the pool recover panics of tasks: f receives each, on the
 // worker's goroutine, and then it flows like an error that the task returned.
@@ -318,7 +328,9 @@ func WithErrorHandler(f func(error)) Option { return func(c *config) { c.onError
 //
 // It backfires when the panic left a lock held or data half changed: the program
 // goes on with that.
-func WithPanicHandler(f func(*PanicError)) Option { return func(c *config) { c.onPanic = f } }
+func WithPanicHandler(f func(*PanicError)) Option {
+	return func(c *config) { c.onPanic, c.hasOnPanic = f, true }
+}
 
 // WithContext makes the contexts of tasks children of ctx. They see its values, and end at the
 // moment at which ctx ends. From then on the pool starts no task, and it aborts with

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -298,16 +299,20 @@ func TestBadOptions(t *testing.T) {
 	done, cancel := context.WithCancel(bg)
 	cancel()
 	var nilCtx context.Context
+	form := regexp.MustCompile(`^pool: (With\w+(\(.*\))?: [a-z]|option is nil)`)
 	for _, c := range []struct {
 		opts []Option
 		want []string
 	}{
-		{[]Option{WithWorkers(0)}, []string{"WithWorkers", "got 0"}},
-		{[]Option{WithWorkers(-1)}, []string{"WithWorkers", "got -1"}},
-		{[]Option{WithWorkers(math.MaxInt)}, []string{"WithWorkers", "got"}},
+		{[]Option{WithWorkers(0)}, []string{"WithWorkers", "(0)"}},
+		{[]Option{WithWorkers(-1)}, []string{"WithWorkers", "(-1)"}},
+		{[]Option{WithWorkers(math.MaxInt)}, []string{"WithWorkers", "1<<"}},
 		{[]Option{WithSizing(Fixed(-2))}, []string{"Fixed", "-2"}},
-		{[]Option{WithSizing(IO(0))}, []string{"IO", "got 0"}},
-		{[]Option{WithSizing(Sizing{})}, []string{"WithSizing"}},
+		{[]Option{WithSizing(IO(0))}, []string{"WithSizing(IO(0))", "1<<24"}},
+		{[]Option{WithErrorHandler(nil)}, []string{"WithErrorHandler(nil)"}},
+		{[]Option{WithPanicHandler(nil)}, []string{"WithPanicHandler(nil)"}},
+		{[]Option{WithOverflow(DropOldest), WithDropHandler[Task](nil)}, []string{"WithDropHandler(nil)"}},
+		{[]Option{WithWorkers(0), WithBuffer(-1), WithLazy(0)}, []string{"WithWorkers(0)", "WithBuffer(-1)", "WithLazy(0s)"}},
 		{[]Option{WithSizing(LittlesLaw(-1, time.Second))}, []string{"LittlesLaw", "-1"}},
 		{[]Option{WithSizing(LittlesLaw(math.NaN(), time.Second))}, []string{"LittlesLaw", "NaN"}},
 		{[]Option{WithSizing(LittlesLaw(math.Inf(1), time.Second))}, []string{"LittlesLaw", "Inf"}},
@@ -315,7 +320,7 @@ func TestBadOptions(t *testing.T) {
 		{[]Option{WithSizing(LittlesLaw(1e300, time.Hour))}, []string{"LittlesLaw", "limit"}},
 		{[]Option{WithWorkers(3), WithSizing(CPU())}, []string{"WithWorkers(3)", "CPU()"}},
 		{[]Option{WithBuffer(-1)}, []string{"WithBuffer", "-1"}},
-		{[]Option{WithBuffer(math.MinInt)}, []string{"WithBuffer", "got"}},
+		{[]Option{WithBuffer(math.MinInt)}, []string{"WithBuffer", "must be at least 0"}},
 		{[]Option{WithOverflow(99)}, []string{"WithOverflow", "99"}},
 		{[]Option{WithOverflow(DropOldest), WithBuffer(0)}, []string{"DropOldest", "WithBuffer(0)"}},
 		{[]Option{WithDropHandler(func(Task) {})}, []string{"WithDropHandler", "DropOldest"}},
@@ -325,8 +330,8 @@ func TestBadOptions(t *testing.T) {
 		{[]Option{WithErrorMode(7)}, []string{"WithErrorMode", "7"}},
 		{[]Option{WithErrorLimit(0)}, []string{"WithErrorLimit", "0"}},
 		{[]Option{WithStrategy(9)}, []string{"WithStrategy", "9"}},
-		{[]Option{WithCapacity(0)}, []string{"WithCapacity", "got 0"}},
-		{[]Option{WithCapacity(math.MaxInt64)}, []string{"WithCapacity", "got"}},
+		{[]Option{WithCapacity(0)}, []string{"WithCapacity", "(0)"}},
+		{[]Option{WithCapacity(math.MaxInt64)}, []string{"WithCapacity", "1<<"}},
 		{[]Option{WithLazy(0)}, []string{"WithLazy", "0s"}},
 		{[]Option{WithLazy(-time.Second)}, []string{"WithLazy", "-1s"}},
 		{[]Option{WithLazy(time.Second), WithStrategy(Elastic)}, []string{"WithLazy", "Elastic"}},
@@ -335,7 +340,7 @@ func TestBadOptions(t *testing.T) {
 		{[]Option{WithFloor(-1), WithLazy(time.Second)}, []string{"WithFloor", "-1"}},
 		{[]Option{WithFloor(3), WithLazy(time.Second), WithWorkers(2)}, []string{"WithFloor(3)", "WithWorkers(2)"}},
 		{[]Option{WithWarmup(nil, 1)}, []string{"WithWarmup", "nil"}},
-		{[]Option{WithWarmup(func(context.Context) error { return nil }, 0)}, []string{"WithWarmup", "got 0"}},
+		{[]Option{WithWarmup(func(context.Context) error { return nil }, 0)}, []string{"WithWarmup(f, 0)"}},
 		{[]Option{WithWarmup(func(context.Context) error { return nil }, 1), WithStrategy(Elastic)}, []string{"WithWarmup", "Elastic"}},
 		{[]Option{WithLockedThread(), WithStrategy(Elastic)}, []string{"WithLockedThread", "Elastic"}},
 		{[]Option{WithLockedThread(), WithOverflow(CallerRuns)}, []string{"WithLockedThread", "CallerRuns"}},
@@ -355,6 +360,11 @@ func TestBadOptions(t *testing.T) {
 				t.Errorf("error %q does not say %q", err, w)
 			}
 		}
+		for line := range strings.Lines(err.Error()) {
+			if !form.MatchString(line) {
+				t.Errorf("error %q has another form", line)
+			}
+		}
 	}
 }
 
@@ -367,6 +377,7 @@ func TestSizing(t *testing.T) {
 		{Fixed(7), 7},
 		{IO(1), 1},
 		{CPU(), procs},
+		{Sizing{}, procs},
 		{Mixed(), 2 * procs},
 		{LittlesLaw(100, 200*time.Millisecond), 20},
 		{LittlesLaw(30, 100*time.Millisecond), 3},

@@ -204,12 +204,12 @@ const settleTries = 100_000
 // The end of every task synchronizes before the return of Close.
 func (e *engine[T]) Close() error {
 	inside := e.here() != nil
-	if e.shutdown == Abort {
+	if e.shutdown.abort {
 		e.Abort()
 	} else {
 		e.drain()
 	}
-	if e.shutdown > 0 {
+	if e.shutdown.bounded {
 		e.setDeadline()
 	}
 	if inside {
@@ -229,7 +229,7 @@ func (e *engine[T]) Close() error {
 	defer e.mu.Unlock()
 	e.reported = true
 	kept := e.errs.Err()
-	if e.missed == nil || e.shutdown <= 0 {
+	if e.missed == nil || !e.shutdown.bounded {
 		return kept
 	}
 	if kept == nil {
@@ -250,7 +250,7 @@ func (e *engine[T]) setDeadline() {
 	if set {
 		return
 	}
-	t := time.AfterFunc(time.Duration(e.shutdown), func() {
+	t := time.AfterFunc(e.shutdown.after, func() {
 		_ = e.miss(context.DeadlineExceeded)
 		close(e.deadlineEnd)
 	})

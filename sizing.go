@@ -12,8 +12,8 @@ import (
 // maxWorkers bounds every size; more goroutines than this are a bug, not a pool.
 const maxWorkers = 1 << 24
 
-// Sizing says how many workers a pool has. The zero value is not valid; use
-// [Fixed], [CPU], [IO], [Mixed] or [LittlesLaw].
+// Sizing says how many workers a pool has. The zero value is [CPU]; see also
+// [Fixed], [IO], [Mixed] and [LittlesLaw].
 type Sizing struct {
 	name    string // as it is written in an option, for messages
 	n       int    // the size, when perProc is 0
@@ -67,11 +67,11 @@ func LittlesLaw(perSecond float64, latency time.Duration) Sizing {
 	s := Sizing{name: fmt.Sprintf("LittlesLaw(%v, %v)", perSecond, latency)}
 	switch l := perSecond * latency.Seconds(); {
 	case !(perSecond > 0) || math.IsInf(perSecond, 0):
-		s.bad = fmt.Sprintf("rate must be positive and finite, got %v", perSecond)
+		s.bad = "the rate must be positive and finite"
 	case latency <= 0:
-		s.bad = fmt.Sprintf("latency must be positive, got %v", latency)
+		s.bad = "the latency must be positive"
 	case l > maxWorkers:
-		s.bad = fmt.Sprintf("needs %.0f workers, more than the limit of %d", math.Ceil(l), maxWorkers)
+		s.bad = fmt.Sprintf("needs %.0f workers, more than the limit of 1<<24", math.Ceil(l))
 	default:
 		// 0.1 s at 30/s is 3, not 4: do not let a rounding error of the
 		// multiplication cost a worker.
@@ -83,7 +83,7 @@ func LittlesLaw(perSecond float64, latency time.Duration) Sizing {
 func sized(name string, n int) Sizing {
 	s := Sizing{name: name, n: n}
 	if n < 1 || n > maxWorkers {
-		s.bad = fmt.Sprintf("workers must be between 1 and %d, got %d", maxWorkers, n)
+		s.bad = "must be between 1 and 1<<24"
 	}
 	return s
 }

@@ -41,6 +41,9 @@ func WithState[S any](create func(context.Context) (S, error), closeState func(S
 // It may be called by all goroutines of the task, until the task returns.
 func StateOf[S any](ctx context.Context) (S, error) {
 	var zero S
+	if ctx == nil {
+		return zero, errNilContext
+	}
 	h, _ := ctx.Value(stateKey{}).(stateHolder)
 	if h == nil {
 		return zero, errors.New("pool: StateOf: the context is not that of a task of a pool with WithState")
@@ -93,7 +96,9 @@ func (w *worker[T]) getState() (any, error) {
 		close(s.making)
 		s.making = nil
 	}()
-	v, err = w.e.create(w.e.base)
+	if v, err = w.e.create(w.e.base); err != nil {
+		err = fmt.Errorf("pool: WithState: create: %w", err)
+	}
 	return v, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -284,4 +285,16 @@ func TestCloseInsideOfAStateThatCloses(t *testing.T) {
 			})
 		}
 	}
+}
+
+// StateOf without a context is an error, and the error of create names the option.
+func TestStateErrors(t *testing.T) {
+	_, err := StateOf[int](noContext)
+	wantIs(t, err, errNilContext)
+	p := mustNew(t, WithState(func(context.Context) (int, error) { return 0, errTest }, nil))
+	_, err = Do(bg, p, func(ctx context.Context) (int, error) { return StateOf[int](ctx) })
+	if wantIs(t, err, errTest); !strings.Contains(err.Error(), "WithState") {
+		t.Error(err)
+	}
+	must(t, p.Close())
 }

@@ -71,8 +71,12 @@ func (e *engine[T]) useWeight(weight int64) error {
 	if e.main.queue.IsClosed() {
 		return e.errClosed()
 	}
-	if weight > capacity {
-		return fmt.Errorf("%w: weight %d, capacity %d", ErrTooHeavy, weight, capacity)
+	switch {
+	case weight <= capacity:
+	case e.capacity == 0:
+		return fmt.Errorf("%w: weight %d, and the capacity is the number of workers, %d: see WithCapacity", ErrTooHeavy, weight, capacity)
+	default:
+		return fmt.Errorf("%w: weight %d, WithCapacity(%d)", ErrTooHeavy, weight, capacity)
 	}
 	if !ws.Active() {
 		e.weigh()

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -148,7 +149,10 @@ func TestBadWeights(t *testing.T) {
 				t.Errorf("weight %d was accepted", w)
 			}
 		}
-		wantIs(t, p.SubmitWeighted(bg, 1<<62, g.task), ErrTooHeavy)
+		err := p.SubmitWeighted(bg, 1<<62, g.task)
+		if wantIs(t, err, ErrTooHeavy); !strings.HasSuffix(err.Error(), ": weight 4611686018427387904, WithCapacity(4)") {
+			t.Error(err)
+		}
 		wantIs(t, p.SubmitWeighted(bg, 2, nil), ErrNilTask)
 		close(g)
 		must(t, p.Close())

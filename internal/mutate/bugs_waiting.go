@@ -8,7 +8,7 @@ var waitingBugs = []bug{{
 	tests: "TestExactlyOnce|TestBlockedSubmit|TestStressOperations",
 }, {
 	name: "future-ended-before-its-waiter-locked", class: wakeUp, file: "future.go",
-	old:   "\tif u.c.state.Load() == callEnded {\n\t\tu.lock.Unlock()\n\t\treturn nil\n\t}\n",
+	old:   "\tif u.over() {\n\t\tu.lock.Unlock()\n\t\treturn nil\n\t}\n",
 	new:   "",
 	tests: "TestFuture|TestStress", seams: true,
 }, {
