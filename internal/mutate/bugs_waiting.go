@@ -78,8 +78,8 @@ var waitingBugs = []bug{{
 	tests: "TestStreamOfChildrenStarvesNobody",
 }, {
 	name: "cancelled-submission-stays-in-line", class: leak, file: "room.go",
-	old:   "\t\t\tc.leaveRoom(b)\n\t\t\treturn nil, ctx.Err()\n",
-	new:   "\t\t\treturn nil, ctx.Err()\n",
+	old:   "\t\t\tc.leaveRoom(b)\n\t\t\treturn nil, endOf(ctx)\n",
+	new:   "\t\t\treturn nil, endOf(ctx)\n",
 	tests: "TestBlockedSubmitObeysContext|TestStressOperations",
 }, {
 	name: "reservation-is-not-ended", class: leak, file: "room.go",
