@@ -196,7 +196,9 @@ func (b *batcher[T]) submitFirst(ctx context.Context, why flushReason) error {
 	case e.overflow == Reject:
 		return ErrFull
 	case e.overflow == DropOldest:
-		e.dropOne()
+		if old, ok, _ := e.dropOldest(); ok {
+			e.tellAll([]T{old})
+		}
 		return nil
 	case ctx.Value(e) != nil, e.overflow == CallerRuns:
 		return b.runFirst(ctx)

@@ -178,6 +178,9 @@ func (c *scenario) stops(h *history) error {
 			return fmt.Errorf("got %v, want %d that never started and %d that run", h.stop.err, c.handedBack(), c.workers)
 		}
 	}
+	if c.stop.name == "parent" && c.handedBack() > 0 {
+		late = append(late, errParent)
+	}
 	return errors.Join(cancelled, h.stop.want("the stop", at, errs...), h.closed.want("Close", atEnd, late...))
 }
 

@@ -147,6 +147,9 @@ func (e *engine[T]) contextEnded() {
 	if cause == nil {
 		cause = context.Cause(e.ctx)
 	}
+	e.mu.Lock()
+	e.byContext = e.byContext || e.stopCause == nil
+	e.mu.Unlock()
 	e.stop(cause, &stopError{ErrClosed, cause})
 }
 
@@ -295,8 +298,11 @@ func (e *engine[T]) insideOf(ctx context.Context) *worker[T] {
 	return w
 }
 
-// dropUntil pushes v and drops the oldest jobs until there is room for it.
-func (e *engine[T]) dropUntil(v T, a queue.Attr, seat any) error {
+// dropUntil pushes v and drops the oldest jobs until there is room for it. It tells of them when it has pushed v, so that v is accepted
+// though the handler of the user's panics.
+func (e *engine[T]) dropUntil(v T, a queue.Attr, seat any) (err error) {
+	var dropped []T
+	defer func() { e.tellAll(dropped) }()
 	for {
 		switch e.push(&e.main, v, a, seat) {
 		case queue.OK:
@@ -304,44 +310,60 @@ func (e *engine[T]) dropUntil(v T, a queue.Attr, seat any) error {
 		case queue.Closed:
 			return e.errClosed()
 		}
-		if !e.dropOne() {
+		switch old, ok, dropping := e.dropOldest(); {
+		case ok:
+			dropped = append(dropped, old)
+			if dropping > maxDropping && e.here() != nil {
+				return ErrFull // a handler submits what was dropped, and so on
+			}
+		default:
 			runtime.Gosched() // all that waits is about to be started
 		}
 	}
 }
 
-// dropOne discards the oldest job that nobody has claimed or, if there is none, one of
-// a claimed batch. It reports false if there is none either.
-func (e *engine[T]) dropOne() bool {
+// maxDropping is how many drop handlers may be at work before submissions look whether one of these has made them.
+const maxDropping = 16
+
+// dropOldest takes out the oldest job that nobody has claimed or, if there is none, one of
+// a claimed batch: the caller has to call tellAll. It returns false if there is none either, and how many jobs were dropped and not
+// told of yet.
+func (e *engine[T]) dropOldest() (v T, ok bool, dropping int) {
 	e.mu.Lock()
 	if e.stopCause != nil {
 		e.mu.Unlock()
 		e.discard()
-		return true
+		return v, false, 0
 	}
+	defer e.mu.Unlock()
 	v, tag, ok := e.main.oldest()
-	if !ok {
-		e.mu.Unlock()
-		return false
+	if ok {
+		e.dropCount++
+		e.dropping++
+		e.main.disposed(tag, 1)
+		e.evaluateLocked()
 	}
-	e.dropCount++
-	e.dropping++
-	e.main.disposed(tag, 1)
-	e.evaluateLocked()
-	e.mu.Unlock()
+	return v, ok, e.dropping
+}
+
+// tellAll tells the handler of the jobs, of each one also if it panics.
+func (e *engine[T]) tellAll(dropped []T) {
+	if len(dropped) == 0 {
+		return
+	}
 	defer func() {
 		e.mu.Lock()
 		e.dropping--
 		e.mu.Unlock()
+		e.tellAll(dropped[1:])
 		e.settle()
 	}()
 	onSubmitter(func() {
-		tellDropped(v)
+		tellDropped(dropped[0])
 		if f, ok := e.dropped.(func(T)); ok {
-			f(v)
+			e.shield(func() { f(dropped[0]) })
 		}
 	})
-	return true
 }
 
 // reject counts a refusal, if err is one, and returns err.

@@ -538,3 +538,59 @@ func TestCallerRunsFailures(t *testing.T) {
 		}
 	}
 }
+
+// A drop handler that panics has been called by a Submit that has accepted its task.
+func TestDropHandlerPanics(t *testing.T) {
+	for _, handled := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var panics, told int
+			opts := []Option{WithWorkers(1), WithBuffer(1), WithOverflow(DropOldest), WithDropHandler(func(Task) { told++; panic("told") })}
+			if handled {
+				opts = append(opts, WithPanicHandler(func(*PanicError) { panics++ }))
+			}
+			p := mustNew(t, opts...)
+			must(t, p.Submit(bg, sleep(time.Second)))
+			synctest.Wait()
+			must(t, p.Submit(bg, nop))
+			ran := false
+			func() {
+				defer func() {
+					if r := recover(); (r != nil) == handled {
+						t.Errorf("with a panic handler: %t, recovered %v", handled, r)
+					}
+				}()
+				must(t, p.Submit(bg, func(context.Context) error { ran = true; return nil }))
+			}()
+			err := p.Close()
+			s := p.Stats()
+			if checkRest(t, s); !ran || told != 1 || s.Dropped != 1 || s.Rejected != 0 || handled && (panics != 1 || err == nil) {
+				t.Errorf("ran %t, told %d, panics %d, Close %v, %+v", ran, told, panics, err, s)
+			}
+		})
+	}
+}
+
+// A drop handler that submits what was dropped comes to an end.
+func TestDropHandlerSubmits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p *Pool
+		refused := 0
+		p = mustNew(t, WithWorkers(1), WithBuffer(2), WithOverflow(DropOldest), WithDropHandler(func(task Task) {
+			if err := p.Submit(bg, task); err != nil {
+				wantIs(t, err, ErrFull)
+				refused++
+			}
+		}))
+		must(t, p.Submit(bg, sleep(time.Second)))
+		synctest.Wait()
+		const n = 100
+		for range n {
+			must(t, p.Submit(bg, nop))
+		}
+		must(t, p.Close())
+		s := p.Stats()
+		if checkRest(t, s); refused == 0 || s.Rejected != uint64(refused) {
+			t.Errorf("%d refused, %+v", refused, s)
+		}
+	})
+}

@@ -123,12 +123,15 @@ func (g *Group) SetLimit(n int) {
 
 // SetErrorMode says what an error does. Under [FailFast], the default, it cancels the group's context
 // and is what Wait returns, whatever other tasks return after it. Under [KeepGoing] all tasks run, and
-// Wait returns all errors joined, in the order of the calls of Go. It must not be called after Go.
+// Wait returns all errors joined, in the order of the calls of Go. It panics after Go, until Wait has returned.
 func (g *Group) SetErrorMode(m ErrorMode) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if m != FailFast && m != KeepGoing {
 		panic(fmt.Sprintf("pool: Group.SetErrorMode: unknown mode %d", m))
+	}
+	if g.count > 0 && !g.over {
+		panic("pool: Group.SetErrorMode after Go")
 	}
 	g.mode = m
 }

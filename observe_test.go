@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"runtime/pprof"
 	"runtime/trace"
@@ -327,4 +328,17 @@ func TestNameDoesNotAllocate(t *testing.T) {
 		}
 		must(t, p.Close())
 	}
+}
+
+// Printed statistics are one line without zeros.
+func TestStatsString(t *testing.T) {
+	p := mustNew(t, WithName("mail"), WithWorkers(2))
+	must(t, p.Submit(bg, nop))
+	must(t, p.Wait(bg))
+	s := p.Stats()
+	s.Goroutines = 1 // the worker may have ended
+	if got, want := fmt.Sprintf("%+v", s), `pool "mail": 2 workers, 1 goroutines, buffer 1024, 1 accepted, 1 completed`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	must(t, p.Close())
 }

@@ -253,6 +253,12 @@ func WithOverflow(o Overflow) Option { return func(c *config) { c.overflow = o }
 // once, on the goroutine of the submitter that needed the room, outside of all
 // locks. T is the pool's job type: [Task] for a [Pool]. Without a handler dropped
 // tasks are only counted. It needs WithOverflow(DropOldest).
+//
+// The submitter's own task has been accepted when f is called, except in a [Batcher], which calls f first. So a Submit in which f panics has
+// accepted its task. With [WithPanicHandler] the panic goes there, and Submit returns.
+//
+// It backfires when f submits to its own pool, which is full: that drops another task, for which f is called in turn. When 16
+// calls of f are at work, such a submission returns [ErrFull].
 func WithDropHandler[T any](f func(T)) Option {
 	return func(c *config) { c.dropped, c.nilDrop = f, f == nil }
 }

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 )
@@ -23,6 +24,7 @@ type endState[T any] struct {
 	unrun       uint64         // how many were ever put into leftover
 	missed      *DeadlineError // the first missed deadline
 	stopCause   error          // why nothing more may start
+	byContext   bool           // it was the end of WithContext's context
 	closeErr    error          // what submissions get once the intake has ended
 	emptying    bool           // and batchers are still to be emptied
 	finished    bool           // done is closed
@@ -195,8 +197,9 @@ const settleTries = 100_000
 // Close ends the pool by its shutdown mode (see [WithShutdown]; the default runs
 // every accepted task) and waits until the last worker has gone: nothing of the
 // pool runs after Close has returned, and all concurrent calls return at the same
-// end. It returns what the error mode kept and, under [DrainFor], a
-// [*DeadlineError] if the deadline was missed; a later call returns nil.
+// end. It returns what the error mode kept; under [DrainFor], a
+// [*DeadlineError] if the deadline was missed; and, if the end of [WithContext]'s context has kept tasks from
+// starting, how many, and the context's cause. A later call returns nil.
 //
 // Called inside a task, a hook or a handler of the pool, Close begins to close the pool
 // and returns [ErrInTask] at once.
@@ -229,13 +232,20 @@ func (e *engine[T]) Close() error {
 	defer e.mu.Unlock()
 	e.reported = true
 	kept := e.errs.Err()
-	if e.missed == nil || !e.shutdown.bounded {
+	var early error // nil or why not everything ran
+	switch {
+	case e.missed != nil && e.shutdown.bounded:
+		early = e.missed
+	case e.byContext && e.unrun > 0:
+		early = fmt.Errorf("pool: the context of WithContext has ended: %d tasks never started: %w", e.unrun, e.stopCause)
+	}
+	switch {
+	case early == nil:
 		return kept
+	case kept == nil:
+		return early
 	}
-	if kept == nil {
-		return e.missed
-	}
-	return errors.Join(e.missed, kept)
+	return errors.Join(early, kept)
 }
 
 // setDeadline makes a drain that takes too long an abort. e.deadlineEnd is closed when that
@@ -263,7 +273,9 @@ func (e *engine[T]) setDeadline() {
 	})
 }
 
-// Shutdown drains the pool until ctx is done and then aborts it. It never
+// Shutdown drains the pool until ctx is done and then aborts it, as that of package net/http does. So it says whether all
+// tasks have run, and not how they went: their errors are those of [WithErrorHandler], and of a Close after it, which returns at
+// once when the pool has been drained. It never
 // outlives ctx. It returns nil when every accepted task has run and the last
 // worker has gone; a [*DeadlineError] with the numbers of tasks that never
 // started and that still run when ctx ended first; or the cause when the pool was stopped

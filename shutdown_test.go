@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -329,4 +330,34 @@ func TestContextOfThePool(t *testing.T) {
 			t.Fatalf("%d were handed back", n)
 		}
 	})
+}
+
+// Close says how many tasks the end of the parent context has kept from starting, together with the error that was kept.
+func TestCloseAfterTheParentEnded(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			parent, cancel := context.WithCancelCause(bg)
+			p := mustNew(t, WithWorkers(1), WithContext(parent))
+			if fails {
+				must(t, p.Submit(bg, func(context.Context) error { return errTest }))
+				must(t, p.Wait(bg))
+			}
+			must(t, p.Submit(bg, sleep(time.Hour)))
+			synctest.Wait()
+			for range 3 {
+				must(t, p.Submit(bg, nop))
+			}
+			because := errors.New("because")
+			cancel(because)
+			synctest.Wait()
+			err := p.Close()
+			if wantIs(t, err, because); errors.Is(err, errTest) != fails || !strings.Contains(err.Error(), "3 tasks never started") {
+				t.Error(err)
+			}
+			if n := len(p.Leftover()); n != 3 {
+				t.Errorf("%d left over", n)
+			}
+			must(t, p.Close())
+		})
+	}
 }

@@ -1,6 +1,11 @@
 package pool
 
-import "github.com/headrace-go/pool/internal/batch"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/headrace-go/pool/internal/batch"
+)
 
 // Stats is a snapshot of a pool. Counters only grow. At rest, when nothing is
 // queued or running,
@@ -53,6 +58,29 @@ type Stats struct {
 
 	// Batch is about batches.
 	Batch BatchStats
+}
+
+// String returns the counters that are not zero, on one line.
+func (s Stats) String() string {
+	var b strings.Builder
+	b.WriteString("pool")
+	if s.Name != "" {
+		fmt.Fprintf(&b, " %q", s.Name)
+	}
+	fmt.Fprintf(&b, ": %d workers, %d goroutines, buffer %d", s.Workers, s.Goroutines, s.Buffer)
+	for _, c := range []struct {
+		n    uint64
+		what string
+	}{
+		{s.Queued, "queued"}, {s.Running, "running"}, {s.Accepted, "accepted"}, {s.Rejected, "rejected"},
+		{s.Completed, "completed"}, {s.Failed, "failed"}, {s.Panicked, "panicked"}, {s.Goexited, "goexited"},
+		{s.Skipped, "skipped"}, {s.Dropped, "dropped"}, {s.Unrun, "unrun"}, {s.Batch.Flushes, "flushes"},
+	} {
+		if c.n > 0 {
+			fmt.Fprintf(&b, ", %d %s", c.n, c.what)
+		}
+	}
+	return b.String()
 }
 
 // Stats returns a snapshot. It may be called by any goroutine at any time.

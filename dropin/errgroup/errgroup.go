@@ -21,36 +21,46 @@ var shared = func() *pool.Pool {
 
 // Group is a set of goroutines. The zero value has no limit, and does not cancel on error.
 type Group struct {
-	made  sync.Once
-	tasks *pool.Group
-	zero  bool // it was not made by WithContext
+	made   sync.Once
+	tasks  *pool.Group
+	cancel context.CancelCauseFunc // nil: not made by WithContext
 
 	first sync.Once
-	err   error // of a zero group: the first
+	err   error // of the first task that returned one
 }
 
 // WithContext returns a group, and the context that ends at its first error or when Wait returns.
 func WithContext(ctx context.Context) (*Group, context.Context) {
 	g := new(Group)
-	g.made.Do(func() { g.tasks = pool.NewGroup(ctx, shared) })
-	return g, g.tasks.Context()
+	g.make(context.WithoutCancel(ctx)) // the group goes on when its context ends
+	ctx, g.cancel = context.WithCancelCause(ctx)
+	return g, ctx
 }
 
-func (g *Group) group() *pool.Group {
+// make makes the pool's group. It keeps going: all tasks run, also after an error.
+func (g *Group) make(ctx context.Context) {
 	g.made.Do(func() {
-		g.zero = true
-		g.tasks = pool.NewGroup(context.Background(), shared)
+		g.tasks = pool.NewGroup(ctx, shared)
 		g.tasks.SetErrorMode(pool.KeepGoing)
 		g.tasks.SetErrorLimit(1)
 	})
+}
+
+func (g *Group) group() *pool.Group {
+	g.make(context.Background())
 	return g.tasks
 }
 
 func (g *Group) task(f func() error) pool.Task {
 	return func(context.Context) error {
 		err := f()
-		if err != nil && g.zero {
-			g.first.Do(func() { g.err = err })
+		if err != nil {
+			g.first.Do(func() {
+				g.err = err
+				if g.cancel != nil {
+					g.cancel(err)
+				}
+			})
 		}
 		return err
 	}
@@ -72,7 +82,10 @@ func (g *Group) SetLimit(n int) { g.group().SetLimit(n) }
 func (g *Group) Wait() error {
 	err := g.group().Wait()
 	if g.err != nil {
-		return g.err
+		err = g.err
+	}
+	if g.cancel != nil {
+		g.cancel(err)
 	}
 	return err
 }

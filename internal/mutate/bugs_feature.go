@@ -18,8 +18,8 @@ var featureBugs = []bug{{
 	tests: "TestGroupLimit",
 }, {
 	name: "done-context-leaves-its-future-open", class: outcome, file: "future.go",
-	old:   "\t\t\t\tu.c.refuse(err)\n\t\t\t}\n\t\t\treturn ctx.Err()",
-	new:   "\t\t\t}\n\t\t\treturn ctx.Err()",
+	old:   "\t\t\t\tu.c.refuse(err)\n\t\t\t}\n\t\t\treturn endOf(ctx)",
+	new:   "\t\t\t}\n\t\t\treturn endOf(ctx)",
 	tests: "TestFutureEndsWithItsContext",
 }, {
 	name: "loop-takes-one-more-than-its-window", class: limit, file: "foreach.go",

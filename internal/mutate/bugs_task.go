@@ -3,8 +3,8 @@ package main
 // taskBugs are about what becomes of a task: once, in time, counted, and forgotten.
 var taskBugs = []bug{{
 	name: "two-begin-a-call", class: twice, file: "call.go",
-	old:   "\treturn c.state.CompareAndSwap(callPending, callBegun)\n",
-	new:   "\tc.state.Store(callBegun)\n\treturn true\n",
+	old:   "\treturn c.state.CompareAndSwap(0, state)\n",
+	new:   "\tc.state.Store(state)\n\treturn true\n",
 	tests: "TestStressGroups|TestStressFutures", seams: true,
 }, {
 	name: "done-before-the-last-state-is-closed", class: early, file: "shutdown.go",
