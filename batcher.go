@@ -23,7 +23,7 @@ var errBatcherClosed = errors.New("pool: Batcher is closed")
 type Batcher struct{ b *batcher[Task] }
 
 // Batcher returns a new Batcher. Close it when its producer ends: the pool keeps every open one.
-func (p *Pool) Batcher() *Batcher { return &Batcher{p.newBatcher()} }
+func (p *Pool) Batcher() *Batcher { return &Batcher{p.made().newBatcher()} }
 
 // Add buffers task. When the Batcher and the pool are full, it waits as
 // Submit does, under the pool's overflow policy, until ctx is done. On
@@ -51,7 +51,7 @@ func (b *Batcher) Close() error { return b.b.close() }
 type TypedBatcher[T any] struct{ b *batcher[T] }
 
 // Batcher is [Pool.Batcher].
-func (p *Typed[T]) Batcher() *TypedBatcher[T] { return &TypedBatcher[T]{p.newBatcher()} }
+func (p *Typed[T]) Batcher() *TypedBatcher[T] { return &TypedBatcher[T]{p.made().newBatcher()} }
 
 // Add is [Batcher.Add].
 func (b *TypedBatcher[T]) Add(ctx context.Context, job T) error { return b.b.submit(ctx, job) }

@@ -104,6 +104,9 @@
 // calls them: they return [ErrInTask]. A task never runs inside another task that
 // did not submit it or wait for it.
 //
+// This holds inside one pool. A task that waits for a task of another pool keeps its own worker's place meanwhile, so
+// tasks of two pools that wait for each other can deadlock, as with two locks.
+//
 // # Ending a pool
 //
 //	                   new tasks  queued tasks       running tasks' context  waits for  returns

@@ -246,3 +246,44 @@ func TestContextOfAGroup(t *testing.T) {
 	wantIs(t, context.Cause(ctx), errTest)
 	must(t, p.Close())
 }
+
+// What was not made by its constructor panics with a sentence that names it.
+func TestNotMade(t *testing.T) {
+	var (
+		none  *Pool
+		typed *Typed[int]
+		group *Group
+	)
+	for name, f := range map[string]func(){
+		"nil Pool: Submit":         func() { _ = none.Submit(bg, nop) },
+		"nil Pool: TrySubmit":      func() { _ = none.TrySubmit(nop) },
+		"nil Pool: SubmitBatch":    func() { _, _ = none.SubmitBatch(bg, nil) },
+		"nil Pool: SubmitKeyed":    func() { _ = none.SubmitKeyed(bg, 1, nop) },
+		"nil Pool: SubmitWeighted": func() { _ = none.SubmitWeighted(bg, 1, nop) },
+		"nil Pool: Submit of nil":  func() { _ = none.Submit(bg, nil) },
+		"nil Pool: Batcher":        func() { none.Batcher() },
+		"nil Pool: NewGroup":       func() { NewGroup(bg, none) },
+		"nil Pool: Go":             func() { Go(bg, none, one) },
+		"nil Pool: Map":            func() { _ = lastOf(Map(bg, none, upTo(1), one1)) },
+		"zero Pool: Submit":        func() { _ = new(Pool).Submit(bg, nop) },
+		"zero Pool: Close":         func() { _ = new(Pool).Close() },
+		"zero Pool: Shutdown":      func() { _ = new(Pool).Shutdown(bg) },
+		"zero Pool: Wait":          func() { _ = new(Pool).Wait(bg) },
+		"nil Typed: Submit":        func() { _ = typed.Submit(bg, 1) },
+		"nil Typed: Batcher":       func() { typed.Batcher() },
+		"nil Group: Go":            func() { group.Go(nop) },
+		"zero Group: Go":           func() { new(Group).Go(nop) },
+		"zero Group: Wait":         func() { _ = new(Group).Wait() },
+		"zero Group: Context":      func() { new(Group).Context() },
+		"zero Future: Wait":        func() { _, _ = new(Future[int]).Wait(bg) },
+	} {
+		func() {
+			defer func() {
+				if s, ok := recover().(string); !ok || !strings.HasPrefix(s, "pool: the ") {
+					t.Errorf("%s: %q", name, s)
+				}
+			}()
+			f()
+		}()
+	}
+}

@@ -141,6 +141,13 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	return nil
 }
 
+// mustBeMade panics for a zero pool.
+func (e *engine[T]) mustBeMade() {
+	if e.handle == nil {
+		panic(notMade)
+	}
+}
+
 // contextEnded stops a pool whose context, that of WithContext, has ended.
 func (e *engine[T]) contextEnded() {
 	cause := context.Cause(e.base) // it has ended with that

@@ -36,7 +36,7 @@ type Future[T any] struct {
 func Go[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error)) *Future[T] {
 	u := &Future[T]{f: f}
 	u.c.owner = u
-	e := &p.engine
+	e := p.made()
 	switch {
 	case ctx == nil:
 		u.c.refuse(e.reject(errNilContext))
@@ -107,6 +107,9 @@ func (u *Future[T]) wait(ctx context.Context) error {
 		return err
 	}
 	e := u.c.e
+	if e == nil {
+		panic("pool: the Future is zero: Go makes one")
+	}
 	if ctx.Value(&u.c.scope) != nil {
 		return ErrInTask
 	}

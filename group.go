@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -75,7 +74,7 @@ type groupCall struct {
 // Inside a task of the same pool pass that task's context: by it Wait and Go recognise that they
 // are called inside the task.
 func NewGroup(ctx context.Context, p *Pool) *Group {
-	g := &Group{e: &p.engine, parent: ctx, limit: -1, mode: FailFast}
+	g := &Group{e: p.made(), parent: ctx, limit: -1, mode: FailFast}
 	g.errs.Limit = DefaultGroupErrors
 	if ctx == nil {
 		g.parent = context.Background()
@@ -86,6 +85,14 @@ func NewGroup(ctx context.Context, p *Pool) *Group {
 	g.ctx = &g.one
 	g.renewLocked()
 	return g
+}
+
+// made returns the engine of a group that NewGroup has made.
+func (g *Group) made() *engine[Task] {
+	if g == nil || g.e == nil {
+		panic("pool: the Group is nil or zero: NewGroup makes one")
+	}
+	return g.e
 }
 
 // DefaultGroupErrors is how many errors a Group keeps under [KeepGoing], unless
@@ -104,6 +111,7 @@ func (g *Group) renewLocked() {
 
 // Context returns the context of the group's tasks.
 func (g *Group) Context() context.Context {
+	g.made()
 	g.mu.Lock()
 	ctx := g.ctx
 	g.mu.Unlock()
@@ -167,7 +175,7 @@ func (g *Group) Go(f Task) { g.start(f, false) }
 func (g *Group) TryGo(f Task) bool { return g.start(f, true) }
 
 func (g *Group) start(f Task, try bool) bool {
-	e := g.e
+	e := g.made()
 	over := g.parent.Err() != nil
 	g.mu.Lock()
 	if g.over {
@@ -361,14 +369,6 @@ func (g *Group) fail(index uint64, f failure) {
 	}
 }
 
-// cancellation reports whether err is that of a context. It calls methods of err, unless that is a panic.
-func cancellation(err error) bool {
-	if _, ok := err.(*PanicError); ok {
-		return false
-	}
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
 // Wait returns when all tasks of the group have ended: nil, or the first error, or, under
 // [KeepGoing], all of them. It then cancels the group's context. If the context that the group was made
 // with is done, Wait returns an error in any case. The end of each task synchronizes before the return of Wait.
@@ -384,7 +384,7 @@ func cancellation(err error) bool {
 //
 // After Wait the group may be used again. An error stays: under [FailFast] nothing more starts.
 func (g *Group) Wait() error {
-	e, seat := g.e, g.seat
+	e, seat := g.made(), g.seat
 	g.mu.Lock()
 	for g.active > 0 {
 		if c := g.takeLocked(seat != nil); c != nil {

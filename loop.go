@@ -106,7 +106,7 @@ const (
 )
 
 func newLoop[T, R any](ctx context.Context, p *Pool, sink sink, f func(context.Context, T) (R, error)) *loop[T, R] {
-	e := &p.engine
+	e := p.made()
 	e.mu.Lock()
 	n := min(e.target, maxWindow/2)
 	e.mu.Unlock()

@@ -145,3 +145,11 @@ func follows(err, cause error) (yes bool) {
 	defer func() { _ = recover() }()
 	return errors.Is(err, context.Canceled) || errors.Is(err, cause)
 }
+
+// cancellation reports whether err is that of a context. It calls methods of err, unless that is a panic.
+func cancellation(err error) bool {
+	if _, ok := err.(*PanicError); ok {
+		return false
+	}
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

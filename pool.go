@@ -32,6 +32,16 @@ func New(opts ...Option) (*Pool, error) {
 	return p, nil
 }
 
+// made returns the engine of a pool that New has made.
+func (p *Pool) made() *engine[Task] {
+	if p == nil || p.handle == nil {
+		panic(notMade)
+	}
+	return &p.engine
+}
+
+const notMade = "pool: the pool is nil or zero: New makes one, or says why not"
+
 func runTask(ctx context.Context, task Task) error { return task(ctx) }
 
 // Submit accepts task to be run once. When the pool is full (see [WithBuffer]) it waits
@@ -47,18 +57,18 @@ func runTask(ctx context.Context, task Task) error { return task(ctx) }
 // blocks: when the pool is full, the new task runs before Submit returns.
 func (p *Pool) Submit(ctx context.Context, task Task) error {
 	if task == nil {
-		return p.reject(ErrNilTask)
+		return p.made().reject(ErrNilTask)
 	}
-	return p.submit(ctx, task)
+	return p.made().submit(ctx, task)
 }
 
 // TrySubmit accepts task if there is room now (see [WithBuffer]). Else it returns [ErrFull],
 // [ErrNilTask], or an error that wraps [ErrClosed]. It never blocks.
 func (p *Pool) TrySubmit(task Task) error {
 	if task == nil {
-		return p.reject(ErrNilTask)
+		return p.made().reject(ErrNilTask)
 	}
-	return p.trySubmit(task)
+	return p.made().trySubmit(task)
 }
 
 // SubmitBatch submits tasks in order, as Submit does. As far as there is room, it takes one
@@ -68,10 +78,10 @@ func (p *Pool) TrySubmit(task Task) error {
 func (p *Pool) SubmitBatch(ctx context.Context, tasks []Task) (n int, err error) {
 	for i, t := range tasks {
 		if t == nil {
-			return 0, p.rejectAll(len(tasks), fmt.Errorf("%w: at index %d", ErrNilTask, i))
+			return 0, p.made().rejectAll(len(tasks), fmt.Errorf("%w: at index %d", ErrNilTask, i))
 		}
 	}
-	return p.submitBatch(ctx, tasks)
+	return p.made().submitBatch(ctx, tasks)
 }
 
 // SubmitKeyed is [Pool.Submit] for a task with a key: tasks with equal keys never
@@ -93,9 +103,9 @@ func (p *Pool) SubmitBatch(ctx context.Context, tasks []Task) (n int, err error)
 // parallel.
 func (p *Pool) SubmitKeyed(ctx context.Context, key uint64, task Task) error {
 	if task == nil {
-		return p.reject(ErrNilTask)
+		return p.made().reject(ErrNilTask)
 	}
-	return p.submitKeyed(ctx, key, task)
+	return p.made().submitKeyed(ctx, key, task)
 }
 
 // SubmitWeighted is [Pool.Submit] for a task that takes weight units of the pool's
@@ -117,9 +127,9 @@ func (p *Pool) SubmitKeyed(ctx context.Context, key uint64, task Task) error {
 // heavy task waits for the last of its units.
 func (p *Pool) SubmitWeighted(ctx context.Context, weight int64, task Task) error {
 	if task == nil {
-		return p.reject(ErrNilTask)
+		return p.made().reject(ErrNilTask)
 	}
-	return p.submitWeighted(ctx, weight, task)
+	return p.made().submitWeighted(ctx, weight, task)
 }
 
 // Leftover returns the tasks that were accepted and never started because the

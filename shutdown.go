@@ -206,6 +206,7 @@ const settleTries = 100_000
 //
 // The end of every task synchronizes before the return of Close.
 func (e *engine[T]) Close() error {
+	e.mustBeMade()
 	inside := e.here() != nil
 	if e.shutdown.abort {
 		e.Abort()
@@ -285,6 +286,7 @@ func (e *engine[T]) setDeadline() {
 // Called inside a task, a hook or a handler of the pool, Shutdown begins the
 // draining and returns [ErrInTask] at once; ctx still bounds the drain.
 func (e *engine[T]) Shutdown(ctx context.Context) error {
+	e.mustBeMade()
 	if ctx == nil {
 		return errNilContext
 	}

@@ -27,25 +27,33 @@ func NewTyped[T any](handle func(context.Context, T) error, opts ...Option) (*Ty
 	return p, nil
 }
 
+// made is Pool.made.
+func (p *Typed[T]) made() *engine[T] {
+	if p == nil || p.handle == nil {
+		panic(notMade)
+	}
+	return &p.engine
+}
+
 // Submit is [Pool.Submit] for a job.
-func (p *Typed[T]) Submit(ctx context.Context, job T) error { return p.submit(ctx, job) }
+func (p *Typed[T]) Submit(ctx context.Context, job T) error { return p.made().submit(ctx, job) }
 
 // TrySubmit is [Pool.TrySubmit] for a job.
-func (p *Typed[T]) TrySubmit(job T) error { return p.trySubmit(job) }
+func (p *Typed[T]) TrySubmit(job T) error { return p.made().trySubmit(job) }
 
 // SubmitBatch is [Pool.SubmitBatch] for jobs.
 func (p *Typed[T]) SubmitBatch(ctx context.Context, jobs []T) (n int, err error) {
-	return p.submitBatch(ctx, jobs)
+	return p.made().submitBatch(ctx, jobs)
 }
 
 // SubmitKeyed is [Pool.SubmitKeyed] for a job.
 func (p *Typed[T]) SubmitKeyed(ctx context.Context, key uint64, job T) error {
-	return p.submitKeyed(ctx, key, job)
+	return p.made().submitKeyed(ctx, key, job)
 }
 
 // SubmitWeighted is [Pool.SubmitWeighted] for a job.
 func (p *Typed[T]) SubmitWeighted(ctx context.Context, weight int64, job T) error {
-	return p.submitWeighted(ctx, weight, job)
+	return p.made().submitWeighted(ctx, weight, job)
 }
 
 // Leftover is [Pool.Leftover] for jobs.

@@ -49,6 +49,7 @@ type waiter struct{ done chan struct{} }
 // Inside a task of the same pool Wait returns [ErrInTask]: the task would wait for itself. There use a
 // [Group], a [Future], [Do] or a loop, which wait for some tasks only.
 func (e *engine[T]) Wait(ctx context.Context) error {
+	e.mustBeMade()
 	if ctx == nil {
 		return errNilContext
 	}

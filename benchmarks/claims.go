@@ -60,10 +60,20 @@ func gainMore(part, full float64) func(before, after float64) verdict {
 	return func(before, after float64) verdict { return gain(part, full)(after, before) }
 }
 
-// equal judges that nothing changes, or at most that part.
+// equal judges that nothing changes, in either direction, or at most that part.
 func equal(tolerance float64) func(before, after float64) verdict {
 	return func(before, after float64) verdict {
 		if math.Abs(after/before-1) <= tolerance {
+			return reproduced
+		}
+		return refuted
+	}
+}
+
+// noOverhead judges that after is not larger than before, or at most by that part.
+func noOverhead(tolerance float64) func(before, after float64) verdict {
+	return func(before, after float64) verdict {
+		if after/before-1 <= tolerance {
 			return reproduced
 		}
 		return refuted

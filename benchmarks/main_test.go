@@ -180,3 +180,31 @@ func TestRowNames(t *testing.T) {
 		}
 	}
 }
+
+func TestVerdicts(t *testing.T) {
+	for _, c := range []struct {
+		what          string
+		rule          func(before, after float64) verdict
+		before, after float64
+		want          verdict
+	}{
+		{"no overhead, faster", noOverhead(.03), 100, 90, reproduced},
+		{"no overhead, the same", noOverhead(.03), 100, 100, reproduced},
+		{"no overhead, within the tolerance", noOverhead(.03), 100, 102.9, reproduced},
+		{"no overhead, slower", noOverhead(.03), 100, 103.1, refuted},
+		{"equal, faster", equal(.03), 100, 96, refuted},
+		{"equal, within the tolerance", equal(.03), 100, 97.1, reproduced},
+		{"equal, slower", equal(.03), 100, 104, refuted},
+		{"a gain, all of it", gain(1.2, 2), 100, 50, reproduced},
+		{"a gain, a part of it", gain(1.2, 2), 100, 70, partly},
+		{"a gain, none", gain(1.2, 2), 100, 100, refuted},
+		{"a gain, to nothing", gain(1.2, 2), 100, 0, reproduced},
+		{"a gain, from nothing", gain(1.2, 2), 0, 0, refuted},
+		{"more is better, all of it", gainMore(1.2, 2), 50, 100, reproduced},
+		{"more is better, less", gainMore(1.2, 2), 100, 50, refuted},
+	} {
+		if got := c.rule(c.before, c.after); got != c.want {
+			t.Errorf("%s: %s, want %s", c.what, got, c.want)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func TestBadFlags(t *testing.T) {
 		{"-rate=NaN", "got NaN"},
 		{"-rate=Inf", "got +Inf"},
 		{"-rate=1e7 -latency=1ms", "-rate 1e+07 needs "},
-		{"-rate=1e15 -latency=1ms", "-rate 1e+15: pool: LittlesLaw(1e+15, "},
+		{"-rate=1e15 -latency=1ms", "-rate 1e+15: pool: WithSizing(LittlesLaw(1e+15, "},
 		{"-errors=1.5", "-errors must be between 0 and 1, got 1.5"},
 		{"-errors=NaN", "got NaN"},
 		{"-timeout=0", "-timeout must be positive, got 0s"},

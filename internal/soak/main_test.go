@@ -147,7 +147,7 @@ func TestFailureIsReported(t *testing.T) {
 	if status != statusFailed {
 		t.Errorf("status %d", status)
 	}
-	for _, want := range []string{"ran twice", "-strategy PerWorker -seed 42", fmt.Sprint(l.plan), "Goroutines:"} {
+	for _, want := range []string{"ran twice", "-strategy PerWorker -seed 42", fmt.Sprint(l.plan), "goroutines"} {
 		if !strings.Contains(errOut.String(), want) {
 			t.Errorf("%q is not in what was printed:\n%s", want, errOut.String())
 		}
