@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/headrace-go/pool/internal/goroutine"
 )
 
 // What went wrong with calls: groups, futures and loops.
@@ -131,9 +129,9 @@ func TestGroupGoFromAnotherTask(t *testing.T) {
 			in := NewGroup(ctx, p)
 			in.Go(func(tctx context.Context) error { // T
 				must(t, p.Submit(tctx, sleep(time.Second))) // the queue is full
-				me := goroutine.ID()
+				me := goroutineID()
 				in.Go(func(fctx context.Context) error { // f
-					if goroutine.ID() != me {
+					if goroutineID() != me {
 						return nil
 					}
 					inside = true

@@ -15,8 +15,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/headrace-go/pool/internal/goroutine"
 )
 
 // fates are the ways in which a task can end badly, and what they are counted as.
@@ -444,9 +442,9 @@ func TestCallerRuns(t *testing.T) {
 			must(t, p.Submit(bg, g.task))
 		}
 		synctest.Wait()
-		me, ran := goroutine.ID(), false
+		me, ran := goroutineID(), false
 		must(t, p.Submit(context.WithValue(bg, key{}, 1), func(ctx context.Context) error {
-			ran = goroutine.ID() == me && ctx.Value(key{}) == 1
+			ran = goroutineID() == me && ctx.Value(key{}) == 1
 			if s := p.Stats(); s.Running != uint64(workers)+1 {
 				t.Errorf("got %+v", s)
 			}

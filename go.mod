@@ -4,4 +4,4 @@ go 1.26.0
 
 require go.uber.org/automaxprocs v1.6.0
 
-require golang.org/x/sync v0.25.0 // indirect
+require golang.org/x/sync v0.25.0

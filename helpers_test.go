@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -172,4 +174,11 @@ func watchdog(what string) (end func()) {
 		panic(what + " has not ended after 20 s")
 	})
 	return func() { t.Stop() }
+}
+
+// goroutineID returns what tells the calling goroutine from others.
+func goroutineID() string {
+	buf := make([]byte, 64)
+	id, _, _ := strings.Cut(string(buf[:runtime.Stack(buf, false)]), " [")
+	return id
 }

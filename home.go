@@ -236,7 +236,7 @@ func (e *engine[T]) startFor(h *home[T]) bool {
 	if e.finished || e.homes.taken[h.index] || e.unborn() == 0 || !e.idle.Take() {
 		return false
 	}
-	go onWorker(e.newWorkerLocked(h).main)
+	e.newWorkerLocked(h).start()
 	return true
 }
 

@@ -184,7 +184,7 @@ func (e *engine[T]) here() context.Context {
 	frames := runtime.CallersFrames(goroutine.Callers(buf[:]))
 	for more := true; more; {
 		var f runtime.Frame
-		if f, more = frames.Next(); f.Entry == entryOf(onSubmitter) {
+		if f, more = frames.Next(); f.Entry == reflect.ValueOf(onSubmitter).Pointer() {
 			return &taskContext[T]{Context: e.base, e: e, caller: &callerRun{tag: queue.Current}}
 		}
 	}
@@ -196,36 +196,21 @@ func (e *engine[T]) here() context.Context {
 //go:noinline
 func onSubmitter(f func()) { f() }
 
-// onWorker is the bottom of each worker's stack.
-//
-//go:noinline
-func onWorker(main func()) { main() }
-
-func entryOf(f func(func())) uintptr { return reflect.ValueOf(f).Pointer() }
-
-// workerHere returns the worker whose goroutine calls, or nil. That a goroutine
-// belongs to no pool is seen at the bottom of its stack, in about half a
-// microsecond; only for others the number of the goroutine is looked up.
+// workerHere returns the worker whose goroutine calls, or nil.
 func (e *engine[T]) workerHere() *worker[T] {
-	var buf [128]uintptr
-	pcs := goroutine.Callers(buf[:])
-	bottom := len(pcs) - 2 // above runtime.goexit
-	if bottom < 0 {
+	mark := goroutine.Mark()
+	if mark == 0 {
 		return nil
 	}
-	if f := runtime.FuncForPC(pcs[bottom] - 1); f == nil || f.Entry() != entryOf(onWorker) {
-		return nil
-	}
-	id := goroutine.ID()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, w := range e.workers {
-		if w.goid.Load() == id {
+		if w.mark() == mark {
 			return w
 		}
 	}
 	for w := e.leaving.First; w != nil; w = w.Next { // it closes its state
-		if w.goid.Load() == id {
+		if w.mark() == mark {
 			return w
 		}
 	}

@@ -126,7 +126,7 @@ func (e *engine[T]) warmUp() error {
 		e.idle.Take()
 		w := e.newWorkerLocked(nil)
 		w.warm = results
-		go onWorker(w.main)
+		w.start()
 	}
 	e.mu.Unlock()
 	for range n {
@@ -177,7 +177,7 @@ func (w *worker[T]) move() {
 	if w.e.locked {
 		w.closeState() // it belongs to the thread that ends
 	}
-	go onWorker(w.main)
+	w.start()
 }
 
 // lock locks the worker's goroutine to its thread, which ends with it.

@@ -167,7 +167,7 @@ func (e *engine[T]) employ() {
 	e.mu.Unlock()
 	switch {
 	case born:
-		go onWorker(w.main)
+		w.start()
 	case w != nil:
 		w.wake <- struct{}{}
 	default:

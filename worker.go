@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -67,9 +68,8 @@ type remote[T any] struct {
 	parked  atomic.Bool                    // changed under e.mu
 	kids    atomic.Pointer[kids[T]]        // of lane, see steal.go; changed by w's goroutine
 	home    atomic.Pointer[home[T]]        // its own, see home.go; changed under e.mu
-	goid    atomic.Uint64
-	wake    chan struct{} // of one signal
-	state   state         // under its own mutex
+	wake    chan struct{}                  // of one signal
+	state   state                          // under its own mutex
 
 	list.Link[worker[T]] // in e.parked or e.leaving; guarded by e.mu, as what follows
 	restsSince           time.Duration
@@ -127,11 +127,17 @@ func (c *taskContext[T]) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// start starts w's goroutine. It can tell by its stack whose it is, see workerHere.
+func (w *worker[T]) start() {
+	go goroutine.Run(w.main, [2]uintptr{w.mark()})
+}
+
+func (w *worker[T]) mark() uintptr { return reflect.ValueOf(w).Pointer() }
+
 // main is the worker's goroutine.
 func (w *worker[T]) main() {
 	w.lock()
 	w.label()
-	w.goid.Store(0)
 	clean := false
 	defer func() {
 		if clean {
@@ -144,9 +150,6 @@ func (w *worker[T]) main() {
 		}
 		w.goexit()
 	}()
-	if w.carry != nil || w.warm != nil {
-		w.identify()
-	}
 	if w.carry != nil {
 		err := w.carry
 		w.carry = nil
@@ -159,24 +162,14 @@ func (w *worker[T]) main() {
 		w.account()
 	}
 	for w.next() {
-		w.identify()
 		if !w.run() {
 			w.move()
 			clean = true
 			return
 		}
 	}
-	w.identify()
 	w.finish()
 	clean = true
-}
-
-// identify notes which goroutine w has, before that runs user code. It costs more than a microsecond, so it comes after w has
-// woken the next worker.
-func (w *worker[T]) identify() {
-	if w.goid.Load() == 0 {
-		w.goid.Store(goroutine.ID())
-	}
 }
 
 // next returns with a batch in hand, or false when the worker has ended.

@@ -1,38 +1,55 @@
 package goroutine
 
 import (
+	"math"
 	"runtime"
-	"strings"
 	"testing"
 )
 
-// A goroutine has one number, and no other one has it.
-func TestID(t *testing.T) {
-	mine := ID()
-	if mine == 0 || ID() != mine {
-		t.Fatalf("%d, then %d", mine, ID())
+// deep calls f with n frames above it. What follows the call keeps the frames apart.
+func deep(n int, f func()) int {
+	if n == 0 {
+		f()
+		return 0
 	}
-	others := make(chan uint64)
-	go func() { others <- ID() }()
-	if id := <-others; id == 0 || id == mine {
-		t.Errorf("another goroutine has %d, this one has %d", id, mine)
+	return deep(n-1, f) + 1
+}
+
+// A goroutine finds its own mark, however deep its stack is, and after the stack has been moved.
+func TestMark(t *testing.T) {
+	for _, mark := range []uintptr{1, 0xc000123456, math.MaxUint} {
+		for _, frames := range []int{0, 1, 40, 99, 5000} {
+			got := make(chan uintptr)
+			go Run(func() {
+				deep(frames, func() {
+					runtime.GC()
+					got <- Mark()
+				})
+			}, [2]uintptr{mark})
+			if m := <-got; m != mark {
+				t.Errorf("%d frames: Mark is %#x, want %#x", frames, m, mark)
+			}
+		}
 	}
 }
 
-// The whole stack is returned, whatever the size of the buffer.
-func TestCallers(t *testing.T) {
-	var deep func(n int) int
-	deep = func(n int) int {
-		if n > 0 {
-			return deep(n - 1)
-		}
-		return len(Callers(make([]uintptr, 4)))
+// A goroutine that Run has not started has no mark, though Run is among its callers.
+func TestNoMark(t *testing.T) {
+	if m := Mark(); m != 0 {
+		t.Errorf("Mark is %#x without Run", m)
 	}
-	if n := deep(100); n < 101 {
-		t.Errorf("%d frames of at least 101", n)
-	}
-	f, _ := runtime.CallersFrames(Callers(make([]uintptr, 64))).Next()
-	if !strings.HasSuffix(f.Function, "TestCallers") {
-		t.Errorf("the first frame is that of %s", f.Function)
+	deep(1, func() {
+		Run(func() {
+			deep(3, func() {
+				if m := Mark(); m != 0 {
+					t.Errorf("Mark is %#x inside of a call of Run", m)
+				}
+			})
+		}, [2]uintptr{1})
+	})
+	got := make(chan uintptr)
+	go Run(func() { go func() { got <- Mark() }() }, [2]uintptr{1})
+	if m := <-got; m != 0 {
+		t.Errorf("Mark is %#x in a goroutine that one with a mark has started", m)
 	}
 }
