@@ -620,7 +620,13 @@ func TestExpiryOfTooManyLeavesNoToken(t *testing.T) {
 			t.Fatalf("not expired: %+v", s)
 		}
 		p.employ()
-		p.employ()
+		p.employ() // it ends here or, if the worker of the first has parked, when somebody next comes with it
+		g := make(gate)
+		must(t, p.Submit(bg, g.task))
+		synctest.Wait()
+		must(t, p.Submit(bg, g.task))
+		synctest.Wait()
+		close(g)
 		synctest.Wait()
 		if idle, live := p.idle.Load().Idle(), p.live; idle != 1 || live != 1 {
 			t.Errorf("with two tokens: %d places are idle and %d workers live, want one of each", idle, live)
