@@ -52,6 +52,18 @@
 // [WithWarmup] starts and prepares them all in New, [WithLockedThread] gives each
 // a thread, and [WithState] a value of its own that [StateOf] returns.
 //
+// # Options
+//
+//	how many workers       WithSizing, WithWorkers
+//	which workers          WithStrategy, WithLazy, WithFloor, WithWarmup,
+//	                       WithLockedThread, WithState
+//	what waits             WithBuffer, WithOverflow, WithDropHandler, WithCapacity
+//	batches and loops      WithBatch, WithLinger, WithResultBuffer
+//	failures               WithErrorMode, WithErrorHandler, WithErrorLimit,
+//	                       WithPanicHandler
+//	the end                WithContext, WithShutdown
+//	profiles and traces    WithName
+//
 // # Which call to use
 //
 //	you have                                    use                 errors go to

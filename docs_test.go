@@ -158,6 +158,22 @@ func TestDocsNames(t *testing.T) {
 	}
 }
 
+// Every option is in the pages where a reader looks for one.
+func TestDocsOptions(t *testing.T) {
+	only(t, Shared)
+	once(t)
+	pkg, _ := checkPackage(t)
+	for _, page := range []string{"README.md", "doc.go", "docs/choosing.md"} {
+		data, err := os.ReadFile(page)
+		must(t, err)
+		for _, name := range pkg.Scope().Names() {
+			if strings.HasPrefix(name, "With") && !regexp.MustCompile(`\b`+name+`\b`).Match(data) {
+				t.Errorf("%s does not name the option %s", page, name)
+			}
+		}
+	}
+}
+
 // Every exported function, and every exported method of the types that users call, occurs in an example.
 func TestDocsExamples(t *testing.T) {
 	only(t, Shared)

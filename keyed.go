@@ -74,7 +74,8 @@ func (c *cell[T]) beside(a *queue.Attr) *queue.Attr {
 // allocating. Equal values have equal keys. Different values have different keys,
 // but for one pair in 2^64, whose tasks would not overlap either. The keys of a
 // value differ from one run of the program to the next. It may be called by any
-// goroutine.
+// goroutine. An interface that holds a value that cannot be compared, such as a slice, makes it panic, as
+// it does as the key of a map.
 //
 // It backfires for a large value: it is hashed at every call. Use the part that
 // identifies it.
