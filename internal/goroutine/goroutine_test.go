@@ -17,7 +17,7 @@ func deep(n int, f func()) int {
 
 // A goroutine finds its own mark, however deep its stack is, and after the stack has been moved.
 func TestMark(t *testing.T) {
-	for _, mark := range []uintptr{1, 0xc000123456, math.MaxUint} {
+	for _, mark := range []uintptr{1, 0xc0123456, math.MaxUint} {
 		for _, frames := range []int{0, 1, 40, 99, 5000} {
 			got := make(chan uintptr)
 			go Run(func() {
