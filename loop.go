@@ -29,7 +29,7 @@ import (
 // The window bounds what was taken from the sequence and has not been yielded, or, for
 // ForEach, has not ended: twice the number of workers, or the number of workers and
 // WithResultBuffer. Where that is not given, f is tiny and the driver waits for the runners, they claim
-// up to maxGrain values at a time, and the window is as many times larger. The driver
+// up to maxGrain values at a time, never more than a grainShare-th of what has ended, and the window is as many times larger. The driver
 // waits for a runner through wake; want says for how much.
 //
 // Inside a task of the pool the driver is a runner itself while the window is full, and lends
@@ -54,7 +54,6 @@ type loop[T, R any] struct {
 	claims  sync.Mutex  // of runners that claim from in
 	cells   []result[R] // for sinkOrdered, size of them
 	size    int         // of the window, at most
-	base    uint64      // values that were added before the ring was widened
 	added   uint64
 	yielded uint64
 	grain   atomic.Int64 // values to claim at a time
@@ -96,7 +95,7 @@ const (
 	maxWindow  = 1 << 16
 	maxGrain   = 64
 	loopQueue  = 16                    // slots of the queue of values, at first
-	grainAfter = 512                   // values, before which each is claimed alone
+	grainShare = 16                    // of what has ended is the largest range: the next values may take longer
 	grainWork  = 20 * time.Microsecond // in a range
 	// runnerTurn is after how much work a runner lets other tasks go first.
 	runnerTurn = time.Millisecond
@@ -118,15 +117,16 @@ func newLoop[T, R any](ctx context.Context, p *Pool, sink sink, f func(context.C
 	l.ctx, l.cancel = e.until(ctx)
 	l.grain.Store(1)
 	l.in.Init(loopQueue)
-	l.makeRing(n + l.slack)
+	l.size = l.fullSize()
+	if l.sink == sinkOrdered {
+		l.makeRing(n + l.slack)
+	}
 	return l
 }
 
 func (l *loop[T, R]) makeRing(size int) {
 	l.size = size
-	if l.sink == sinkOrdered {
-		l.cells = make([]result[R], size)
-	}
+	l.cells = make([]result[R], size)
 }
 
 // window returns how many values may be on their way.
@@ -308,10 +308,5 @@ func (l *loop[T, R]) widen() {
 	for l.finished.Load() != l.added { // what was yielded is counted a moment later
 		runtime.Gosched()
 	}
-	l.claims.Lock() // a runner may look in vain
-	l.base += l.added
-	l.claims.Unlock()
-	l.added, l.yielded = 0, 0
-	l.finished.Store(0)
 	l.makeRing(l.fullSize())
 }

@@ -82,7 +82,7 @@ func (r *runner[T, R]) claim() bool {
 	}
 	l.claims.Lock()
 	defer l.claims.Unlock()
-	r.pos = l.in.Popped() - l.base
+	r.pos = l.in.Popped()
 	n, _ := l.in.Pop(r.in[:g], nil)
 	r.i, r.size = 0, n
 	return n > 0
@@ -148,11 +148,12 @@ func (r *runner[T, R]) measure() {
 	if l.fixed {
 		g = min(g, int64(l.slack)/int64(l.n))
 	}
+	g = min(g, int64(l.finished.Load()/grainShare))
 	old := l.grain.Load()
 	switch {
 	case g < old:
 		l.grain.Store(max(1, g))
-	case l.waits.Load() && l.finished.Load() >= grainAfter:
+	case l.waits.Load():
 		l.grain.Store(min(g, 2*old))
 	}
 }
