@@ -24,7 +24,7 @@ mutate:
 	$(GO) run ./internal/mutate
 
 seams:
-	$(GO) test -tags seams -short -run Stress . ./internal/queue ./internal/batch
+	$(GO) test -tags seams -short -run Stress . ./internal/queue ./internal/strand ./internal/batch
 
 bench:
 	$(GO) test -run '^$$' -bench . ./...

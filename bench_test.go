@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,7 +165,92 @@ func BenchmarkSubmitWeighted(b *testing.B) {
 	}
 }
 
-// BenchmarkNested is tasks that a single task submits.
+// BenchmarkAfterOne is empty tasks in a pool that has run one task that needed more than the plain path: that one
+// must not make all later ones dearer. It fails if they take more than 1.2 times as long as in a pool that has not,
+// by the median of pairs of new pools.
+func BenchmarkAfterOne(b *testing.B) {
+	kinds := []struct {
+		name string
+		run  func(p *Pool) error
+	}{
+		{"heavy", func(p *Pool) error { return p.SubmitWeighted(context.Background(), 2, empty) }},
+		{"keyed", func(p *Pool) error { return p.SubmitKeyed(context.Background(), 1, empty) }},
+		{"batch", func(p *Pool) error { _, err := p.SubmitBatch(context.Background(), []Task{empty, empty}); return err }},
+		{"nested", func(p *Pool) error {
+			_, err := Do(context.Background(), p, func(ctx context.Context) (int, error) {
+				return Do(ctx, p, func(context.Context) (int, error) { return 0, nil })
+			})
+			return err
+		}},
+		{"state", func(p *Pool) error {
+			return p.Submit(context.Background(), func(ctx context.Context) error { _, err := StateOf[int](ctx); return err })
+		}},
+	}
+	const tasks, rounds = 50_000, 25
+	// once returns the time of a task in a new pool.
+	once := func(b *testing.B, before func(p *Pool) error, opts ...Option) float64 {
+		p, err := New(opts...)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer p.Close()
+		if err := before(p); err != nil {
+			b.Fatal(err)
+		}
+		submitEmpty(p, tasks/5)
+		begin := time.Now()
+		submitEmpty(p, tasks)
+		if err := p.Wait(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		return float64(time.Since(begin)) / tasks
+	}
+	for _, strategy := range benchStrategies {
+		for _, kind := range kinds {
+			b.Run(fmt.Sprintf("strategy=%v/after=%s", strategy, kind.name), func(b *testing.B) {
+				opts := []Option{WithStrategy(strategy), WithState(func(context.Context) (int, error) { return 0, nil }, nil)}
+				for b.Loop() {
+					var ratios []float64
+					for range rounds {
+						without := once(b, func(*Pool) error { return nil }, opts...)
+						ratios = append(ratios, once(b, kind.run, opts...)/without)
+					}
+					slices.Sort(ratios)
+					median := ratios[rounds/2]
+					b.ReportMetric(median, "ratio")
+					if median > 1.2 {
+						b.Errorf("%.2f times the time of a task without", median)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkRoundTrip is one task at a time, and a wait for its end, beside a goroutine for each.
+func BenchmarkRoundTrip(b *testing.B) {
+	var wg sync.WaitGroup
+	b.Run("goroutine", func(b *testing.B) {
+		for b.Loop() {
+			wg.Add(1)
+			go wg.Done()
+			wg.Wait()
+		}
+	})
+	done := Task(func(context.Context) error { wg.Done(); return nil })
+	for _, strategy := range benchStrategies {
+		b.Run(fmt.Sprintf("strategy=%v", strategy), func(b *testing.B) {
+			benchPool(b, 1, func(p *Pool, n int) {
+				for range n {
+					wg.Add(1)
+					_ = p.Submit(context.Background(), done)
+					wg.Wait()
+				}
+			}, WithStrategy(strategy))
+		})
+	}
+}
+
 func BenchmarkNested(b *testing.B) {
 	for _, s := range benchStrategies {
 		b.Run(fmt.Sprintf("strategy=%v", s), func(b *testing.B) {

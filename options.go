@@ -60,8 +60,9 @@ const WorkStealing Strategy = 2
 // ends as soon as it finds none. The limit is [WithWorkers], [WithSizing], or
 // [WithCapacity] alone, and changes with [Pool.Resize].
 //
-// It backfires for tasks that come one by one and are short: each costs the start
-// of a goroutine, about a microsecond.
+// It backfires for tasks that come one by one and are short: each starts a worker. From Submit to
+// the task's end that is 1.7 µs, where a go statement takes .4 and Shared 1.4, and some 750 bytes
+// (go test -bench RoundTrip; two virtual processors of an AMD EPYC, 2026-12-01).
 const Elastic Strategy = 3
 
 func (s Strategy) String() string {

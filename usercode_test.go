@@ -3,8 +3,10 @@ package pool
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -305,4 +307,53 @@ func misbehave(t *testing.T, what string, pl place, act func(*Pool), turn int64,
 			t.Fatalf("%s: %+v", what, s)
 		}
 	})
+}
+
+// The handler of a typed batch does the same.
+func TestBatchHandlerMisbehaves(t *testing.T) {
+	acts := map[string]func(p *Typed[int]){
+		"panic":    func(*Typed[int]) { panic("mine") },
+		"Goexit":   func(*Typed[int]) { runtime.Goexit() },
+		"Submit":   func(p *Typed[int]) { _ = p.Submit(bg, 1) },
+		"Close":    func(p *Typed[int]) { _ = p.Close() },
+		"Shutdown": func(p *Typed[int]) { _ = p.Shutdown(bg) },
+		"Abort":    func(p *Typed[int]) { p.Abort() },
+		"Wait":     func(p *Typed[int]) { _ = p.Wait(bg) },
+		"others":   func(p *Typed[int]) { _ = p.TrySubmit(1); _ = p.Resize(3); _ = p.Stats() },
+	}
+	for what, act := range acts {
+		for turn := range int64(4) {
+			t.Run(name("act", what, "turn", turn), func(t *testing.T) {
+				defer watchdog(what)()
+				synctest.Test(t, func(t *testing.T) {
+					var p *Typed[int]
+					c := &trap{turn: turn + 1, act: func() { act(p) }}
+					p, err := NewTypedBatch(func(context.Context, []int) error { c.hit(); return trapError{c} },
+						WithStrategy(strategy), WithWorkers(2), WithBatch(3), WithPanicHandler(func(*PanicError) {}))
+					must(t, err)
+					for i := range 9 {
+						_ = p.Submit(bg, i)
+					}
+					_ = p.Wait(bg)
+					_ = p.Close()
+					if c.calls.Load() == 0 {
+						t.Error("it did not come to that")
+					}
+					checkRest(t, p.Stats())
+				})
+			})
+		}
+	}
+}
+
+// The page of the tests lists all these places.
+func TestUserPlacesAreListed(t *testing.T) {
+	only(t, Shared)
+	data, err := os.ReadFile("docs/testing.md")
+	must(t, err)
+	for where := range userPlaces {
+		if !strings.Contains(string(data), "\n- "+where+"\n") {
+			t.Errorf("docs/testing.md does not list %q", where)
+		}
+	}
 }
