@@ -47,7 +47,7 @@ type cell[T any] struct {
 // lane is a batch of several jobs. A worker owns it while it is at work.
 type lane[T any] struct {
 	batch.Batch[T]
-	_ [40]byte
+	_ [16]byte
 	batch.Counters
 	kids *kids[T] // see steal.go
 	_    [56]byte
@@ -64,6 +64,7 @@ type returned[T any] struct {
 func (c *cell[T]) init(e *engine[T], lanes, buffer int) {
 	c.e, c.buffer = e, buffer
 	c.queue.Init(smallQueue)
+	e.openSamples(&c.queue)
 	c.lanes = make([]lane[T], lanes)
 }
 
@@ -121,6 +122,7 @@ func (c *cell[T]) disposed(tag, n int) { c.singles.Add(tag, uint64(n)) }
 func (c *cell[T]) take(b *batch.Batch[T], limit int) (n int) {
 	special := c.special.Load()
 	jobs, attrs := b.Buffer(limit, special)
+	b.Mark(nil)
 	tag := 0
 	switch {
 	case c.again.Len() > 0:
@@ -133,7 +135,8 @@ func (c *cell[T]) take(b *batch.Batch[T], limit int) (n int) {
 		}
 		jobs[0], tag, n = a.job, a.tag, 1
 	case c.keys == nil:
-		n, tag = c.queue.Pop(jobs, attrs)
+		n, tag = c.pop(jobs, attrs)
+		b.Mark(c.queue.Stamps())
 	default:
 		n, tag = c.takeKeyed(b, jobs, attrs)
 	}
@@ -154,13 +157,24 @@ func (c *cell[T]) takeKeyed(b *batch.Batch[T], jobs []T, attrs []queue.Attr) (n,
 	}
 	for n == 0 {
 		k := 0
-		if k, tag = c.queue.Pop(jobs, attrs); k == 0 {
+		if k, tag = c.pop(jobs, attrs); k == 0 {
 			break
 		}
 		n = c.keys.Sort(b, jobs, attrs, k, tag)
 	}
 	if n == 0 {
 		n, tag = c.keys.Take(b, jobs, attrs)
+	}
+	return n, tag
+}
+
+// pop takes jobs out of the queue, with their stamps in attrs, if that is not nil. mu is held.
+func (c *cell[T]) pop(jobs []T, attrs []queue.Attr) (n, tag int) {
+	n, tag = c.queue.Pop(jobs, attrs)
+	if attrs != nil {
+		for _, s := range c.queue.Stamps() {
+			attrs[s.Index].At = s.At
+		}
 	}
 	return n, tag
 }
@@ -243,7 +257,7 @@ func (c *cell[T]) putBack(b *batch.Batch[T]) {
 	defer c.mu.Unlock()
 	c.emptyLocked(b, func(job T, a queue.Attr, tag int) {
 		if a.Keyed && c.keys != nil {
-			c.keys.Return(b, strand.Item[T]{Job: job, Key: a.Key, Tag: tag})
+			c.keys.Return(b, strand.Item[T]{Job: job, Key: a.Key, Tag: tag, At: a.At})
 		} else {
 			c.again.PushFront(returned[T]{job, a, tag})
 		}
@@ -259,6 +273,8 @@ func (c *cell[T]) emptyLocked(b *batch.Batch[T], give func(T, queue.Attr, int)) 
 		a := queue.Attr{}
 		if attrs != nil {
 			a = attrs[0]
+		} else if m, _ := to.Marks(); len(m) > 0 {
+			a.At = m[0].At
 		}
 		give(jobs[0], a, b.Tag())
 	}

@@ -24,6 +24,7 @@ func (w *worker[T]) hold(c *cell[T], b *batch.Batch[T], cs *batch.Counters) {
 		w.tag.Store(tag)
 	}
 	w.weigh(b.Next())
+	w.stamped(b.Marks())
 }
 
 // batchFor returns the batch into which w claims up to limit jobs of c, and its limit. The claim lock is held, and
@@ -174,32 +175,14 @@ const (
 	// pollRounds is about 1 µs.
 	pollRounds = 2500
 	maxBackoff = 256
-	maxUntimed = 15
 )
 
-// measure adapts the number of jobs to claim to how long they take: one while a
+// pace adapts the number of jobs to claim to how long they take: one while a
 // batch takes more than four times the budget, half when it takes more than the
 // budget, twice as many after two that took less. After a batch that it took over, whose size it did not
 // choose, it is as many as take the budget.
-//
-// To read the clock costs as much as a claim. So while tasks are long, it is read for
-// one in 2, 4, ... up to maxUntimed+1 of them.
-func (w *worker[T]) measure(n int) {
-	if w.untimed > 0 {
-		if w.untimed--; w.untimed == 0 {
-			w.began()
-		}
-		return
-	}
-	now := time.Since(w.e.start)
-	took := now - w.clock
-	w.clock = now
-	if took <= 4*budget {
-		w.slow = 0
-	} else {
-		w.slow = min(2*w.slow+1, maxUntimed)
-		w.untimed = w.slow
-	}
+func (w *worker[T]) pace(n int, took time.Duration) {
+	w.e.thin(&w.cell.queue, w.limit >= tinyTake)
 	if long := took > 4*budget && n == 1; long != w.e.long.Load() {
 		w.e.long.Store(long)
 	}
@@ -214,13 +197,6 @@ func (w *worker[T]) measure(n int) {
 		if w.streak++; w.streak >= 2 && w.limit < w.e.batch {
 			w.limit, w.streak = min(2*w.limit, w.e.batch), 0
 		}
-	}
-}
-
-// began notes when a batch begins, if its time is to be measured.
-func (w *worker[T]) began() {
-	if w.untimed == 0 {
-		w.clock = time.Since(w.e.start)
 	}
 }
 

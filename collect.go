@@ -126,7 +126,7 @@ func (w *worker[T]) collect() {
 		return
 	}
 	w.size = uint64(len(w.slice))
-	if err := e.handleAll(&w.ctx, w.slice); err != nil {
+	if err := w.timedAll(w.slice); err != nil {
 		w.fail(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"github.com/headrace-go/pool/internal/units"
@@ -24,6 +25,8 @@ type config struct {
 	batch     int // tasks
 	lingerFor time.Duration
 	hasLinger bool
+
+	sampling int
 
 	results    int
 	hasResults bool
@@ -53,7 +56,7 @@ type config struct {
 }
 
 func defaults() config {
-	return config{sizing: CPU(), buffer: DefaultBuffer, batch: DefaultBatch, maxErrors: 1, ctx: context.Background()}
+	return config{sizing: CPU(), buffer: DefaultBuffer, batch: DefaultBatch, maxErrors: 1, sampling: DefaultSampling, ctx: context.Background()}
 }
 
 func configure(opts []Option) (config, error) {
@@ -78,6 +81,9 @@ func configure(opts []Option) (config, error) {
 	c.checkLife(&p)
 	if err := errors.Join(p...); err != nil {
 		return c, err
+	}
+	if c.sampling > 0 {
+		c.sampling = 1 << bits.Len(uint(c.sampling-1))
 	}
 	if c.strategy == Elastic && c.hasCapacity && !c.hasN && !c.hasSizing {
 		c.sizing = Fixed(int(min(c.capacity, maxWorkers)))
@@ -104,6 +110,7 @@ func (c *config) checkQueue(p *problems) {
 	p.add(c.hasCapacity && (c.capacity < 1 || c.capacity > units.Max), "WithCapacity(%d): must be between 1 and 1<<62", c.capacity)
 	p.add(c.batch < 1 || c.batch > maxBatch, "WithBatch(%d): must be between 1 and 1<<14", c.batch)
 	p.add(c.results < 0 || c.results > maxResults, "WithResultBuffer(%d): must be between 0 and 1<<26", c.results)
+	p.add(c.sampling < 0 || c.sampling > maxSampling, "WithSampling(%d): must be between 0 and 1<<20", c.sampling)
 	p.add(c.hasLinger && c.lingerFor <= 0, "WithLinger(%v): must be positive", c.lingerFor)
 	p.add(c.hasLinger && c.buffer == 0, "WithLinger(%v): contradicts WithBuffer(0): there is nowhere to wait", c.lingerFor)
 	p.add(c.overflow > DropOldest, "WithOverflow(%d): unknown policy", uint8(c.overflow))

@@ -281,7 +281,7 @@ func (c *scenario) counts(h *history) error {
 		}
 	}
 	want.Completed = want.Accepted - want.Unrun - want.Failed - want.Panicked - want.Goexited
-	return wantEqual("at rest", h.rest, want)
+	return wantEqual("at rest", counters(h.rest), want)
 }
 
 // What the cell comes to.

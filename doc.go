@@ -62,7 +62,7 @@
 //	failures               WithErrorMode, WithErrorHandler, WithErrorLimit,
 //	                       WithPanicHandler
 //	the end                WithContext, WithShutdown
-//	profiles and traces    WithName
+//	what is measured       WithName, WithSampling
 //
 // # Which call to use
 //
@@ -153,7 +153,8 @@
 //
 // # Observing
 //
-// Statistics are always on: see [Stats]. Package poolexpvar, below this one, publishes
+// Statistics are always on: see [Stats]. How long tasks wait and run is measured for one in 64, see
+// [WithSampling]. Package poolexpvar, below this one, publishes
 // them. With [WithName] profiles and execution traces tell pools apart.
 //
 // # Cost

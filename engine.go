@@ -62,6 +62,7 @@ type engine[T any] struct {
 	weights  weights     // see weight.go
 	futures  patience    // of those who wait for a Future
 	counts   counts
+	samples  samples    // see sample.go
 	errs     errlog.Log // what Close returns
 
 	mu sync.Mutex // guards the rest
@@ -89,13 +90,38 @@ const (
 
 // counts is what is counted of jobs besides what cells and batches count.
 type counts struct {
-	rejected atomic.Uint64
+	rejected [reasons]atomic.Uint64
 	failed   atomic.Uint64
 	panicked atomic.Uint64
 	goexited atomic.Uint64
 	skipped  atomic.Uint64 // calls whose function was not called
 	inside   atomic.Uint64 // that ran inside another one's submission, see inline.go
-	_        [80]byte
+	_        [56]byte
+}
+
+// reason is why a job was rejected.
+type reason int
+
+const (
+	rejectedFull reason = iota
+	rejectedClosed
+	rejectedContext
+	rejectedInvalid
+	reasons
+)
+
+// reasonOf returns why a submission returns err. It runs no method of the user's.
+func reasonOf(err error) reason {
+	s, stopped := err.(*stopError)
+	switch {
+	case err == ErrFull:
+		return rejectedFull
+	case err == ErrClosed, stopped && s.sentinel == ErrClosed:
+		return rejectedClosed
+	case stopped, err == context.Canceled, err == context.DeadlineExceeded:
+		return rejectedContext
+	}
+	return rejectedInvalid
 }
 
 func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) error {
@@ -376,13 +402,13 @@ func (e *engine[T]) tellAll(dropped []T) {
 // reject counts a refusal, if err is one, and returns err.
 func (e *engine[T]) reject(err error) error {
 	if err != nil {
-		e.counts.rejected.Add(1)
+		e.counts.rejected[reasonOf(err)].Add(1)
 	}
 	return err
 }
 
 func (e *engine[T]) rejectAll(n int, err error) error {
-	e.counts.rejected.Add(uint64(n))
+	e.counts.rejected[reasonOf(err)].Add(uint64(n))
 	return err
 }
 

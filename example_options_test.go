@@ -366,3 +366,26 @@ func ExampleWithName() {
 	// label thumbnails
 	// thumbnails
 }
+
+// Each task is measured, and the statistics say how long tasks wait and run.
+func ExampleWithSampling() {
+	p, err := pool.New(pool.WithWorkers(1), pool.WithSampling(1))
+	if err != nil {
+		panic(err)
+	}
+	for range 3 {
+		_ = p.Submit(context.Background(), func(context.Context) error {
+			time.Sleep(10 * time.Millisecond)
+			return nil
+		})
+	}
+	_ = p.Close()
+	s := p.Stats()
+	fmt.Println(s.Run.Count, "tasks, all longer than 9 ms:", s.Run.Quantile(0) > 9*time.Millisecond)
+	fmt.Println("the last one waited for two others:", s.Wait.Quantile(1) > 18*time.Millisecond)
+	fmt.Println("workers were busy for the time of three:", s.Busy >= 30*time.Millisecond)
+	// Output:
+	// 3 tasks, all longer than 9 ms: true
+	// the last one waited for two others: true
+	// workers were busy for the time of three: true
+}

@@ -101,6 +101,15 @@ func checkRest(t testing.TB, s Stats) {
 	}
 }
 
+// counters returns s without what was measured.
+func counters(s Stats) Stats {
+	s.Started, s.Uptime = time.Time{}, 0
+	s.Room, s.Wait, s.Run = Histogram{}, Histogram{}, Histogram{}
+	s.Reject = RejectStats{}
+	s.Busy, s.Longest, s.LongestKey = 0, 0, 0
+	return s
+}
+
 // buffers are the queue sizes that tests run with: hand-over, one, odd, and more.
 var buffers = []int{0, 1, 3, 64}
 

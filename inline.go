@@ -87,7 +87,7 @@ func (e *engine[T]) runEntered(r inlineRun[T], v T) {
 		e.mu.Unlock()
 		e.settle()
 	}()
-	onSubmitter(func() { e.runInline(r.ctx, v) })
+	e.timedInline(func() { onSubmitter(func() { e.runInline(r.ctx, v) }) })
 }
 
 // insideNow in counts.inside counts a job that runs inside another one; below it are counted

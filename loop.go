@@ -117,6 +117,7 @@ func newLoop[T, R any](ctx context.Context, p *Pool, sink sink, f func(context.C
 	l.ctx, l.cancel = e.until(ctx)
 	l.grain.Store(1)
 	l.in.Init(loopQueue)
+	e.openSamples(&l.in)
 	l.size = l.fullSize()
 	if l.sink == sinkOrdered {
 		l.makeRing(n + l.slack)

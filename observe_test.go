@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // labelsHere returns the labels of the calling goroutine, as the goroutine profile shows them.
@@ -332,13 +333,16 @@ func TestNameDoesNotAllocate(t *testing.T) {
 
 // Printed statistics are one line without zeros.
 func TestStatsString(t *testing.T) {
-	p := mustNew(t, WithName("mail"), WithWorkers(2))
-	must(t, p.Submit(bg, nop))
-	must(t, p.Wait(bg))
-	s := p.Stats()
-	s.Goroutines = 1 // the worker may have ended
-	if got, want := fmt.Sprintf("%+v", s), `pool "mail": 2 workers, 1 goroutines, buffer 1024, 1 accepted, 1 completed`; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-	must(t, p.Close())
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithName("mail"), WithWorkers(2), WithSampling(1))
+		must(t, p.Submit(bg, sleep(time.Second)))
+		must(t, p.Wait(bg))
+		s := p.Stats()
+		s.Goroutines = 1 // the worker may have ended
+		want := `pool "mail": 2 workers, 1 goroutines, buffer 1024, 1 accepted, 1 completed, wait p50 0s p99 0s, run p50 990ms p99 990ms`
+		if got := fmt.Sprintf("%+v", s); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		must(t, p.Close())
+	})
 }

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/headrace-go/pool/internal/list"
 	"github.com/headrace-go/pool/internal/seam"
@@ -25,6 +26,7 @@ import (
 type places[T any] struct {
 	target  int
 	live    int                              // workers
+	busy    time.Duration                    // of workers that are no more
 	leaving list.List[worker[T], *worker[T]] // workers no more, whose goroutine has not ended
 	lent    int                              // of those that live, inside a wait with their place given away
 	parked  list.List[worker[T], *worker[T]] // the one that parked last is the last
@@ -101,6 +103,7 @@ func (w *worker[T]) forgetLocked() {
 	e.workers[last] = nil
 	e.workers = e.workers[:last]
 	e.live--
+	e.busy += w.busyFor(e.now())
 	e.leaving.Push(w, false) // until finish
 	w.dropHomeLocked()
 }

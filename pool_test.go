@@ -329,6 +329,8 @@ func TestBadOptions(t *testing.T) {
 		{[]Option{WithShutdown(DrainFor(-time.Second))}, []string{"WithShutdown", "-1s"}},
 		{[]Option{WithErrorMode(7)}, []string{"WithErrorMode", "7"}},
 		{[]Option{WithErrorLimit(0)}, []string{"WithErrorLimit", "0"}},
+		{[]Option{WithSampling(-1)}, []string{"WithSampling", "-1"}},
+		{[]Option{WithSampling(1 << 21)}, []string{"WithSampling", "2097152"}},
 		{[]Option{WithStrategy(9)}, []string{"WithStrategy", "9"}},
 		{[]Option{WithCapacity(0)}, []string{"WithCapacity", "(0)"}},
 		{[]Option{WithCapacity(math.MaxInt64)}, []string{"WithCapacity", "1<<"}},

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/headrace-go/pool/internal/list"
 	"github.com/headrace-go/pool/internal/queue"
@@ -45,6 +46,7 @@ type blocked struct {
 	checks  bool // is to see whether it is inside of a task
 	checked bool
 	held    bool // it holds the queue
+	since   time.Duration
 }
 
 // announceLocked makes flags say whether somebody waits to be woken.
@@ -154,6 +156,7 @@ func (c *cell[T]) enterRoom() *blocked {
 	if b == nil {
 		b = &blocked{ready: make(chan struct{}, 1)}
 	}
+	b.since = c.e.now()
 	r.mu.Lock()
 	r.Push(b, false)
 	c.announceLocked()
@@ -212,6 +215,9 @@ func (b *blocked) await(done <-chan struct{}) bool {
 // leaveRoom takes b out, and wakes the next one if there is room for it.
 func (c *cell[T]) leaveRoom(b *blocked) {
 	r, held := &c.room, b.held
+	if e := c.e; e.sampling > 0 {
+		e.samples.room.Add(e.now() - b.since)
+	}
 	if held {
 		c.queue.Release()
 	}

@@ -19,8 +19,9 @@ type runner[T, R any] struct {
 	in      []T
 	out     []result[R]
 	atWork  bool
-	helps   bool   // the driver, not a task
-	unstick func() // ends the wait for room
+	helps   bool            // the driver, not a task
+	unstick func()          // ends the wait for room
+	stamps  []queue.Stamped // of values in the range, but for those that were called
 	clock   time.Duration
 	since   int // values since clock was read
 	check   int // after how many to read it
@@ -40,7 +41,10 @@ func (r *runner[T, R]) do(ctx context.Context) error {
 	l.busy.Add(1)
 	r.atWork = true
 	seam.Yield()
-	r.clock, r.since, r.check = time.Since(e.start), 0, 1
+	r.clock, r.since, r.check = e.now(), 0, 1
+	if !r.helps {
+		e.unsampled(e.insideOf(ctx))
+	}
 	begun := r.clock
 	for r.i < r.size || r.claim() {
 		for r.i < r.size {
@@ -49,7 +53,13 @@ func (r *runner[T, R]) do(ctx context.Context) error {
 			}
 			i := r.i
 			r.i++
-			out, err := l.f(ctx, r.in[i])
+			var out R
+			var err error
+			if len(r.stamps) > 0 && r.stamps[0].Index == i {
+				out, err = r.timed(ctx, i)
+			} else {
+				out, err = l.f(ctx, r.in[i])
+			}
 			r.result(i, out, err)
 		}
 		r.finish()
@@ -85,7 +95,18 @@ func (r *runner[T, R]) claim() bool {
 	r.pos = l.in.Popped()
 	n, _ := l.in.Pop(r.in[:g], nil)
 	r.i, r.size = 0, n
+	r.stamps = append(r.stamps[:0], l.in.Stamps()...)
 	return n > 0
+}
+
+// timed calls f for the value with that index in the range, which has a stamp.
+func (r *runner[T, R]) timed(ctx context.Context, i int) (R, error) {
+	e := r.e
+	begun := e.now()
+	e.samples.wait.Add(begun - r.stamps[0].At)
+	r.stamps = r.stamps[1:]
+	defer func() { e.samples.run.Add(e.now() - begun) }()
+	return r.l.f(ctx, r.in[i])
 }
 
 // result keeps the outcome of the value with that index in the range.
@@ -138,7 +159,7 @@ func (r *runner[T, R]) finish() {
 // measure chooses the grain by the time that values took.
 func (r *runner[T, R]) measure() {
 	l := r.l
-	now := time.Since(r.e.start)
+	now := r.e.now()
 	took := max(now-r.clock, 1)
 	g := min(int64(grainWork)*int64(r.since)/int64(took), maxGrain)
 	if r.check = grainCheck; took >= grainSlow*time.Duration(r.since) {
@@ -150,6 +171,7 @@ func (r *runner[T, R]) measure() {
 	}
 	g = min(g, int64(l.finished.Load()/grainShare))
 	old := l.grain.Load()
+	l.e.thin(&l.in, old > 1)
 	switch {
 	case g < old:
 		l.grain.Store(max(1, g))
@@ -201,6 +223,7 @@ func (r *runner[T, R]) again() {
 	s.pos, s.i, s.size = r.pos, r.i, r.size
 	s.in, r.in = r.in, s.in
 	s.out, r.out = r.out, s.out
+	s.stamps, r.stamps = r.stamps, s.stamps
 	r.i, r.size = 0, 0
 	if s.try(r.l.ctx) {
 		return

@@ -5,8 +5,10 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/headrace-go/pool/internal/deque"
+	"github.com/headrace-go/pool/internal/queue"
 )
 
 // WorkStealing: a queue for each worker at work.
@@ -61,6 +63,7 @@ const (
 type kid[T any] struct {
 	job T
 	tag int
+	at  time.Duration // its stamp, or 0
 }
 
 // kids is a local queue.
@@ -102,8 +105,13 @@ func (w *worker[T]) pushKids(vs []T) (n int) {
 	k.mu.Lock()
 	tag := e.main.queue.TagFor(int(w.tag.Load()))
 	if !e.main.queue.IsClosed() {
+		pos := k.accepted[0].Load() + k.accepted[1].Load()
 		for n < len(vs) && k.jobs.Len() < maxKids {
-			k.jobs.PushBack(kid[T]{vs[n], tag})
+			it := kid[T]{job: vs[n], tag: tag}
+			if e.main.queue.Sampled(pos + uint64(n)) {
+				it.at = max(1, e.now())
+			}
+			k.jobs.PushBack(it)
 			n++
 		}
 		k.accepted[tag].Add(uint64(n))
@@ -162,14 +170,14 @@ func (w *worker[T]) takeFrom(k *kids[T], oldest bool) bool {
 	}
 	b, cs, limit := w.batchFor(c, limit)
 	jobs, _ := b.Buffer(limit, false)
+	b.Mark(nil)
 	n, tag := 0, 0
+	take, most := k.jobs.PopBack, limit
 	if oldest {
-		if it, ok := k.jobs.PopFront(); ok {
-			jobs[0], tag, n = it.job, it.tag, 1
-		}
+		take, most = k.jobs.PopFront, 1
 	}
-	for !oldest && n < limit {
-		it, ok := k.jobs.PopBack()
+	for n < most {
+		it, ok := take()
 		if ok && n > 0 && it.tag != tag {
 			k.jobs.PushBack(it)
 			break
@@ -178,6 +186,9 @@ func (w *worker[T]) takeFrom(k *kids[T], oldest bool) bool {
 			break
 		}
 		jobs[n], tag = it.job, it.tag
+		if it.at != 0 {
+			b.AddMark(queue.Stamped{Index: n, At: it.at})
+		}
 		n++
 	}
 	k.changedLocked()

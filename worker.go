@@ -31,8 +31,7 @@ type core[T any] struct {
 	counters  *batch.Counters // where its jobs are counted
 	cell      *cell[T]        // where they come from
 	lane      *lane[T]
-	before    uint64 // begun in b, when the worker last accounted for it
-	clock     time.Duration
+	before    uint64   // begun in b, when the worker last accounted for it
 	limit     int      // how many to claim
 	last      int      // how many were claimed last
 	streak    int32    // good batches since limit last changed
@@ -41,8 +40,6 @@ type core[T any] struct {
 	children  int32    // claimed since the last look at the queue
 	backoff   int32    // claims without waiting after the next waited one in vain
 	skip      int32    // of which still to come
-	untimed   uint8    // batches before the next one whose time is measured, see pace.go
-	slow      uint8    // how many to leave out after the next long one
 	searching bool     // counted in the idle word
 	inHook    bool     // inside the error handler, or a method of the error
 	owned     bool     // the panic or Goexit that unwinds belongs to a call, see call.go
@@ -55,6 +52,7 @@ type core[T any] struct {
 	size      uint64   // how many tasks the running call is for
 	carry     error    // failure of the task that ended the goroutine before
 	warm      chan<- error
+	marked
 }
 
 // remote is what others look at, or change.
@@ -62,6 +60,9 @@ type remote[T any] struct {
 	own     batch.Batch[T]
 	tag     atomic.Uint32                  // of the jobs in hand
 	cur     atomic.Pointer[batch.Batch[T]] // b
+	born    time.Duration                  // these three see sample.go
+	since   atomic.Int64                   // when it began what it has in hand, or has ended what it had
+	idle    atomic.Int64                   // for how long it had nothing in hand
 	runs    atomic.Pointer[call]           // the innermost one
 	blocked atomic.Pointer[block]          // the running task is inside a wait; changed under e.mu
 	units   atomic.Int64                   // of the capacity, see weight.go
@@ -82,7 +83,8 @@ type remote[T any] struct {
 // newWorkerLocked makes a worker.
 // h is the home that it is for, or nil.
 func (e *engine[T]) newWorkerLocked(h *home[T]) *worker[T] {
-	w := &worker[T]{e: e}
+	w := &worker[T]{e: e, remote: remote[T]{born: e.now()}}
+	w.since.Store(int64(w.born))
 	w.wake = make(chan struct{}, 1)
 	w.limit, w.size, w.searching = 1, 1, true
 	w.index, w.seed = len(e.workers), len(e.workers)
@@ -231,13 +233,16 @@ func (w *worker[T]) batch() {
 		w.collect()
 		return
 	}
+	var err error
+	until := w.until
+	w.until = noMark // nothing more is timed of a batch in which a job panics
 	for e.mayBegin() {
 		if w.blocked.Load() != nil {
 			w.account()
 		}
 		v, ok := w.b.Begin()
 		if !ok {
-			return
+			break
 		}
 		if w.limit < tinyTake && e.flags.word.Load() >= flagRoom { // else it is soon done
 			w.cell.roomMade()
@@ -245,10 +250,17 @@ func (w *worker[T]) batch() {
 		if w.b.Due() {
 			w.release()
 		}
-		if err := e.handle(&w.ctx, v); err != nil {
+		if until--; until >= 0 {
+			err = e.handle(&w.ctx, v)
+		} else {
+			err = w.timed(v)
+			until, w.until = w.until, noMark
+		}
+		if err != nil {
 			w.fail(err)
 		}
 	}
+	w.until = until
 }
 
 // mayBegin reports whether a worker may begin a job.
@@ -285,7 +297,6 @@ func (w *worker[T]) account() {
 		clear(w.slice)
 		w.slice, w.size = nil, 1
 	}
-	heavy := w.weight > 1
 	if w.b.Due() {
 		w.release()
 	}
@@ -301,11 +312,7 @@ func (w *worker[T]) account() {
 	if e.batchers.holding.Load() > 0 && e.idle.Load().Idle() > 0 {
 		e.pull()
 	}
-	if e.handleAll != nil {
-		return // the user has chosen the size
-	}
-	w.measure(n)
-	if heavy && w.untimed == 0 {
-		w.untimed = maxUntimed // it is alone in its batch, however long it takes
+	if took := w.lap(); e.handleAll == nil { // else the user has chosen the size
+		w.pace(n, took)
 	}
 }

@@ -78,8 +78,10 @@ func TestPublish(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s := shown(t); *s != p.Stats() || s.Completed != 2 || s.Goroutines != 0 {
-		t.Errorf("after Close %+v is shown", s)
+	want := p.Stats()
+	got := *shown(t)
+	if want.Uptime = got.Uptime; !reflect.DeepEqual(got, want) || got.Completed != 2 || got.Goroutines != 0 || got.Run.Count != 1 {
+		t.Errorf("after Close %+v is shown, want %+v", got, want)
 	}
 }
 

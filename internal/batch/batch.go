@@ -129,7 +129,8 @@ type Batch[T any] struct {
 	tag   int           // of the jobs; changed under the claim lock while nothing is left
 	first uint64        // begun when the job at index 0 was next; guarded as tag
 	jobs  []T
-	attrs []queue.Attr // beside the jobs; nil while there are none
+	attrs []queue.Attr    // beside the jobs; nil while there are none
+	marks []queue.Stamped // the jobs that have stamps; guarded as tag
 }
 
 // Load returns the state.
@@ -157,11 +158,32 @@ func (b *Batch[T]) Buffer(n int, attrs bool) ([]T, []queue.Attr) {
 	return b.jobs[:n], b.attrs[:n]
 }
 
-// Fill makes the first n jobs of the buffer the batch. The claim lock is held.
+// Fill makes the first n jobs of the buffer the batch. Their stamps are in what stands beside them or, if there is
+// nothing, those of Mark. The claim lock is held.
 func (b *Batch[T]) Fill(n, tag int) {
 	w := b.word.Load()
 	b.tag, b.first = tag, w>>shift
+	if b.attrs != nil {
+		b.marks = b.marks[:0]
+		for i := range b.attrs[:n] {
+			if at := b.attrs[i].At; at != 0 {
+				b.AddMark(queue.Stamped{Index: i, At: at})
+			}
+		}
+	}
 	b.word.Store(w&^leftMask | uint64(n))
+}
+
+// Mark says which of the jobs in the buffer, with which the batch is filled next, have stamps, in their order. The claim lock is held.
+func (b *Batch[T]) Mark(marks []queue.Stamped) { b.marks = append(b.marks[:0], marks...) }
+
+// AddMark adds one to those of Mark, the last.
+func (b *Batch[T]) AddMark(m queue.Stamped) { b.marks = append(b.marks, m) }
+
+// Marks returns the jobs of the batch that have stamps, by their index when it was filled, and how many of that were begun
+// since. The claim lock is held.
+func (b *Batch[T]) Marks() (marks []queue.Stamped, begun int) {
+	return b.marks, int((b.word.Load()>>shift - b.first) & CountMask)
 }
 
 // Tag returns the tag of the jobs. It is for the owner, and for whoever holds the claim lock.
@@ -191,6 +213,20 @@ func (b *Batch[T]) Next() *queue.Attr {
 		return nil
 	}
 	return &b.attrs[(w>>shift-b.first)&CountMask]
+}
+
+// Current returns what stands beside the job that runs, the first of those that run together, nil if there is
+// nothing. The claim lock is held.
+func (b *Batch[T]) Current() *queue.Attr {
+	w := b.word.Load()
+	if b.attrs == nil || Word(w).Running() == 0 {
+		return nil
+	}
+	at := w>>shift - b.first
+	if w&whole == 0 {
+		at--
+	}
+	return &b.attrs[at&CountMask]
 }
 
 // BeginAll begins all jobs that are left, to run together, and returns them. The owner
@@ -249,6 +285,12 @@ func (b *Batch[T]) Steal(to *Batch[T], limit int) (n int) {
 		jobs, attrs := to.Buffer(k, b.attrs != nil)
 		copy(jobs, b.jobs[at:at+k])
 		clear(b.jobs[at : at+k])
+		to.marks = to.marks[:0]
+		for _, m := range b.marks {
+			if m.Index -= at; 0 <= m.Index && m.Index < k {
+				to.marks = append(to.marks, m)
+			}
+		}
 		if attrs != nil {
 			copy(attrs, b.attrs[at:at+k])
 		}

@@ -24,11 +24,14 @@
 // its element gets until Join. Trim, which alone lowers the room behind a position, changes
 // another bit: a push that has looked at limit before then loses its compare-and-swap. One bit
 // is enough, since a ring that was trimmed grows only when the position has moved on.
+//
+// The elements of every n-th position can be stamped with the time at which they were pushed, see stamp.go.
 package queue
 
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/headrace-go/pool/internal/seam"
 )
@@ -87,6 +90,7 @@ type Attr struct {
 	Key    uint64
 	Weight int64
 	Keyed  bool
+	At     time.Duration // its stamp, once it was popped, or 0
 }
 
 // Alone reports whether the element is popped alone.
@@ -104,10 +108,12 @@ type Queue[T any] struct {
 	limit atomic.Uint64 // pushes stop before this position; written under mu
 	last  atomic.Pointer[ring[T]]
 	small int
-	_     [104]byte
+	stamper
+	_     [56]byte
 	head  atomic.Uint64 // position of the next pop, written by the consumer
 	first atomic.Pointer[ring[T]]
-	_     [112]byte
+	taken []Stamped // the consumer's, see Stamps
+	_     [88]byte
 	mu    sync.Mutex // guards limit and the choice of the ring
 	held  bool       // only the holder may push, see Hold
 }
@@ -115,7 +121,8 @@ type Queue[T any] struct {
 // Init prepares the queue. small is how many slots it has at rest, a power of two.
 func (q *Queue[T]) Init(small int) {
 	q.small = small
-	r := newRing[T](0, small)
+	q.mask.Store(never)
+	r := q.newRing(0, small)
 	q.first.Store(r)
 	q.last.Store(r)
 }
@@ -149,6 +156,9 @@ func (q *Queue[T]) Push(v T, a *Attr, tag int) Status {
 // fill publishes the slot of pos, which the caller has won from the tail t.
 func (q *Queue[T]) fill(pos uint64, v T, a *Attr, t uint64, tag int) Status {
 	r := q.holding(pos)
+	if pos&q.mask.Load() == 0 {
+		q.stamp(r, pos)
+	}
 	s := r.at(pos)
 	s.val = v
 	w := pos<<seqShift | tagOf(t, tag)<<tagShift | fullBit
@@ -226,6 +236,9 @@ func (q *Queue[T]) PushAll(vs []T, tag int, late bool) (n, others int, s Status)
 		r := q.holding(pos)
 		for i := range k {
 			r.at(pos + i).val = vs[n+int(i)]
+		}
+		for m, p := q.sampled(pos); p < pos+k; p += m {
+			q.stamp(r, p)
 		}
 		r.at(pos).seq.Store(pos<<seqShift | (k-1)<<runShift | tagOf(t, tag)<<tagShift | fullBit)
 		n += int(k)
@@ -305,6 +318,8 @@ func (q *Queue[T]) IsHeld() bool {
 func (q *Queue[T]) Pop(vals []T, attrs []Attr) (n int, tag int) {
 	var zero T
 	h, r := q.head.Load(), q.first.Load()
+	q.taken = q.taken[:0]
+	looked := h // up to where the stamps were
 	for n < len(vals) {
 		w := r.at(h).seq.Load()
 		if w>>seqShift != h || w&fullBit == 0 {
@@ -312,6 +327,8 @@ func (q *Queue[T]) Pop(vals []T, attrs []Attr) (n int, tag int) {
 			if next == nil || next.from != h {
 				break
 			}
+			q.takeStamps(r, looked, h, n)
+			looked = h
 			next.older.Store(nil)
 			q.first.Store(next)
 			r = next
@@ -345,6 +362,7 @@ func (q *Queue[T]) Pop(vals []T, attrs []Attr) (n int, tag int) {
 		}
 	}
 	if n > 0 {
+		q.takeStamps(r, looked, h, n)
 		q.head.Store(h)
 	}
 	return n, tag

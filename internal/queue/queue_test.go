@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 const small = 16 // slots at rest in all tests
@@ -12,7 +13,7 @@ const small = 16 // slots at rest in all tests
 func startAt(q *Queue[int], pos uint64) {
 	q.tail.Store(pos)
 	q.head.Store(pos)
-	r := newRing[int](pos, small)
+	r := q.newRing(pos, small)
 	q.first.Store(r)
 	q.last.Store(r)
 }
@@ -22,6 +23,8 @@ type entry struct {
 	val  int
 	attr Attr
 	tag  int
+	from time.Duration // not pushed before
+	mark bool          // it is stamped
 }
 
 // machine runs operations on a queue and on a slice, and compares.
@@ -33,6 +36,10 @@ type machine struct {
 	pushed  uint64
 	popped  uint64
 	buffer  uint64 // how many elements may be in the queue
+	every   uint64 // one of these is stamped; 0: none
+	thin    uint64 // one of these of them
+	begun   time.Time
+	now     time.Duration // when the last operation began
 	tag     int
 	next    int // the next value
 	closed  bool
@@ -72,7 +79,7 @@ func (m *machine) tagFor(tag int) int {
 
 // add puts an element into the model, and returns the status that its push has.
 func (m *machine) add(a *Attr, tag int) Status {
-	e := entry{val: m.next, tag: m.tagFor(tag)}
+	e := entry{val: m.next, tag: m.tagFor(tag), from: m.now, mark: m.every > 0 && m.pushed%(m.every*m.thin) == 0}
 	if a != nil {
 		e.attr = *a
 	}
@@ -167,6 +174,19 @@ func (m *machine) pop(n int, withAttrs bool) {
 			m.fail("Pop: element %d is %d, want %v", i, vals[i], e)
 		}
 	}
+	stamps := m.q.Stamps()
+	for i, e := range m.items[:want] {
+		if !e.mark {
+			continue
+		}
+		if len(stamps) == 0 || stamps[0].Index != i || stamps[0].At < e.from || stamps[0].At > time.Since(m.begun) {
+			m.fail("Pop: element %d of %d, pushed after %v, has the first stamp of %v", i, want, e.from, stamps)
+		}
+		stamps = stamps[1:]
+	}
+	if len(stamps) > 0 {
+		m.fail("Pop: too many stamps: %v", stamps)
+	}
 	m.items = m.items[want:]
 	m.popped += uint64(want)
 }
@@ -214,7 +234,11 @@ func run(t *testing.T, prog []byte) {
 	starts := []uint64{0, 0, small - 1, 1 << 32, MaxPos - 40}
 	buffers := []uint64{1 << 20, 1000, 20, 3, 1, 0}
 	m := &machine{t: t, start: starts[int(prog[0])%len(starts)], buffer: buffers[int(prog[1])%len(buffers)]}
+	m.every, m.thin, m.begun = []uint64{0, 1, 2, small, 64, 1024}[int(prog[0]^prog[1])%6], 1, time.Now()
 	m.q.Init(small)
+	if m.every > 0 {
+		m.q.Stamp(int(m.every), m.begun)
+	}
 	if m.start > 0 {
 		startAt(&m.q, m.start)
 	}
@@ -222,6 +246,7 @@ func run(t *testing.T, prog []byte) {
 	for prog = prog[2:]; len(prog) >= 2; prog = prog[2:] {
 		op, arg := prog[0], int(prog[1])
 		tag := arg%4 + Any
+		m.now = time.Since(m.begun)
 		m.history = append(m.history, fmt.Sprint(op%32, ":", arg))
 		switch op % 32 {
 		case 0, 1, 2, 3, 4, 5:
@@ -249,9 +274,12 @@ func run(t *testing.T, prog []byte) {
 				m.q.Split()
 				m.split, m.tag = true, 1-m.tag
 			}
-		case 16, 17:
+		case 16:
 			m.q.Join()
 			m.split = false
+		case 17:
+			m.thin = 1 << (arg % 4)
+			m.q.Thin(int(m.thin))
 		case 18:
 			if arg == 0 {
 				if did := m.q.Close(); did == m.closed {

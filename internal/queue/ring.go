@@ -13,16 +13,17 @@ type slot[T any] struct {
 
 // ring has the slots of the positions from from on.
 type ring[T any] struct {
-	from  uint64
-	mask  uint64
-	slots []slot[T]
-	attrs atomic.Pointer[[]Attr]
-	older atomic.Pointer[ring[T]] // until all of it was taken
-	newer atomic.Pointer[ring[T]]
+	from   uint64
+	mask   uint64
+	slots  []slot[T]
+	stamps []stamp
+	attrs  atomic.Pointer[[]Attr]
+	older  atomic.Pointer[ring[T]] // until all of it was taken
+	newer  atomic.Pointer[ring[T]]
 }
 
-func newRing[T any](from uint64, size int) *ring[T] {
-	return &ring[T]{from: from, mask: uint64(size - 1), slots: make([]slot[T], size)}
+func (q *Queue[T]) newRing(from uint64, size int) *ring[T] {
+	return &ring[T]{from: from, mask: uint64(size - 1), slots: make([]slot[T], size), stamps: q.newStamps(size)}
 }
 
 func (r *ring[T]) at(pos uint64) *slot[T] { return &r.slots[pos&r.mask] }
@@ -70,7 +71,7 @@ func (q *Queue[T]) allowed(bound uint64) uint64 {
 func (q *Queue[T]) replace(size int) uint64 {
 	from := q.tail.Or(frozen) & posMask
 	seam.Yield()
-	old, r := q.last.Load(), newRing[T](from, size)
+	old, r := q.last.Load(), q.newRing(from, size)
 	r.older.Store(old)
 	q.last.Store(r)
 	old.newer.Store(r)
@@ -90,7 +91,7 @@ func (q *Queue[T]) Trim() {
 		return
 	}
 	pos := t & posMask
-	r := newRing[T](pos, q.small)
+	r := q.newRing(pos, q.small)
 	q.last.Store(r)
 	q.first.Store(r)
 	q.limit.Store(0) // whoever pushes next raises it

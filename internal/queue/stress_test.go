@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // buffer is how many elements the queues of the stress tests hold.
@@ -77,7 +78,16 @@ func consume(q *Queue[item], s *sink, mu *sync.Mutex, done *atomic.Bool, rnd *ra
 	for {
 		last := done.Load()
 		mu.Lock()
+		from := q.Popped()
 		n, _ := q.Pop(vals[:1+rnd.IntN(len(vals))], attrs)
+		stamps := q.Stamps()
+		for every, p := q.sampled(from); p < from+uint64(n) && q.every > 0; p += every {
+			if len(stamps) == 0 || stamps[0].Index != int(p-from) || stamps[0].At > time.Since(q.start) {
+				s.t.Errorf("element %d of %d has the first stamp of %v", p-from, n, stamps)
+				break
+			}
+			stamps = stamps[1:]
+		}
 		for i, it := range vals[:n] {
 			s.take(it)
 			if a := attrs[i]; a.Keyed && (a.Key != uint64(it.n) || a.Weight != int64(it.n%3)) {
@@ -103,6 +113,7 @@ func TestStressOrder(t *testing.T) {
 	const producers, each = 4, 15_000
 	var q Queue[item]
 	q.Init(small)
+	q.Stamp(4, time.Now())
 	s := &sink{t: t, next: make([]int, producers)}
 	var mu sync.Mutex
 	var done atomic.Bool

@@ -21,6 +21,8 @@
 package strand
 
 import (
+	"time"
+
 	"github.com/headrace-go/pool/internal/batch"
 	"github.com/headrace-go/pool/internal/deque"
 	"github.com/headrace-go/pool/internal/keymap"
@@ -32,6 +34,7 @@ type Item[T any] struct {
 	Job T
 	Key uint64
 	Tag int
+	At  time.Duration // its stamp, or 0
 }
 
 // strand is the queue of a key.
@@ -88,7 +91,7 @@ func (t *Table[T]) Sort(b *batch.Batch[T], jobs []T, attrs []queue.Attr, n, tag 
 	kept := 0
 	for i := range n {
 		if attrs[i].Keyed && !t.stays(b, attrs[i].Key, kept) {
-			t.behind(Item[T]{jobs[i], attrs[i].Key, tag}, false)
+			t.behind(Item[T]{jobs[i], attrs[i].Key, tag, attrs[i].At}, false)
 			continue
 		}
 		if kept != i {
@@ -170,7 +173,7 @@ func (t *Table[T]) Take(b *batch.Batch[T], jobs []T, attrs []queue.Attr) (n, tag
 		s := t.keys.Get(st.key)
 		for n < len(jobs) && st.jobs.Len() > 0 && st.jobs.At(0).Tag == tag {
 			it, _ := st.jobs.PopFront()
-			jobs[n], attrs[n] = it.Job, queue.Attr{Key: st.key, Keyed: true}
+			jobs[n], attrs[n] = it.Job, queue.Attr{Key: st.key, Keyed: true, At: it.At}
 			s.owner, s.pos = b, b.Pos(n)
 			n++
 			t.len--
@@ -198,7 +201,7 @@ func (t *Table[T]) Adopt(from, b *batch.Batch[T], jobs []T, attrs []queue.Attr, 
 			s := t.keys.At(key)
 			if pos, ok := from.LastOf(w, key); ok && s.owner == from {
 				s.pos = pos
-				back = append(back, Item[T]{jobs[i], key, tag})
+				back = append(back, Item[T]{jobs[i], key, tag, attrs[i].At})
 				continue
 			}
 			if s.owner == from && s.strand != nil {

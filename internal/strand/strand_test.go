@@ -241,7 +241,7 @@ func (m *machine) putBack(i int) {
 			continue
 		}
 		j.where = behind
-		m.tab.Return(b, Item[int]{jobs[0], j.attr.Key, j.tag})
+		m.tab.Return(b, Item[int]{Job: jobs[0], Key: j.attr.Key, Tag: j.tag})
 	}
 }
 

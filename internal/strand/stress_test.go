@@ -170,7 +170,7 @@ func (c *crew) putBack(b *batch.Batch[task]) {
 	for b.Steal(&to, 1) > 0 {
 		jobs, _ := to.Buffer(1, true)
 		if j := jobs[0]; j.keyed {
-			c.tab.Return(b, Item[task]{j, j.key, j.tag})
+			c.tab.Return(b, Item[task]{j, j.key, j.tag, 0})
 		} else {
 			c.queue.PushFront(j)
 		}

@@ -1,0 +1,173 @@
+package pool
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/headrace-go/pool/internal/hist"
+	"github.com/headrace-go/pool/internal/queue"
+)
+
+// Sampling: how long tasks wait for room, wait in the queue, and run.
+//
+// Every n-th position of a queue is stamped with the time of its push (internal/queue), so a submission pays one test of a
+// bit. The stamp goes with the job: beside the slot, in the marks of the batch that it is claimed into, behind its key, and
+// with it when it is taken over or put back. The worker that holds the batch counts down to the
+// next marked job, and times that one alone. What ends the wait is the moment in which the task's function is called, wherever it
+// waited: in the queue, behind its key, for its units, or in a batch behind others.
+//
+// A clock costs as much as an empty task. So while tasks are so short that a worker claims many at a time, one in
+// thinned of those positions is stamped.
+//
+// Nobody waits for room who is not blocked anyway, so each of these waits is measured.
+//
+// Apart from samples, a worker reads the clock at the end of each batch, and after a search. That gives, exactly, for how long it has
+// been idle, so for how long it was busy, and since when it has been at what it has in hand.
+type samples struct {
+	room, wait, run hist.Live
+	nested          atomic.Uint64 // jobs that ran on a submitter's goroutine
+}
+
+const (
+	// DefaultSampling is what WithSampling is without the option.
+	DefaultSampling = 64
+	maxSampling     = 1 << 20
+	thinned         = 8
+	noMark          = math.MaxInt32
+)
+
+// marked is what a worker knows of the stamped jobs that it has in hand.
+type marked struct {
+	until  int32 // how many jobs it begins before the next one of them
+	stamp  int   // of stamps: that one
+	stamps []queue.Stamped
+	split  bool // the running job is no task of the user's: see unsampled
+}
+
+// WithSampling makes the pool measure one task of every, for [Stats].Room, Wait and Run: how long tasks wait for room, wait
+// in the queue, and run. 1 is each task, 0 none: then Stats has counters only. every must be between 0 and 1<<20, and is rounded
+// up to a power of two. The default is [DefaultSampling], 64.
+//
+// Of tasks that take less than a microsecond or so one in eight times as many is measured, but for every = 1: the clock costs as much as
+// such a task. Waits for room are measured each, unless every is 0.
+//
+// 1 backfires for tasks below about 10 µs: two readings of the clock, and three of shared counters, in each.
+func WithSampling(every int) Option { return func(c *config) { c.sampling = every } }
+
+// stamps is a queue that can stamp what is pushed.
+type stamps interface {
+	Stamp(every int, start time.Time)
+	Thin(n int)
+}
+
+// openSamples prepares a queue for sampling.
+func (e *engine[T]) openSamples(q stamps) {
+	if e.sampling > 0 {
+		q.Stamp(e.sampling, e.start)
+	}
+}
+
+// thin makes fewer be sampled while tasks are tiny.
+func (e *engine[T]) thin(q stamps, tiny bool) {
+	switch {
+	case e.sampling <= 1:
+	case tiny:
+		q.Thin(thinned)
+	default:
+		q.Thin(1)
+	}
+}
+
+// now returns the time since the start of the pool, in which everything is measured.
+func (e *engine[T]) now() time.Duration { return time.Since(e.start) }
+
+// stamped notes which jobs of the batch that w takes in hand are to be timed. The claim lock is held.
+func (w *worker[T]) stamped(marks []queue.Stamped, begun int) {
+	w.until = noMark
+	for len(marks) > 0 && marks[0].Index < begun {
+		marks = marks[1:]
+	}
+	if len(marks) == 0 {
+		return
+	}
+	w.stamps = append(w.stamps[:0], marks...)
+	w.stamp, w.until = 0, int32(marks[0].Index-begun)
+}
+
+// timed handles a job that has a stamp.
+func (w *worker[T]) timed(v T) error {
+	e := w.e
+	m := w.stamps[w.stamp]
+	if w.stamp++; w.stamp < len(w.stamps) {
+		w.until = int32(w.stamps[w.stamp].Index - m.Index - 1)
+	} else {
+		w.until = noMark
+	}
+	w.split = false
+	begun := e.now()
+	e.samples.wait.Add(begun - m.At)
+	defer func() { // also after a panic
+		if !w.split {
+			e.samples.run.Add(e.now() - begun)
+		}
+	}()
+	return e.handle(&w.ctx, v)
+}
+
+// timedAll is timed for all jobs in hand, which run together.
+func (w *worker[T]) timedAll(vs []T) error {
+	e := w.e
+	if w.until == noMark {
+		return e.handleAll(&w.ctx, vs)
+	}
+	begun := e.now()
+	for _, m := range w.stamps {
+		e.samples.wait.Add(begun - m.At)
+	}
+	defer func() {
+		for range w.stamps {
+			e.samples.run.Add(e.now() - begun)
+		}
+	}()
+	return e.handleAll(&w.ctx, vs)
+}
+
+// timedInline is timed for a job that runs on its submitter's goroutine, at once.
+func (e *engine[T]) timedInline(run func()) {
+	if e.sampling == 0 || (e.samples.nested.Add(1)-1)%uint64(e.sampling) != 0 {
+		run()
+		return
+	}
+	begun := e.now()
+	e.samples.wait.Add(0)
+	defer func() { e.samples.run.Add(e.now() - begun) }()
+	run()
+}
+
+// unsampled says that the running job is no task of the user's: a runner of a loop, which times the values that it runs.
+func (e *engine[T]) unsampled(w *worker[T]) {
+	if w != nil {
+		w.split = true
+	}
+}
+
+// lap returns for how long w has had what it has just ended, and is called at the end of each batch.
+func (w *worker[T]) lap() time.Duration {
+	now := w.e.now()
+	took := now - time.Duration(w.since.Load())
+	w.since.Store(int64(now))
+	return took
+}
+
+// began notes that w begins a batch after a search.
+func (w *worker[T]) began() { w.idle.Add(int64(w.lap())) }
+
+// busyFor returns for how long w has had something in hand until now. e.mu is held.
+func (w *worker[T]) busyFor(now time.Duration) time.Duration {
+	until := time.Duration(w.since.Load())
+	if w.cur.Load().Load().Running() > 0 {
+		until = now
+	}
+	return max(0, until-w.born-time.Duration(w.idle.Load()))
+}
