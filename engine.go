@@ -137,6 +137,7 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	e.config, e.handle = c, handle
 	e.plain = c.name == "" && c.onPanic == nil
 	e.start = time.Now()
+	e.openClock()
 	e.target = c.sizing.workers()
 	e.main.init(e, max(8, 4*runtime.GOMAXPROCS(0)), e.buffer)
 	e.openHomes()

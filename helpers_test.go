@@ -107,6 +107,8 @@ func counters(s Stats) Stats {
 	s.Room, s.Wait, s.Run = Histogram{}, Histogram{}, Histogram{}
 	s.Reject = RejectStats{}
 	s.Busy, s.Longest, s.LongestKey = 0, 0, 0
+	s.Strategy, s.Starts, s.First, s.Linger = 0, 0, Histogram{}, 0
+	s.Capacity, s.Units, s.Heavy = 0, 0, false
 	return s
 }
 

@@ -30,7 +30,7 @@ var house = []struct {
 	limit   float64
 	measure func(*houseCode) (figure float64, where string)
 }{
-	{"lines of the root package", false, 8900, rootLines},
+	{"lines of the root package", false, 9600, rootLines},
 	{"lines of internal", false, 2300, internalLines},
 	{"lines of the longest file", false, 450, longestFile},
 	{"fields of the largest struct", false, 30, largestStruct},
@@ -42,7 +42,7 @@ const wantComments = 22 // percent
 
 // outside are the folders of internal that the limits and the map leave out: programs that only
 // test the package.
-var outside = []string{"internal/mutate", "internal/soak"}
+var outside = []string{"internal/advice", "internal/mutate", "internal/soak"}
 
 // wideStructs may have any number of fields: one for each option, one for each figure.
 var wideStructs = []string{"config", "Stats"}

@@ -105,7 +105,7 @@ func (r *runner[T, R]) timed(ctx context.Context, i int) (R, error) {
 	begun := e.now()
 	e.samples.wait.Add(begun - r.stamps[0].At)
 	r.stamps = r.stamps[1:]
-	defer func() { e.samples.run.Add(e.now() - begun) }()
+	defer e.ran(begun)
 	return r.l.f(ctx, r.in[i])
 }
 

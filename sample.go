@@ -26,7 +26,9 @@ import (
 // been idle, so for how long it was busy, and since when it has been at what it has in hand.
 type samples struct {
 	room, wait, run hist.Live
+	first           hist.Live     // the first task of each worker
 	nested          atomic.Uint64 // jobs that ran on a submitter's goroutine
+	clock           time.Duration // that a look at the clock takes
 }
 
 const (
@@ -41,6 +43,7 @@ const (
 type marked struct {
 	until  int32 // how many jobs it begins before the next one of them
 	stamp  int   // of stamps: that one
+	warmed bool  // it has run something
 	stamps []queue.Stamped
 	split  bool // the running job is no task of the user's: see unsampled
 }
@@ -66,6 +69,21 @@ func (e *engine[T]) openSamples(q stamps) {
 	if e.sampling > 0 {
 		q.Stamp(e.sampling, e.start)
 	}
+}
+
+// openClock finds out how long a look at the clock takes, which is no part of what runs between two.
+func (e *engine[T]) openClock() {
+	e.samples.clock = time.Hour
+	for last, i := e.now(), 0; i < 3; i++ {
+		now := e.now()
+		e.samples.clock = min(e.samples.clock, now-last)
+		last = now
+	}
+}
+
+// ran counts what has run since begun.
+func (e *engine[T]) ran(begun time.Duration) {
+	e.samples.run.Add(e.now() - begun - e.samples.clock)
 }
 
 // thin makes fewer be sampled while tasks are tiny.
@@ -109,7 +127,7 @@ func (w *worker[T]) timed(v T) error {
 	e.samples.wait.Add(begun - m.At)
 	defer func() { // also after a panic
 		if !w.split {
-			e.samples.run.Add(e.now() - begun)
+			e.ran(begun)
 		}
 	}()
 	return e.handle(&w.ctx, v)
@@ -127,7 +145,7 @@ func (w *worker[T]) timedAll(vs []T) error {
 	}
 	defer func() {
 		for range w.stamps {
-			e.samples.run.Add(e.now() - begun)
+			e.ran(begun)
 		}
 	}()
 	return e.handleAll(&w.ctx, vs)
@@ -141,7 +159,7 @@ func (e *engine[T]) timedInline(run func()) {
 	}
 	begun := e.now()
 	e.samples.wait.Add(0)
-	defer func() { e.samples.run.Add(e.now() - begun) }()
+	defer e.ran(begun)
 	run()
 }
 

@@ -28,12 +28,16 @@ type Stats struct {
 	// Started is when the pool was made, in UTC, and Uptime how long after that the snapshot was taken.
 	Started time.Time
 	Uptime  time.Duration
+	// Strategy is the pool's, see [WithStrategy].
+	Strategy Strategy
 	// Workers is how many tasks may run at a time.
 	Workers int
 	// Goroutines is how many workers there are now, running or parked.
 	Goroutines int
 	// Buffer is how many tasks may wait, see [WithBuffer].
 	Buffer int
+	// Starts is how many workers were ever started.
+	Starts uint64
 
 	// Queued is how many accepted tasks have not started: in the queue, behind their key, or
 	// waiting for their units.
@@ -79,6 +83,29 @@ type Stats struct {
 	// work on the batch that it belongs to. LongestKey is its key, if it has one, but for [PerWorker].
 	Longest    time.Duration
 	LongestKey uint64
+	// First is how long the first task of each worker has run, if the worker has taken it alone: that of cold caches and
+	// states.
+	First Histogram
+
+	// Capacity is what the weights of running tasks may add up to, and Units what they do; both are 0 while there was neither
+	// a weight nor [WithCapacity]. Heavy says that a task waits for its units, and holds up those behind it.
+	Capacity, Units int64
+	Heavy           bool
+	// Linger is how long tasks wait for a batch to fill, see [WithLinger].
+	Linger time.Duration
+
+	// Keys and Process are set by [Pool.Report] alone, Process also by whoever assigns [ReadProcess] to it.
+	Keys    *KeyStats     `json:",omitempty"`
+	Process *ProcessStats `json:",omitempty"`
+}
+
+// KeyStats is about tasks that wait behind others with the same key, or under [PerWorker] in the queues of the workers that their keys belong
+// to.
+type KeyStats struct {
+	// Waiting is how many these are.
+	Waiting uint64
+	// Most is how many of them wait for one key, or in one queue, and Key is that key; 0 under PerWorker.
+	Most, Key uint64
 }
 
 // RejectStats is why tasks were not accepted.
@@ -131,9 +158,12 @@ func (e *engine[T]) Stats() Stats {
 	s := Stats{
 		Name:       e.name,
 		Started:    e.start.Round(0).UTC(),
+		Strategy:   e.strategy,
 		Workers:    e.target,
 		Goroutines: e.live,
 		Buffer:     e.buffer,
+		Starts:     e.starts,
+		Linger:     e.lingerFor,
 		Dropped:    e.dropCount,
 		Unrun:      e.unrun,
 	}
@@ -163,6 +193,11 @@ func (e *engine[T]) Stats() Stats {
 	if grown {
 		e.placesFree()
 	}
+	if w := &e.weights; w.Active() {
+		s.Capacity, s.Units = w.Capacity(), w.Used()
+		s.Heavy = w.waiting.Load() || e.main.queue.Ready() && !e.main.admits()
+	}
+	s.First = histogram(e.samples.first.Snapshot())
 	s.Room, s.Wait, s.Run = histogram(e.samples.room.Snapshot()), histogram(e.samples.wait.Snapshot()), histogram(e.samples.run.Snapshot())
 	return s
 }

@@ -98,6 +98,7 @@ func (e *engine[T]) newWorkerLocked(h *home[T]) *worker[T] {
 	w.cur.Store(w.b)
 	e.workers = append(e.workers, w)
 	e.live++
+	e.starts++
 	e.takeHomeLocked(w, h)
 	return w
 }
@@ -226,8 +227,11 @@ func (w *worker[T]) run() bool {
 // batch runs what is in hand until it is done, taken by others, or the pool stops.
 func (w *worker[T]) batch() {
 	e := w.e
-	if w.asks && !w.admit() {
-		return
+	if w.asks {
+		if !w.admit() {
+			return
+		}
+		w.began() // the wait for units was none of work
 	}
 	if e.handleAll != nil {
 		w.collect()
@@ -312,7 +316,14 @@ func (w *worker[T]) account() {
 	if e.batchers.holding.Load() > 0 && e.idle.Load().Idle() > 0 {
 		e.pull()
 	}
-	if took := w.lap(); e.handleAll == nil { // else the user has chosen the size
+	took := w.lap()
+	if e.handleAll == nil { // else the user has chosen the size
 		w.pace(n, took)
+	}
+	if !w.warmed {
+		w.warmed = true
+		if n == 1 && e.sampling > 0 && !w.split {
+			e.samples.first.Add(took)
+		}
 	}
 }

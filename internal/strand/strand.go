@@ -78,6 +78,26 @@ func New[T any]() *Table[T] {
 // Len returns how many jobs wait behind keys.
 func (t *Table[T]) Len() int { return t.len }
 
+// Most returns the key behind which most jobs wait, and how many these are.
+func (t *Table[T]) Most() (key uint64, n int) {
+	look := func(s *strand[T]) {
+		if k := s.jobs.Len(); k > n {
+			key, n = s.key, k
+		}
+	}
+	for i := range t.ready.Len() {
+		look(*t.ready.At(i))
+	}
+	for _, keys := range t.watched {
+		for _, k := range keys {
+			if s := t.keys.Get(k); s != nil && s.strand != nil {
+				look(s.strand)
+			}
+		}
+	}
+	return key, n
+}
+
 // Keys returns how many keys are in use.
 func (t *Table[T]) Keys() int { return t.keys.Len() }
 

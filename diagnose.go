@@ -1,0 +1,304 @@
+package pool
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// How reports are made. A rule looks at what changed between two snapshots. It first says whether it can tell anything at all; one
+// that cannot abstains, and its reason goes to Report.Unknown. What it finds has the figures it was found by, so that a reader can disagree.
+//
+// The names: X is the throughput, U the utilization, N the number of workers, S the median of the run times, W that of the waits, M
+// the number of processors, f an upper bound of the share of their time in which tasks compute: the processor time of the whole process
+// divided by the busy time of the workers. The thresholds were chosen on two processors, with the programs of benchmarks/advice.go.
+
+// The codes of the rules, in the order in which findings of the same severity are listed.
+const (
+	StuckTask      Code = "stuck task"
+	HotKey         Code = "one key takes all"
+	HeavyTask      Code = "a heavy task waits for its units"
+	BehindLong     Code = "queued behind a long task"
+	LingerHolds    Code = "linger holds tasks"
+	WorkersChurn   Code = "workers come and go"
+	BufferSmall    Code = "buffer too small"
+	TinyTasks      Code = "tasks smaller than their handing over"
+	TasksLock      Code = "tasks wait for a lock"
+	Garbage        Code = "garbage collection"
+	ColdStart      Code = "cold start"
+	TooManyCompute Code = "more workers than cores compute"
+	TooFewWorkers  Code = "too few workers, tasks wait"
+	BufferDelays   Code = "buffer only adds delay"
+	CPUFull        Code = "the processors are full"
+	NotBottleneck  Code = "the pool is not the bottleneck"
+)
+
+// rule is one of the rules.
+type rule struct {
+	code Code
+	// blind says why the rule cannot tell, or "".
+	blind func(v *view) string
+	// find returns nil if there is nothing to say.
+	find func(v *view) *Finding
+}
+
+// view is what two snapshots say together.
+type view struct {
+	earlier, later  Stats
+	window          time.Duration
+	ended           uint64
+	x, u, n         float64
+	room, wait, run Histogram
+	s, w            time.Duration // medians of run and wait
+	refused         uint64        // for want of room, or dropped
+	accepted        uint64
+	cores, procs    float64 // 0: not known
+	f               float64
+}
+
+// workers returns how many workers were busy on average.
+func (v *view) workers() float64 { return v.u * v.n }
+
+// queued reports whether tasks waited, at both ends of the window.
+func (v *view) queued() bool { return v.earlier.Queued > 0 && v.later.Queued > 0 }
+
+// idleAndQueued reports whether tasks waited beside idle workers, at both ends of the window.
+func (v *view) idleAndQueued() bool {
+	idle := func(s Stats) bool { return s.Queued > 0 && s.Running < uint64(s.Workers) }
+	return idle(v.earlier) && idle(v.later)
+}
+
+// Diagnose compares two snapshots of a pool and returns what there is to say about the time between them. It is pure: for dashboards, tests, and
+// snapshots that were stored as JSON. Snapshots of [Pool.Stats] lack Process and Keys, so the rules that need them abstain:
+// [Pool.Report] takes better ones. Snapshots in the wrong order, of different pools, or at the same instant give a
+// Report with a Problem and nothing else.
+func Diagnose(earlier, later Stats) Report {
+	r := Report{Name: later.Name, Window: later.Uptime - earlier.Uptime}
+	switch {
+	case earlier.Started.IsZero() || later.Started.IsZero():
+		r.Problem = "a snapshot is empty"
+	case !earlier.Started.Equal(later.Started) || earlier.Name != later.Name:
+		r.Problem = "the snapshots are of different pools"
+	case r.Window < 0:
+		r.Problem = "the snapshots are in the wrong order"
+	case r.Window == 0:
+		r.Problem = "the snapshots are of the same instant"
+	}
+	if r.Problem != "" {
+		r.Window = 0
+		return r
+	}
+	v := newView(earlier, later, r.Window)
+	r.Throughput, r.Utilization, r.Cores, r.Procs = v.x, v.u, v.cores, v.procs
+	r.Room, r.Wait, r.Run = v.room, v.wait, v.run
+	for _, rule := range rules {
+		if why := rule.blind(v); why != "" {
+			r.Unknown = append(r.Unknown, Finding{Code: rule.code, Evidence: why})
+			continue
+		}
+		if f := rule.find(v); f != nil {
+			f.Code, f.Known = rule.code, true
+			r.Findings = append(r.Findings, *f)
+		}
+	}
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
+	return r
+}
+
+func newView(earlier, later Stats, window time.Duration) *view {
+	v := &view{earlier: earlier, later: later, window: window}
+	over := func(s Stats) uint64 { return s.Completed + s.Failed + s.Panicked + s.Goexited + s.Skipped }
+	v.ended, v.accepted = grown(over(earlier), over(later)), grown(earlier.Accepted, later.Accepted)
+	v.x, v.n = float64(v.ended)/window.Seconds(), float64(max(1, later.Workers))
+	v.u = min(1, max(0, (later.Busy-earlier.Busy).Seconds()/window.Seconds()/v.n))
+	v.room, v.wait, v.run = later.Room.Since(earlier.Room), later.Wait.Since(earlier.Wait), later.Run.Since(earlier.Run)
+	v.s, v.w = v.run.Quantile(.5), v.wait.Quantile(.5)
+	v.refused = grown(earlier.Reject.Full, later.Reject.Full) + grown(earlier.Dropped, later.Dropped)
+	if a, b := earlier.Process, later.Process; a != nil && b != nil && b.CPU > a.CPU && b.Procs > 0 {
+		v.procs = float64(b.Procs)
+		v.cores = (b.CPU - a.CPU).Seconds() / window.Seconds()
+		v.f = 1
+		if w := v.workers(); w > 0 {
+			v.f = min(1, v.cores/w)
+		}
+	}
+	return v
+}
+
+// grown returns how much a counter has grown.
+func grown(before, after uint64) uint64 { return after - min(before, after) }
+
+// Reasons to abstain.
+
+func measured(v *view) string {
+	if v.run.Count < 10 || v.wait.Count < 10 {
+		return fmt.Sprintf("only %d tasks were measured: a longer window, or WithSampling(1)", min(v.run.Count, v.wait.Count))
+	}
+	return ""
+}
+
+func measuredProcess(v *view) string {
+	if v.cores == 0 {
+		return "the processor time of the process is not known: use Report, on a system with getrusage"
+	}
+	return measured(v)
+}
+
+func never(*view) string { return "" }
+
+// rules is all rules, in the order of the codes.
+var rules = []rule{
+	{StuckTask, never, func(v *view) *Finding {
+		usual := max(100*cmp.Or(v.later.Run.Quantile(.99), time.Millisecond), 10*time.Second)
+		if v.later.Longest < usual {
+			return nil
+		}
+		what := "a task"
+		if v.later.LongestKey != 0 {
+			what = fmt.Sprintf("a task with the key %#x", v.later.LongestKey)
+		}
+		return warn("%s has run for %s; p99 of all is %s", what, brief(v.later.Longest), brief(v.later.Run.Quantile(.99))).
+			change("give the task a timeout, and make it obey its context", "for work that takes that long", "throughput", 1, v.n/max(1, v.n-1))
+	}},
+	{HotKey, func(v *view) string {
+		if v.earlier.Keys == nil || v.later.Keys == nil {
+			return "what waits behind keys is not known: use Report"
+		}
+		return measured(v)
+	}, func(v *view) *Finding {
+		a, b := v.earlier.Keys, v.later.Keys
+		if v.later.Strategy == PerWorker || v.u > .9 || !v.idleAndQueued() || 2*b.Most <= b.Waiting || 2*a.Most <= a.Waiting || 2*b.Waiting < v.later.Queued {
+			return nil
+		}
+		return warn("%d of %d tasks that wait have the key %#x, and %.1f of %.0f workers are busy", b.Most, v.later.Queued, b.Key, v.workers(), v.n).
+			change("give what has this key a pool of its own, or split the key", "if the order of its tasks matters", "throughput", 1, 1.15*v.n/max(1, v.workers()))
+	}},
+	{HeavyTask, measured, func(v *view) *Finding {
+		s := v.later
+		if !s.Heavy || !v.earlier.Heavy || v.u > .9 || s.Queued == 0 || s.Capacity == 0 {
+			return nil
+		}
+		return warn("of the capacity of %d %d are in use, and %d tasks wait behind one that does not fit", s.Capacity, s.Units, s.Queued).
+			change(fmt.Sprintf("WithCapacity(%d), or tasks of less weight", 2*s.Capacity), "if what the capacity stands for is exhausted", "throughput", 1, 1/max(.1, v.u))
+	}},
+	{BehindLong, measured, func(v *view) *Finding {
+		if v.later.Strategy != PerWorker || v.u > .9 || !v.idleAndQueued() && v.room.Count+v.refused == 0 || v.w < v.s {
+			return nil
+		}
+		return warn("%.1f of %.0f workers are busy, and %d tasks wait for the worker of their key, half of them longer than %s", v.workers(), v.n, v.later.Queued, brief(v.w)).
+			change("WithStrategy(Shared)", "if a key's data has to stay in one worker's cache", "throughput", 1, 1.15*v.n/max(1, v.workers()))
+	}},
+	{LingerHolds, measured, func(v *view) *Finding {
+		l := v.later.Linger
+		if l == 0 || float64(v.w) < .8*float64(l)/2 || v.wait.Quantile(.9) < l*8/10 || v.u > .8 {
+			return nil
+		}
+		return warn("one task in ten waits %s, WithLinger is %s, and workers are busy %.0f %% of the time", brief(v.wait.Quantile(.9)), brief(l), 100*v.u).
+			change(fmt.Sprintf("WithLinger(%s)", brief(l/10)), "if larger batches are much cheaper", "wait", 1, 10)
+	}},
+	{WorkersChurn, never, func(v *view) *Finding {
+		n := float64(grown(v.earlier.Starts, v.later.Starts))
+		if v.later.Strategy == Elastic || n < 2*v.n || n/v.window.Seconds() < v.n {
+			return nil
+		}
+		return warn("%s workers were started a second, and there are %.0f", number(n/v.window.Seconds()), v.n).
+			change("a longer WithLazy, or WithFloor", "if the pool has to give its goroutines back soon", "processor time", 1, 3)
+	}},
+	{BufferSmall, measured, func(v *view) *Finding {
+		blocked := v.room.Count + v.refused
+		if v.u > .85 || float64(blocked) < .01*float64(v.accepted+v.refused) || v.later.Buffer > 1<<20 {
+			return nil
+		}
+		size := 1 << bits.Len(uint(max(1024, 8*v.later.Buffer)-1))
+		gain := max(float64(v.accepted+v.refused)/float64(max(1, v.accepted)), 1/max(.05, v.u))
+		return warn("%d submissions were blocked and %d refused though workers are busy only %.0f %% of the time; the buffer is %d", v.room.Count, v.refused, 100*v.u, v.later.Buffer).
+			change(fmt.Sprintf("WithBuffer(%d)", size), "under a load that is always too much", "throughput", 1, gain)
+	}},
+	{TinyTasks, measured, func(v *view) *Finding {
+		own := v.x * max(1, v.s).Seconds() // workers that do nothing but run tasks
+		if v.run.Quantile(.9) >= time.Microsecond || v.u < .3 || v.x < 1e5 || own > .6*v.workers() || v.later.Batch.Flushes > v.earlier.Batch.Flushes {
+			return nil
+		}
+		return warn("half the tasks run for less than %s, and %.0f %% of the workers' time is spent on handing them over", brief(max(1, v.s)), 100*(1-own/v.workers())).
+			change("SubmitBatch, NewTyped or ForEach over slices.Chunk: more work in each task", "if tasks come one at a time and must start at once", "throughput", 1, max(2, min(20, v.n/own)))
+	}},
+	{TasksLock, measuredProcess, func(v *view) *Finding {
+		held := (v.later.Process.MutexWait - v.earlier.Process.MutexWait).Seconds() / v.window.Seconds()
+		if v.u < .9 || v.f > .5 || held < .3*v.workers() {
+			return nil
+		}
+		return warn("%.1f of %.0f busy workers wait for a lock", min(held, v.workers()), v.workers()).
+			change("SubmitKeyed with what the lock guards as the key, or WithState", "if tasks need several such locks", "throughput", 1, v.n)
+	}},
+	{Garbage, measuredProcess, func(v *view) *Finding {
+		gc := (v.later.Process.GC - v.earlier.Process.GC).Seconds() / v.window.Seconds()
+		share := gc / v.cores
+		if share < .2 || v.u < .3 {
+			return nil
+		}
+		return warn("%.0f %% of the processor time goes to garbage collection", 100*min(1, share)).
+			change("Scratch or WithState for the tasks' buffers, NewTyped instead of closures", "if the buffers are of very different sizes", "throughput", 1, 4/max(.2, 1-share))
+	}},
+	{ColdStart, measured, func(v *view) *Finding {
+		first, later := v.later.First, v.run
+		if v.cores > .85*v.procs && v.n > v.procs {
+			return nil // they wait for a processor
+		}
+		if v.later.Strategy == Elastic || first.Count == 0 || first.Quantile(.5) < 3*v.s || first.Quantile(.5)-v.s < time.Millisecond || v.later.Starts > 2*uint64(v.n) {
+			return nil
+		}
+		return warn("the first task of each worker runs for %s, later ones for %s", brief(first.Quantile(.5)), brief(v.s)).
+			change("WithWarmup, that does what only the first task does", "for a pool that may never be used", "the first tasks", 1, 1.2*first.Quantile(.9).Seconds()/max(1e-9, later.Quantile(.1).Seconds()))
+	}},
+	{TooManyCompute, measuredProcess, func(v *view) *Finding {
+		p, q := v.earlier.Process, v.later.Process
+		ready := float64(min(p.Runnable, q.Runnable))
+		late := q.Latency.Since(p.Latency).Quantile(.99)
+		if v.n < 4*v.procs || v.u < .9 || v.cores < .85*v.procs || ready < .5*(v.n-v.procs) || late < time.Millisecond {
+			return nil
+		}
+		return warn("%.0f workers compute on %.0f processors: %.0f goroutines are ready and wait for one, one in a hundred for %s", v.n, v.procs, ready, brief(late)).
+			change("WithSizing(CPU())", "for tasks that also wait", "p99 of run", 1, 1+late.Seconds()/max(1e-6, v.s.Seconds()))
+	}},
+	{TooFewWorkers, measuredProcess, func(v *view) *Finding {
+		if v.u < .9 || !v.queued() && v.room.Count == 0 && v.refused == 0 || v.f > .5 || v.cores > .8*v.procs || (v.later.Process.MutexWait-v.earlier.Process.MutexWait).Seconds() > .3*v.window.Seconds()*v.workers() {
+			return nil
+		}
+		n := min(4*v.n, math.Ceil(v.procs/max(.01, v.f)))
+		return warn("all %.0f workers are busy and tasks wait, but they compute at most %.0f %% of the time", v.n, 100*v.f).
+			change(fmt.Sprintf("Resize(%.0f), or WithSizing(IO(%.0f))", n, n), "if what the tasks wait for cannot take as many at a time", "throughput", 1, n/v.n)
+	}},
+	{BufferDelays, measured, func(v *view) *Finding {
+		if v.u < .95 || !v.queued() || v.s == 0 || v.w < 10*v.s || v.w < 50*time.Millisecond || v.room.Count+v.refused == 0 || v.cores > 0 && v.f <= .5 && v.cores < .8*v.procs {
+			return nil
+		}
+		return warn("tasks run for %s and wait %s, and the pool is always full", brief(v.s), brief(v.w)).
+			change("a smaller WithBuffer, or WithOverflow(Reject)", "if the load comes in bursts", "wait", 1, 1.2*v.w.Seconds()/v.s.Seconds())
+	}},
+	{CPUFull, measuredProcess, func(v *view) *Finding {
+		if v.u < .95 || v.cores < .9*v.procs {
+			return nil
+		}
+		return &Finding{Evidence: fmt.Sprintf("%.1f of %.0f processors are busy: fewer or cheaper tasks help, more workers do not", v.cores, v.procs), Gain: [2]float64{1, 1}, Of: "throughput"}
+	}},
+	{NotBottleneck, measured, func(v *view) *Finding {
+		if v.u > .7 || v.wait.Quantile(.99) > max(v.s, 100*time.Microsecond) || v.refused > 0 {
+			return nil
+		}
+		return &Finding{Evidence: fmt.Sprintf("workers are busy %.0f %% of the time, and 99 of 100 tasks wait less than %s", 100*v.u, brief(v.wait.Quantile(.99)+1)), Gain: [2]float64{1, 1}, Of: "throughput"}
+	}},
+}
+
+// warn returns a warning.
+func warn(format string, args ...any) *Finding {
+	return &Finding{Severity: Warning, Evidence: fmt.Sprintf(format, args...)}
+}
+
+// change adds to f what to change.
+func (f *Finding) change(option, backfires, of string, least, most float64) *Finding {
+	f.Option, f.Backfires, f.Of, f.Gain = option, backfires, of, [2]float64{least, max(least, most)}
+	return f
+}

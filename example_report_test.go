@@ -1,0 +1,83 @@
+package pool_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/headrace-go/pool"
+)
+
+// A report says whether the pool is the bottleneck, and which option to change. Here the tasks wait, and there are too few
+// workers.
+func ExamplePool_Report() {
+	p, err := pool.New(pool.WithWorkers(2), pool.WithSampling(1))
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	for range 400 {
+		_ = p.Submit(ctx, func(ctx context.Context) error {
+			select { // asks a database
+			case <-time.After(5 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}
+	report, err := p.Report(ctx, 300*time.Millisecond)
+	if err != nil {
+		panic(err)
+	}
+	for _, f := range report.Findings {
+		fmt.Println(f.Severity, f.Code)
+	}
+	fmt.Println("busy:", report.Utilization > .9)
+	p.Abort()
+	_ = p.Close()
+	// Output:
+	// warning too few workers, tasks wait
+	// busy: true
+}
+
+// Snapshots can be taken and kept by whoever wants to, and compared later.
+func ExampleDiagnose() {
+	p, err := pool.New(pool.WithName("mail"))
+	if err != nil {
+		panic(err)
+	}
+	before := p.Stats()
+	before.Process = pool.ReadProcess()
+	time.Sleep(time.Millisecond)
+	after := p.Stats()
+	after.Process = pool.ReadProcess()
+	fmt.Println(pool.Diagnose(before, after).Throughput, "tasks a second")
+	fmt.Println(pool.Diagnose(after, before))
+	_ = p.Close()
+	// Output:
+	// 0 tasks a second
+	// pool "mail": no report: the snapshots are in the wrong order
+}
+
+// Several pools are watched in the same window.
+func ExampleReports() {
+	var pools []pool.Source
+	for _, name := range []string{"mail", "thumbnails"} {
+		p, err := pool.New(pool.WithName(name))
+		if err != nil {
+			panic(err)
+		}
+		defer p.Close()
+		pools = append(pools, p)
+	}
+	reports, err := pool.Reports(context.Background(), 10*time.Millisecond, pools...)
+	if err != nil {
+		panic(err)
+	}
+	for _, r := range reports {
+		fmt.Println(r.Name, r.Throughput)
+	}
+	// Output:
+	// mail 0
+	// thumbnails 0
+}

@@ -1,0 +1,75 @@
+package pool
+
+import (
+	"math"
+	"runtime"
+	"runtime/metrics"
+	"time"
+
+	"github.com/headrace-go/pool/internal/hist"
+)
+
+// ProcessStats is a snapshot of what the whole process does, pools and all else. It is what [Diagnose] needs to tell tasks that compute
+// from tasks that wait.
+type ProcessStats struct {
+	// Procs is GOMAXPROCS.
+	Procs int
+	// CPU is the processor time used since the start of the process, by getrusage: 0 where there is none.
+	CPU time.Duration
+	// GC is how much of it the garbage collector has used, as of the end of its last cycle.
+	GC time.Duration
+	// MutexWait is for how long goroutines were blocked on sync.Mutex and sync.RWMutex, all together.
+	MutexWait time.Duration
+	// Runnable is how many goroutines are ready to run and wait for a processor.
+	Runnable int
+	// Latency is how long goroutines waited for a processor when they were ready.
+	Latency Histogram
+}
+
+// ReadProcess returns a snapshot. It takes some 20 µs (package runtime/metrics), may be called by any goroutine, and is
+// called by [Pool.Report], not by [Pool.Stats].
+func ReadProcess() *ProcessStats {
+	samples := []metrics.Sample{
+		{Name: "/cpu/classes/gc/total:cpu-seconds"},
+		{Name: "/sync/mutex/wait/total:seconds"},
+		{Name: "/sched/goroutines/runnable:goroutines"},
+		{Name: "/sched/latencies:seconds"},
+	}
+	metrics.Read(samples)
+	p := &ProcessStats{Procs: runtime.GOMAXPROCS(0), CPU: cpuTime()}
+	for i, s := range samples {
+		switch s.Value.Kind() { // a metric that this version of Go has not is of kind bad
+		case metrics.KindFloat64:
+			d := time.Duration(s.Value.Float64() * float64(time.Second))
+			if i == 0 {
+				p.GC = d
+			} else {
+				p.MutexWait = d
+			}
+		case metrics.KindUint64:
+			p.Runnable = int(s.Value.Uint64())
+		case metrics.KindFloat64Histogram:
+			p.Latency = fromRuntime(s.Value.Float64Histogram())
+		}
+	}
+	return p
+}
+
+// fromRuntime returns a histogram of the runtime, in seconds, in our buckets.
+func fromRuntime(h *metrics.Float64Histogram) Histogram {
+	var l hist.Live
+	for i, n := range h.Counts {
+		if n == 0 {
+			continue
+		}
+		low, high := h.Buckets[i], h.Buckets[i+1]
+		if math.IsInf(low, -1) {
+			low = 0
+		}
+		if math.IsInf(high, 1) {
+			high = low
+		}
+		l.AddN(time.Duration((low+high)/2*float64(time.Second)), n)
+	}
+	return histogram(l.Snapshot())
+}
