@@ -73,7 +73,7 @@ func (v *view) idleAndQueued() bool {
 
 // Diagnose compares two snapshots of a pool and returns what there is to say about the time between them. It is pure: for dashboards, tests, and
 // snapshots that were stored as JSON. Snapshots of [Pool.Stats] lack Process and Keys, so the rules that need them abstain:
-// [Pool.Report] takes better ones. Snapshots in the wrong order, of different pools, or at the same instant give a
+// [Pool.Observe] takes better ones. Snapshots in the wrong order, of different pools, or at the same instant give a
 // Report with a Problem and nothing else.
 func Diagnose(earlier, later Stats) Report {
 	r := Report{Name: later.Name, Window: later.Uptime - earlier.Uptime}
@@ -142,7 +142,7 @@ func measured(v *view) string {
 
 func measuredProcess(v *view) string {
 	if v.cores == 0 {
-		return "the processor time of the process is not known: use Report, on a system with getrusage"
+		return "the processor time of the process is not known: use Observe or Report, on a system with getrusage"
 	}
 	return measured(v)
 }
@@ -165,7 +165,7 @@ var rules = []rule{
 	}},
 	{HotKey, func(v *view) string {
 		if v.earlier.Keys == nil || v.later.Keys == nil {
-			return "what waits behind keys is not known: use Report"
+			return "what waits behind keys is not known: use Observe or Report"
 		}
 		return measured(v)
 	}, func(v *view) *Finding {

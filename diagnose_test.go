@@ -179,7 +179,7 @@ func TestDiagnoseAbstains(t *testing.T) {
 		t.Errorf("with nothing measured: %v", all)
 	}
 	all = unknown(newPair().both(func(s *Stats) { s.Process, s.Keys = nil, nil }))
-	if len(all) != 6 || !strings.Contains(all[TooFewWorkers], "use Report") || !strings.Contains(all[HotKey], "use Report") {
+	if len(all) != 6 || !strings.Contains(all[TooFewWorkers], "use Observe or Report") || !strings.Contains(all[HotKey], "use Observe or Report") {
 		t.Errorf("of plain Stats: %v", all)
 	}
 	if all := unknown(newPair().cores(0)); !strings.Contains(all[CPUFull], "getrusage") {

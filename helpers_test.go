@@ -103,7 +103,7 @@ func checkRest(t testing.TB, s Stats) {
 
 // counters returns s without what was measured.
 func counters(s Stats) Stats {
-	s.Started, s.Uptime = time.Time{}, 0
+	s.Closed, s.Started, s.Uptime = false, time.Time{}, 0
 	s.Room, s.Wait, s.Run = Histogram{}, Histogram{}, Histogram{}
 	s.Reject = RejectStats{}
 	s.Busy, s.Longest, s.LongestKey = 0, 0, 0

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -374,6 +375,67 @@ func TestHistogramJSON(t *testing.T) {
 	for _, bad := range []string{`{"First":-1}`, `{"First":700,"Counts":[1]}`, `[]`} {
 		if err := new(Histogram).UnmarshalJSON([]byte(bad)); err == nil {
 			t.Errorf("%s: no error", bad)
+		}
+	}
+}
+
+func stuckInside(ctx context.Context, g gate) error { return g.task(ctx) }
+
+// Running tasks are told by age, key, name and stack.
+func TestRunningTasks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(4))
+		if all := p.RunningTasks(10, true); len(all) != 0 {
+			t.Errorf("at rest: %v", all)
+		}
+		g := make(gate)
+		must(t, p.SubmitKeyed(bg, 42, func(ctx context.Context) error { return stuckInside(ctx, g) }))
+		time.Sleep(time.Second)
+		must(t, p.Submit(bg, func(ctx context.Context) error {
+			_, err := Do(ctx, p, func(ctx context.Context) (int, error) { <-g; return 0, nil })
+			return err
+		}))
+		time.Sleep(time.Second)
+		key := uint64(42)
+		if strategy == PerWorker {
+			key = 0
+		}
+		all := p.RunningTasks(10, true)
+		if len(all) < 2 || all[0].Age != 2*time.Second || all[0].Key != key || all[0].Waits || all[1].Age != time.Second {
+			t.Fatalf("%+v", all)
+		}
+		if !strings.Contains(all[0].Stack, "stuckInside") {
+			t.Errorf("the stack is %s", all[0].Stack)
+		}
+		if few := p.RunningTasks(1, false); len(few) != 1 || few[0].Stack != "" || few[0].Age != 2*time.Second {
+			t.Errorf("one: %+v", few)
+		}
+		if none := p.RunningTasks(-1, true); none != nil {
+			t.Errorf("none: %v", none)
+		}
+		close(g)
+		must(t, p.Close())
+	})
+}
+
+// The name of a task is that of its outermost function, below the pool's own.
+func TestNameIn(t *testing.T) {
+	const trace = `goroutine 7 [chan receive]:
+example.com/app.(*DB).query(0x1, {0x2, 0x3})
+	/src/db.go:9 +0x1
+example.com/app.sendMail.func1({0x5b, 0x6})
+	/src/mail.go:17 +0x22
+github.com/headrace-go/pool.runTask({0xb157a8?, 0x20e54bfd26d0?}, 0x0?)
+	/src/pool.go:45 +0x22
+github.com/headrace-go/pool.(*worker[...]).batch(0xb331e0)
+	/src/worker.go:248 +0x1d3
+github.com/headrace-go/pool/internal/goroutine.Run(0x20e54bdf5fb8?, {0x20e54bfd26c8, 0x0})
+	/src/goroutine.go:19 +0x12
+created by github.com/headrace-go/pool.(*worker[...]).start in goroutine 6355
+	/src/worker.go:132 +0xc5`
+	for in, want := range map[string]string{trace: "example.com/app.sendMail.func1", "": "", "goroutine 7 [running]:": ""} {
+		if got := nameIn(in); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

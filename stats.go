@@ -25,6 +25,8 @@ import (
 type Stats struct {
 	// Name is the pool's, see [WithName].
 	Name string
+	// Closed says that the pool takes no more tasks: it was closed, or has stopped.
+	Closed bool
 	// Started is when the pool was made, in UTC, and Uptime how long after that the snapshot was taken.
 	Started time.Time
 	Uptime  time.Duration
@@ -94,7 +96,7 @@ type Stats struct {
 	// Linger is how long tasks wait for a batch to fill, see [WithLinger].
 	Linger time.Duration
 
-	// Keys and Process are set by [Pool.Report] alone, Process also by whoever assigns [ReadProcess] to it.
+	// Keys and Process are set by [Pool.Observe] alone, Process also by whoever assigns [ReadProcess] to it.
 	Keys    *KeyStats     `json:",omitempty"`
 	Process *ProcessStats `json:",omitempty"`
 }
@@ -157,6 +159,7 @@ func (e *engine[T]) Stats() Stats {
 	grown := e.closeErr == nil && e.followLocked()
 	s := Stats{
 		Name:       e.name,
+		Closed:     e.closeErr != nil,
 		Started:    e.start.Round(0).UTC(),
 		Strategy:   e.strategy,
 		Workers:    e.target,
@@ -206,23 +209,18 @@ func (e *engine[T]) Stats() Stats {
 func (e *engine[T]) busyLocked(s *Stats) {
 	now := e.now()
 	s.Uptime, s.Busy = now, e.busy
-	var longest *batch.Batch[T]
+	var longest *worker[T]
 	for _, w := range e.workers {
 		s.Busy += w.busyFor(now)
-		b := w.cur.Load()
-		if b.Load().Running() == 0 {
+		if w.cur.Load().Load().Running() == 0 {
 			continue
 		}
 		if d := now - time.Duration(w.since.Load()); d > s.Longest {
-			s.Longest, longest = d, b
+			s.Longest, longest = d, w
 		}
 	}
-	if longest != nil && e.homes.n == 0 {
-		e.main.mu.Lock()
-		if a := longest.Current(); a != nil && a.Keyed {
-			s.LongestKey = a.Key
-		}
-		e.main.mu.Unlock()
+	if longest != nil {
+		s.LongestKey = e.keyLocked(longest)
 	}
 }
 

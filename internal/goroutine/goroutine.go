@@ -20,17 +20,47 @@ func Run(f func(), mark [2]uintptr) { f() }
 
 const runFrame = "internal/goroutine.Run("
 
+// Package is what the names of this package's functions begin with.
+var Package = reflect.TypeFor[here]().PkgPath() + "."
+
+type here struct{}
+
 // Mark returns the first word of the mark of the Run that the calling goroutine was started with, or 0. That it was started by
 // something else is seen in about half a microsecond; else it takes some ten.
 func Mark() uintptr {
 	if !marked() {
 		return 0
 	}
-	_, mark, _ := strings.Cut(stack(), runFrame)
+	return markIn(stack())
+}
+
+// markIn returns the mark in a stack trace, or 0.
+func markIn(trace string) uintptr {
+	_, mark, _ := strings.Cut(trace[max(0, strings.LastIndex(trace, runFrame)):], runFrame)
 	_, mark, _ = strings.Cut(mark, "{0x")
 	mark, _, _ = strings.Cut(mark, ",")
 	n, _ := strconv.ParseUint(mark, 16, 64)
 	return uintptr(n)
+}
+
+// maxTrace bounds the memory for Stacks: what is beyond is left out.
+const maxTrace = 64 << 20
+
+// Stacks returns the stack traces of the goroutines that were started with Run, by their marks. It stops the program for a while.
+func Stacks() map[uintptr]string {
+	buf := make([]byte, 1<<16)
+	n := runtime.Stack(buf, true)
+	for n == len(buf) && n < maxTrace {
+		buf = make([]byte, 4*len(buf))
+		n = runtime.Stack(buf, true)
+	}
+	traces := make(map[uintptr]string)
+	for trace := range strings.SplitSeq(string(buf[:n]), "\n\n") {
+		if mark := markIn(trace); mark != 0 {
+			traces[mark] = strings.TrimSpace(trace)
+		}
+	}
+	return traces
 }
 
 // marked reports whether Run is at the bottom of the stack, above the runtime's goexit and the function that a go statement makes.
@@ -50,8 +80,7 @@ func stack() string {
 	buf := make([]byte, 1<<12)
 	for {
 		if n := runtime.Stack(buf, false); n < len(buf) {
-			s := string(buf[:n])
-			return s[max(0, strings.LastIndex(s, runFrame)):]
+			return string(buf[:n])
 		}
 		buf = make([]byte, 4*len(buf))
 	}

@@ -3,6 +3,7 @@ package goroutine
 import (
 	"math"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -52,4 +53,23 @@ func TestNoMark(t *testing.T) {
 	if m := <-got; m != 0 {
 		t.Errorf("Mark is %#x in a goroutine that one with a mark has started", m)
 	}
+}
+
+// Stacks has the trace of each goroutine of Run by its mark, and of no other.
+func TestStacks(t *testing.T) {
+	stop, ready := make(chan struct{}), make(chan struct{})
+	for mark := range uintptr(20) {
+		go Run(func() { deep(int(mark), func() { ready <- struct{}{}; <-stop }) }, [2]uintptr{mark + 1})
+		<-ready
+	}
+	traces := Stacks()
+	if len(traces) != 20 {
+		t.Errorf("%d traces, want 20", len(traces))
+	}
+	for mark, trace := range traces {
+		if mark < 1 || mark > 20 || strings.Count(trace, "goroutine.deep(") != int(mark) {
+			t.Errorf("%d has the trace\n%s", mark, trace)
+		}
+	}
+	close(stop)
 }
