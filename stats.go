@@ -97,8 +97,8 @@ type Stats struct {
 	Linger time.Duration
 
 	// Keys and Process are set by [Pool.Observe] alone, Process also by whoever assigns [ReadProcess] to it.
-	Keys    *KeyStats     `json:",omitempty"`
-	Process *ProcessStats `json:",omitempty"`
+	Keys    *KeyStats
+	Process *ProcessStats
 }
 
 // KeyStats is about tasks that wait behind others with the same key, or under [PerWorker] in the queues of the workers that their keys belong
