@@ -20,7 +20,8 @@ var page = template.Must(template.New("").Funcs(template.FuncMap{
 	"count": count, "rate": func(x float64) string { return count(uint64(math.Round(x))) },
 	"spark": spark, "bars": bars, "key": func(k uint64) string { return label("", k) },
 	"clock": func(t time.Time) string { return t.Format(time.TimeOnly) },
-	"gain":  func(f pool.Finding) string { return gain(f) },
+	"gain":  gain, "counters": counters,
+	"short": func(name string) string { return name[strings.LastIndexByte(name, '/')+1:] },
 }).Parse(pageText))
 
 // render executes a template. It fails only with its writer, which has gone away then.
@@ -44,6 +45,21 @@ func count(n uint64) string {
 	return s
 }
 
+// counter is a number of tasks, and what became of them.
+type counter struct {
+	What string
+	N    uint64
+}
+
+func counters(s pool.Stats) []counter {
+	return []counter{
+		{"accepted", s.Accepted}, {"completed", s.Completed}, {"failed", s.Failed}, {"panicked", s.Panicked}, {"goexited", s.Goexited},
+		{"skipped", s.Skipped}, {"dropped", s.Dropped}, {"handed back", s.Unrun},
+		{"rejected: full", s.Reject.Full}, {"closed", s.Reject.Closed}, {"context", s.Reject.Context}, {"invalid", s.Reject.Invalid},
+	}
+}
+
+// gain returns what a finding promises, or nothing.
 func gain(f pool.Finding) string {
 	if f.Gain[1] <= 1 {
 		return ""

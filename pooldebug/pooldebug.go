@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,8 +45,8 @@ const (
 //	?format=text   a few lines for each pool
 //	&stacks=1      in all formats: the stack traces of the tasks that have run for longest
 //
-// Rates, histograms and findings are of the time since the last snapshots, of which the handler keeps five minutes. It takes them only
-// while somebody looks: nothing runs in between, no goroutine and no timer.
+// Rates and findings are of the last ten seconds, or of the time since somebody last looked, and histograms and counters of the time since the start of the
+// pool. The lines are of five minutes at most. The handler takes snapshots only while somebody looks: nothing runs in between, no goroutine and no timer.
 //
 // It keeps no pool alive: one that has ended is shown with its last figures, and can be collected as garbage. A nil pool makes
 // Handler panic, as does no pool at all. The handler may be used by any number of goroutines.
@@ -74,7 +75,21 @@ type watched struct {
 	get  func() Source // nil once the pool is no more
 	past []pool.Stats  // the oldest first
 	at   []time.Time   // when they were taken
+	long []named       // tasks that have run for long
 }
+
+// named is a task that has run for longer than longTask, and its name.
+type named struct {
+	begun time.Time
+	name  string
+}
+
+const (
+	// longTask is how long a task has to run before somebody who looks is told its name: that takes a look at all goroutines.
+	longTask = time.Second
+	// sameTask is how far apart two estimates are of when a task has begun.
+	sameTask = 5 * time.Millisecond
+)
 
 // watch returns a watched that does not keep p alive, if p is a pointer, as all pools are.
 func watch(p Source) *watched {
@@ -141,10 +156,11 @@ func (w *watched) view(stacks bool) (v View) {
 	for from > 0 && w.at[n-1].Sub(w.at[from]) < reported {
 		from--
 	}
-	v.Report = pool.Diagnose(w.past[from], v.Stats)
-	if n == 1 {
-		v.Report.Problem = "there is one snapshot so far"
+	earlier := w.past[from]
+	if n == 1 { // nobody has looked before: since the start
+		earlier = pool.Stats{Name: v.Stats.Name, Started: v.Stats.Started}
 	}
+	v.Report = pool.Diagnose(earlier, v.Stats)
 	for i := n - 1; i > 0 && len(v.Resizes) < 5; i-- {
 		if a, b := w.past[i-1].Workers, w.past[i].Workers; a != b {
 			v.Resizes = append(v.Resizes, Resize{w.at[i], a, b})
@@ -158,9 +174,44 @@ func (w *watched) view(stacks bool) (v View) {
 	case <-p.Done():
 		v.Ended = true
 	default:
-		v.Running = p.RunningTasks(mostTasks, stacks)
+		v.Running = w.running(p, stacks)
 	}
 	return v
+}
+
+// running returns the tasks that have run for longest, with the names of those that have run for long.
+func (w *watched) running(p Source, stacks bool) []pool.RunningTask {
+	if stacks {
+		return p.RunningTasks(mostTasks, true)
+	}
+	tasks, now := p.RunningTasks(mostTasks, false), time.Now()
+	if w.name(tasks, now) {
+		return tasks
+	}
+	tasks, now, w.long = p.RunningTasks(mostTasks, true), time.Now(), nil
+	for i := range tasks {
+		t := &tasks[i]
+		if t.Stack = ""; t.Age >= longTask {
+			w.long = append(w.long, named{now.Add(-t.Age), t.Name})
+		}
+	}
+	return tasks
+}
+
+// name gives the tasks that have run for long their names. It reports false if it does not know one.
+func (w *watched) name(tasks []pool.RunningTask, now time.Time) bool {
+	for i := range tasks {
+		t := &tasks[i]
+		if t.Age < longTask {
+			break // they are in the order of their ages
+		}
+		at := slices.IndexFunc(w.long, func(n named) bool { return now.Add(-t.Age).Sub(n.begun).Abs() < sameTask })
+		if at < 0 {
+			return false
+		}
+		t.Name = w.long[at].name
+	}
+	return true
 }
 
 // ServeHTTP implements [http.Handler].

@@ -63,7 +63,7 @@ func TestFormats(t *testing.T) {
 		}
 		time.Sleep(500 * time.Millisecond)
 		_, text := get(t, h, "GET", "?format=text")
-		wants(t, text, "one snapshot")
+		wants(t, text, "tasks/s", "running for 500ms")
 		for range 20 {
 			time.Sleep(time.Second)
 			get(t, h, "HEAD", "")
@@ -74,7 +74,7 @@ func TestFormats(t *testing.T) {
 		}
 		wants(t, text, `"<mail>"`, " tasks/s", "stuck task", "20.5s", "0xbeef", "pooldebug.TestFormats", "askTheDatabase")
 		_, text = get(t, h, "GET", "")
-		wants(t, text, "&lt;mail&gt;", "<polyline", "<rect", "stuck task", "20.5s", "0xbeef", "EventSource")
+		wants(t, text, "&lt;mail&gt;", "<polyline", "<rect", "stuck task", "20.5s", "0xbeef", "pooldebug.TestFormats", "EventSource")
 		if strings.Contains(text, "askTheDatabase") || strings.Contains(text, "<mail>") {
 			t.Error("the page has stacks that nobody asked for, or is not escaped")
 		}

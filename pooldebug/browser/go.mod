@@ -1,0 +1,17 @@
+module github.com/headrace-go/pool/pooldebug/browser
+
+go 1.26.0
+
+require (
+	github.com/chromedp/cdproto v0.159.0
+	github.com/chromedp/chromedp v0.23.0
+	github.com/headrace-go/pool v0.0.0
+)
+
+require (
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	go.uber.org/automaxprocs v1.6.0 // indirect
+	golang.org/x/sync v0.25.0 // indirect
+)
+
+replace github.com/headrace-go/pool => ../..
