@@ -14,7 +14,7 @@ import (
 //
 // The names: X is the throughput, U the utilization, N the number of workers, S the median of the run times, W that of the waits, M
 // the number of processors, f an upper bound of the share of their time in which tasks compute: the processor time of the whole process
-// divided by the busy time of the workers. The thresholds were chosen on two processors, with the programs of benchmarks/advice.go.
+// divided by the busy time of the workers or, where others take the processors away from it, the share of goroutines that are ready. The thresholds were chosen on two processors, with the programs of internal/advice.
 
 // The codes of the rules, in the order in which findings of the same severity are listed.
 const (
@@ -56,6 +56,7 @@ type view struct {
 	refused         uint64        // for want of room, or dropped
 	accepted        uint64
 	cores, procs    float64 // 0: not known
+	ready           float64 // goroutines that run or could, at both ends
 	f               float64
 }
 
@@ -105,6 +106,9 @@ func Diagnose(earlier, later Stats) Report {
 		}
 	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
+	if n := len(r.Findings); n > 1 && r.Findings[n-1].Code == NotBottleneck {
+		r.Findings = r.Findings[:n-1] // something else is to be changed
+	}
 	return r
 }
 
@@ -122,11 +126,15 @@ func newView(earlier, later Stats, window time.Duration) *view {
 		v.cores = (b.CPU - a.CPU).Seconds() / window.Seconds()
 		v.f = 1
 		if w := v.workers(); w > 0 {
-			v.f = min(1, v.cores/w)
+			v.ready = min(a.ready(), b.ready())
+			v.f = min(1, max(v.cores, v.ready)/w)
 		}
 	}
 	return v
 }
+
+// ready returns how many goroutines run or could, besides the one that looks.
+func (p *ProcessStats) ready() float64 { return float64(max(0, p.Running+p.Runnable-1)) }
 
 // grown returns how much a counter has grown.
 func grown(before, after uint64) uint64 { return after - min(before, after) }
@@ -244,10 +252,10 @@ var rules = []rule{
 	}},
 	{ColdStart, measured, func(v *view) *Finding {
 		first, later := v.later.First, v.run
-		if v.cores > .85*v.procs && v.n > v.procs {
+		if v.ready > v.procs {
 			return nil // they wait for a processor
 		}
-		if v.later.Strategy == Elastic || first.Count == 0 || first.Quantile(.5) < 3*v.s || first.Quantile(.5)-v.s < time.Millisecond || v.later.Starts > 2*uint64(v.n) {
+		if v.later.Strategy == Elastic || first.Count == 0 || first.Quantile(.1) < 3*v.s || first.Quantile(.1)-v.s < 5*time.Millisecond || v.later.Starts > 2*uint64(v.n) {
 			return nil
 		}
 		return warn("the first task of each worker runs for %s, later ones for %s", brief(first.Quantile(.5)), brief(v.s)).
@@ -255,12 +263,11 @@ var rules = []rule{
 	}},
 	{TooManyCompute, measuredProcess, func(v *view) *Finding {
 		p, q := v.earlier.Process, v.later.Process
-		ready := float64(min(p.Runnable, q.Runnable))
 		late := q.Latency.Since(p.Latency).Quantile(.99)
-		if v.n < 4*v.procs || v.u < .9 || v.cores < .85*v.procs || ready < .5*(v.n-v.procs) || late < time.Millisecond {
+		if v.n < 4*v.procs || v.u < .9 || v.ready < v.procs+.5*(v.n-v.procs) || late < time.Millisecond {
 			return nil
 		}
-		return warn("%.0f workers compute on %.0f processors: %.0f goroutines are ready and wait for one, one in a hundred for %s", v.n, v.procs, ready, brief(late)).
+		return warn("%.0f workers compute on %.0f processors: %.0f goroutines are ready and wait for one, one in a hundred for %s", v.n, v.procs, v.ready-v.procs, brief(late)).
 			change("WithSizing(CPU())", "for tasks that also wait", "p99 of run", 1, 1+late.Seconds()/max(1e-6, v.s.Seconds()))
 	}},
 	{TooFewWorkers, measuredProcess, func(v *view) *Finding {

@@ -75,7 +75,7 @@ func TestDiagnose(t *testing.T) {
 	first := func(s *Stats) { s.First = times(4, 50*time.Millisecond, 50*time.Millisecond) }
 	locked := func(s *Stats) { s.Process.MutexWait = 25 * time.Second }
 	gc := func(s *Stats) { s.Process.GC = 8 * time.Second }
-	many := func(s *Stats) { s.Workers, s.Process.Runnable = 64, 60 }
+	many := func(s *Stats) { s.Workers, s.Process.Running, s.Process.Runnable = 64, 4, 59 }
 	late := func(s *Stats) { s.Process.Latency = times(1000, 20*time.Millisecond, 50*time.Millisecond) }
 	blocked := func(s *Stats) { s.Room = times(500, time.Millisecond, time.Millisecond) }
 	refused := func(s *Stats) { s.Reject.Full = 5000 }
@@ -117,7 +117,7 @@ func TestDiagnose(t *testing.T) {
 		"garbage":                            {with(.9, 2).later(gc), Garbage},
 		"garbage beside an idle pool":        {with(.1, 2).later(gc), NotBottleneck},
 		"too many compute":                   {newPair().both(many).busy(1).cores(3.9).later(late), TooManyCompute},
-		"many wait":                          {newPair().both(many).busy(1).cores(1).later(late), none},
+		"many wait":                          {newPair().both(many).both(func(s *Stats) { s.Process.Runnable = 3 }).busy(1).cores(1).later(late), none},
 		"many, nobody waits for a processor": {newPair().both(many).busy(1).cores(3.9), CPUFull},
 		"too few":                            {with(1, .4).both(queued).later(wait(20 * time.Millisecond)), TooFewWorkers},
 		"too few, nobody waits":              {with(1, .4), none},

@@ -20,8 +20,8 @@ type ProcessStats struct {
 	GC time.Duration
 	// MutexWait is for how long goroutines were blocked on sync.Mutex and sync.RWMutex, all together.
 	MutexWait time.Duration
-	// Runnable is how many goroutines are ready to run and wait for a processor.
-	Runnable int
+	// Running is how many goroutines run, the caller among them, and Runnable how many are ready to run and wait for a processor.
+	Running, Runnable int
 	// Latency is how long goroutines waited for a processor when they were ready.
 	Latency Histogram
 }
@@ -32,25 +32,28 @@ func ReadProcess() *ProcessStats {
 	samples := []metrics.Sample{
 		{Name: "/cpu/classes/gc/total:cpu-seconds"},
 		{Name: "/sync/mutex/wait/total:seconds"},
+		{Name: "/sched/goroutines/running:goroutines"},
 		{Name: "/sched/goroutines/runnable:goroutines"},
 		{Name: "/sched/latencies:seconds"},
 	}
 	metrics.Read(samples)
 	p := &ProcessStats{Procs: runtime.GOMAXPROCS(0), CPU: cpuTime()}
-	for i, s := range samples {
-		switch s.Value.Kind() { // a metric that this version of Go has not is of kind bad
-		case metrics.KindFloat64:
-			d := time.Duration(s.Value.Float64() * float64(time.Second))
-			if i == 0 {
-				p.GC = d
-			} else {
-				p.MutexWait = d
-			}
-		case metrics.KindUint64:
-			p.Runnable = int(s.Value.Uint64())
-		case metrics.KindFloat64Histogram:
-			p.Latency = fromRuntime(s.Value.Float64Histogram())
+	duration := func(v metrics.Value) time.Duration {
+		if v.Kind() != metrics.KindFloat64 { // this version of Go has no such metric
+			return 0
 		}
+		return time.Duration(v.Float64() * float64(time.Second))
+	}
+	number := func(v metrics.Value) int {
+		if v.Kind() != metrics.KindUint64 {
+			return 0
+		}
+		return int(v.Uint64())
+	}
+	p.GC, p.MutexWait = duration(samples[0].Value), duration(samples[1].Value)
+	p.Running, p.Runnable = number(samples[2].Value), number(samples[3].Value)
+	if v := samples[4].Value; v.Kind() == metrics.KindFloat64Histogram {
+		p.Latency = fromRuntime(v.Float64Histogram())
 	}
 	return p
 }
