@@ -154,7 +154,8 @@
 // # Observing
 //
 // Statistics are always on: see [Stats]. How long tasks wait and run is measured for one in 64, see
-// [WithSampling]. Package poolexpvar, below this one, publishes
+// [WithSampling]. [Pool.Report] says whether the pool is the bottleneck, and which option to change.
+// Package pooldebug shows that on a web page. Package poolexpvar, below this one, publishes
 // them. With [WithName] profiles and execution traces tell pools apart.
 //
 // # Cost

@@ -61,19 +61,6 @@ func (e *engine[T]) RunningTasks(n int, stacks bool) []RunningTask {
 	return tasks
 }
 
-// keyLocked returns the key of the task that w runs, or 0. e.mu is held.
-func (e *engine[T]) keyLocked(w *worker[T]) (key uint64) {
-	if e.homes.n > 0 {
-		return 0 // where they need none
-	}
-	e.main.mu.Lock()
-	defer e.main.mu.Unlock()
-	if a := w.cur.Load().Current(); a != nil && a.Keyed {
-		key = a.Key
-	}
-	return key
-}
-
 // packageName is what the names of this package's functions begin with.
 var packageName = reflect.TypeFor[PanicError]().PkgPath() + "."
 

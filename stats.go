@@ -224,6 +224,19 @@ func (e *engine[T]) busyLocked(s *Stats) {
 	}
 }
 
+// keyLocked returns the key of the task that w runs, or 0. e.mu is held.
+func (e *engine[T]) keyLocked(w *worker[T]) (key uint64) {
+	if e.homes.n > 0 {
+		return 0 // where they need none
+	}
+	e.main.mu.Lock()
+	defer e.main.mu.Unlock()
+	if a := w.cur.Load().Current(); a != nil && a.Keyed {
+		key = a.Key
+	}
+	return key
+}
+
 // failures sets how many jobs have failed, in each way, or were skipped.
 func (e *engine[T]) failures(s *Stats) {
 	c := &e.counts
