@@ -46,11 +46,9 @@ func ExampleDiagnose() {
 	if err != nil {
 		panic(err)
 	}
-	before := p.Stats()
-	before.Process = pool.ReadProcess()
+	before := p.Observe()
 	time.Sleep(time.Millisecond)
-	after := p.Stats()
-	after.Process = pool.ReadProcess()
+	after := p.Observe()
 	fmt.Println(pool.Diagnose(before, after).Throughput, "tasks a second")
 	fmt.Println(pool.Diagnose(after, before))
 	_ = p.Close()
@@ -80,4 +78,26 @@ func ExampleReports() {
 	// Output:
 	// mail 0
 	// thumbnails 0
+}
+
+// Which tasks run, and for how long.
+func ExampleTyped_RunningTasks() {
+	begun, release := make(chan struct{}), make(chan struct{})
+	p, err := pool.NewTyped(func(context.Context, string) error {
+		close(begun)
+		<-release
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+	_ = p.SubmitKeyed(context.Background(), 42, "ada")
+	<-begun
+	for _, t := range p.RunningTasks(10, false) {
+		fmt.Println("key", t.Key, t.Age > 0)
+	}
+	close(release)
+	_ = p.Close()
+	// Output:
+	// key 42 true
 }

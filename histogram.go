@@ -108,8 +108,6 @@ func (h *Histogram) UnmarshalJSON(data []byte) error {
 	if j.First < 0 || len(j.Counts) > hist.Buckets-j.First {
 		return fmt.Errorf("pool: Histogram: %d buckets from the %dth on, there are %d", len(j.Counts), j.First, hist.Buckets)
 	}
-	counts := make([]uint64, j.First+len(j.Counts))
-	copy(counts[j.First:], j.Counts)
-	*h = histogram(hist.Of(counts, j.Sum))
+	*h = histogram(hist.Of(j.First, j.Counts, j.Sum))
 	return nil
 }

@@ -178,8 +178,12 @@ func (w *worker[T]) lap() time.Duration {
 	return took
 }
 
-// began notes that w begins a batch after a search.
-func (w *worker[T]) began() { w.idle.Add(int64(w.lap())) }
+// began notes that w begins a batch after a search. Whoever reads both meanwhile takes w for less busy than it was, not for more.
+func (w *worker[T]) began() {
+	now := int64(w.e.now())
+	w.idle.Add(now - w.since.Load())
+	w.since.Store(now)
+}
 
 // busyFor returns for how long w has had something in hand until now. e.mu is held.
 func (w *worker[T]) busyFor(now time.Duration) time.Duration {

@@ -439,3 +439,35 @@ created by github.com/headrace-go/pool.(*worker[...]).start in goroutine 6355
 		}
 	}
 }
+
+// Busy never falls, and is never more than there was time for, whatever workers do meanwhile.
+func TestStressBusy(t *testing.T) {
+	p := mustNew(t, WithWorkers(3), WithSampling(1))
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for range 2 {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				must(t, p.Submit(bg, nop))
+				must(t, p.Wait(bg))
+			}
+		})
+	}
+	var last Stats
+	for range rounds(20_000) {
+		s := p.Stats()
+		if s.Busy < last.Busy || s.Busy > 3*s.Uptime || s.Wait.Count < last.Wait.Count {
+			t.Errorf("busy for %v of %v, and %d waits, after %v and %d", s.Busy, s.Uptime, s.Wait.Count, last.Busy, last.Wait.Count)
+			break
+		}
+		last = s
+	}
+	close(stop)
+	load.Wait()
+	must(t, p.Close())
+}

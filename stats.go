@@ -20,7 +20,7 @@ import (
 // Statistics are always on. They cost a task nothing of its own: the pool counts
 // anyway what it has accepted, started and finished. Room, Wait and Run are measured for a sample,
 // see [WithSampling]. Stats itself takes a lock that
-// submissions do not take unless they wake a worker, and looks at every worker: 1.2 µs
+// submissions do not take unless they wake a worker, and looks at every worker: .5 µs
 // with 2 workers, 6 µs with 1000 (go test -bench Stats, AMD EPYC, 2026-12-01).
 type Stats struct {
 	// Name is the pool's, see [WithName].
@@ -191,6 +191,7 @@ func (e *engine[T]) Stats() Stats {
 	e.busyLocked(&s)
 	s.Completed = max(s.Completed, e.last.Completed)
 	s.Accepted = max(s.Accepted, e.last.Accepted)
+	s.Busy = max(s.Busy, e.last.Busy)
 	e.last = s
 	e.mu.Unlock()
 	if grown {

@@ -6,6 +6,7 @@ package hist
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -43,6 +44,7 @@ func Lower(i int) time.Duration {
 type Live struct {
 	counts atomic.Pointer[[Buckets]atomic.Uint64] // nil until something was added
 	sum    atomic.Int64
+	used   atomic.Uint32 // which buckets may not be empty: the first, from the end, and the last, each in 16 bits
 }
 
 // Add counts d, and what is negative as 0.
@@ -56,8 +58,21 @@ func (l *Live) AddN(d time.Duration, n uint64) {
 		c = l.counts.Load()
 	}
 	d = max(d, 0)
-	c[bucket(d)].Add(n)
+	i := bucket(d)
+	l.use(uint32(i))
+	c[i].Add(n)
 	l.sum.Add(int64(d) * int64(n))
+}
+
+// use makes used cover bucket i.
+func (l *Live) use(i uint32) {
+	for {
+		u := l.used.Load()
+		now := max(u>>16, Buckets-i)<<16 | max(u&0xffff, i)
+		if now == u || l.used.CompareAndSwap(u, now) {
+			return
+		}
+	}
 }
 
 // Snapshot returns what was counted, or nil if that is nothing.
@@ -66,11 +81,16 @@ func (l *Live) Snapshot() *Snapshot {
 	if c == nil {
 		return nil
 	}
-	var counts [Buckets]uint64
-	for i := range c {
-		counts[i] = c[i].Load()
+	u := l.used.Load()
+	if u == 0 { // the first is just being added
+		return nil
 	}
-	return Of(counts[:], time.Duration(l.sum.Load()))
+	first, last := Buckets-int(u>>16), int(u&0xffff)
+	counts := make([]uint64, last+1-first)
+	for i := range counts {
+		counts[i] = c[first+i].Load()
+	}
+	return Of(first, counts, time.Duration(l.sum.Load()))
 }
 
 // Snapshot is a histogram at one moment. It does not change. Nil is empty.
@@ -101,23 +121,24 @@ func combine(a, b *Snapshot, sign int64) *Snapshot {
 			}
 		}
 	}
-	return Of(counts[:], sum)
+	return Of(0, slices.Clone(counts[:]), sum)
 }
 
-// Of returns the snapshot with these counts, of which the first is that of bucket 0, or nil if they are all 0.
-func Of(counts []uint64, sum time.Duration) *Snapshot {
-	s := &Snapshot{Sum: max(sum, 0)}
-	first, last := len(counts), 0
-	for i, n := range counts {
-		if n > 0 {
-			first, last = min(first, i), i
-			s.Count += n
-		}
+// Of returns the snapshot with these counts, of which the first is that of bucket first, or nil if they are all 0. It keeps counts.
+func Of(first int, counts []uint64, sum time.Duration) *Snapshot {
+	for len(counts) > 0 && counts[len(counts)-1] == 0 {
+		counts = counts[:len(counts)-1]
 	}
-	if s.Count == 0 {
+	for len(counts) > 0 && counts[0] == 0 {
+		first, counts = first+1, counts[1:]
+	}
+	if len(counts) == 0 {
 		return nil
 	}
-	s.First, s.Counts = first, append([]uint64(nil), counts[first:last+1]...)
+	s := &Snapshot{Sum: max(sum, 0), First: first, Counts: counts}
+	for _, n := range counts {
+		s.Count += n
+	}
 	return s
 }
 
