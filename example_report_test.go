@@ -101,3 +101,10 @@ func ExampleTyped_RunningTasks() {
 	// Output:
 	// key 42 true
 }
+
+// What the whole process does, for snapshots that others take.
+func ExampleReadProcess() {
+	p := pool.ReadProcess()
+	fmt.Println(p.Procs > 0, p.Running > 0)
+	// Output: true true
+}
