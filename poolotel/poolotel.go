@@ -1,0 +1,180 @@
+// Package poolotel shows the statistics of pools as OpenTelemetry metrics, and makes a span of each task
+// that is wrapped for it.
+//
+// [Register] shows pools to a meter provider. README.md lists the instruments. [Trace] and [Tracer.Trace] wrap a task
+// for [pool.Pool.Submit]: the span of the task links to the span of its submitter.
+//
+// It is a module of its own, so that package pool does not depend on OpenTelemetry. It uses the API of
+// OpenTelemetry alone: the program chooses the SDK. It starts no goroutine and no timer.
+//
+// The names of instruments and attributes are in development: OpenTelemetry has no convention for worker pools yet,
+// and they may change with one.
+//
+// When not to use it: a program whose metrics are read by Prometheus alone gets histograms with buckets from package
+// poolprom. A span costs about a microsecond, and more where it is exported, so it backfires for tasks that are not much
+// longer.
+package poolotel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/headrace-go/pool"
+)
+
+// scopeName is the instrumentation scope of all instruments and spans.
+const scopeName = "github.com/headrace-go/pool/poolotel"
+
+// Source has statistics: a [pool.Pool], a [pool.Typed] of any type, or a type that adds up several of
+// them. Any number of goroutines may call Stats at once.
+type Source interface{ Stats() pool.Stats }
+
+// Register shows the statistics of the pools to provider, or to the global meter provider if provider is nil. It
+// calls Stats once for each pool here, to learn its name, and once for each pool in each collection: all instruments of a
+// collection show the same snapshot. Nothing runs between collections. Any number of goroutines may call Register.
+//
+// The attribute pool.name has the name of the pool, see [pool.WithName]. One pool alone may do without a name: then it has no
+// such attribute. Register cannot see what other calls of Register show. Give each pool of a provider a name of its own:
+// OpenTelemetry adds up the counters of two pools with one name.
+//
+// On success unregister takes the pools away again, and they can be collected as garbage. With the SDK of OpenTelemetry it
+// waits for a collection that is under way. It does nothing after the first call. Until then a pool that has ended is
+// still shown, with its last statistics.
+//
+// On failure nothing is shown. There is no pool, a pool is nil (also a nil pointer), several
+// pools have the same name or one of them has none, or provider has refused an instrument. The error says which.
+//
+// workerpool.wait and workerpool.run come from a sample of the tasks, one in 64 unless [pool.WithSampling] says otherwise.
+// workerpool.room has each wait for room, unless sampling is off. OpenTelemetry has no observable histogram, so Register shows three quantiles of everything measured since the pool
+// was made, and the count and the sum of what was measured. Mean times over a window follow from these two.
+//
+// It backfires with a pool for each request or customer: each pool is up to 35 series.
+func Register(provider metric.MeterProvider, pools ...Source) (unregister func() error, err error) {
+	names, err := namesOf(pools)
+	if err != nil {
+		return nil, err
+	}
+	if provider == nil {
+		provider = otel.GetMeterProvider()
+	}
+	meter := provider.Meter(scopeName)
+	r := &registration{observe: make([]observe, len(instruments))}
+	observables := make([]metric.Observable, len(instruments))
+	for i, in := range instruments {
+		if observables[i], r.observe[i], err = in.kind(meter, in); err != nil {
+			return nil, fmt.Errorf("poolotel: Register: instrument %s: %w", in.name, err)
+		}
+	}
+	all := make([]*watched, len(pools))
+	for i, p := range pools {
+		all[i] = watch(p, names[i])
+	}
+	r.pools.Store(&all)
+	callback, err := meter.RegisterCallback(r.collect, observables...)
+	if err != nil {
+		if callback != nil { // for those instruments that were not refused
+			err = errors.Join(err, callback.Unregister())
+		}
+		return nil, fmt.Errorf("poolotel: Register: %w", err)
+	}
+	return func() error {
+		r.pools.Store(nil)
+		return callback.Unregister()
+	}, nil
+}
+
+// namesOf returns the names of the pools, or why Register cannot show them together.
+func namesOf(pools []Source) ([]string, error) {
+	if len(pools) == 0 {
+		return nil, errors.New("poolotel: Register: no pool")
+	}
+	names, first := make([]string, len(pools)), make(map[string]int)
+	for i, p := range pools {
+		if v := reflect.ValueOf(p); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+			return nil, fmt.Errorf("poolotel: Register: pool is nil, got %T at index %d", p, i)
+		}
+		name := p.Stats().Name
+		if j, ok := first[name]; ok && name != "" {
+			return nil, fmt.Errorf("poolotel: Register: two pools have the name %q, at index %d and %d", name, j, i)
+		}
+		if name == "" && len(pools) > 1 {
+			return nil, fmt.Errorf("poolotel: Register: one of %d pools has no name, at index %d: see pool.WithName", len(pools), i)
+		}
+		names[i], first[name] = name, i
+	}
+	return names, nil
+}
+
+// registration is one call of Register. Who may end it keeps it alive, but no pool: unregister takes the
+// pools out of it.
+type registration struct {
+	observe []observe // of each instrument
+	pools   atomic.Pointer[[]*watched]
+}
+
+// collect is the callback. The readers of a provider may call it at once.
+func (r *registration) collect(_ context.Context, o metric.Observer) error {
+	pools := r.pools.Load()
+	if pools == nil {
+		return nil
+	}
+	for _, w := range *pools {
+		s := w.source.Stats()
+		s.Busy = w.mostBusy(s.Busy)
+		for i, in := range instruments {
+			for j, f := range in.figures {
+				if v := f.of(&s); v != none {
+					r.observe[i](o, v, w.options[i][j])
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// watched is a pool, and the attributes of its series.
+type watched struct {
+	source  Source
+	options [][][]metric.ObserveOption // by instrument and figure, so that a collection makes none
+	busy    atomic.Int64               // the most that was shown
+}
+
+// watch returns what a registration keeps of a pool.
+func watch(p Source, name string) *watched {
+	w := &watched{source: p, options: make([][][]metric.ObserveOption, len(instruments))}
+	for i, in := range instruments {
+		for _, f := range in.figures {
+			var attributes []attribute.KeyValue
+			if name != "" {
+				attributes = append(attributes, attribute.String(nameKey, name))
+			}
+			if in.key != "" {
+				attributes = append(attributes, attribute.String(in.key, f.value))
+			}
+			w.options[i] = append(w.options[i], []metric.ObserveOption{metric.WithAttributeSet(attribute.NewSet(attributes...))})
+		}
+	}
+	return w
+}
+
+// mostBusy returns busy, or what was shown before if that is more: two snapshots are compared that are not ordered,
+// and a counter must not fall.
+func (w *watched) mostBusy(busy time.Duration) time.Duration {
+	for {
+		most := w.busy.Load()
+		if int64(busy) <= most {
+			return time.Duration(most)
+		}
+		if w.busy.CompareAndSwap(most, int64(busy)) {
+			return busy
+		}
+	}
+}
