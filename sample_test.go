@@ -471,3 +471,53 @@ func TestStressBusy(t *testing.T) {
 	load.Wait()
 	must(t, p.Close())
 }
+
+// Of a batch of several jobs each one with a stamp is timed, and no other.
+func TestStampsInABatch(t *testing.T) {
+	only(t, Shared)
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithSampling(1))
+		for range 200 { // the worker learns that tasks are tiny
+			must(t, p.Submit(bg, nop))
+		}
+		must(t, p.Wait(bg))
+		before := p.Stats()
+		g := make(gate)
+		must(t, p.Submit(bg, g.task))
+		synctest.Wait()
+		const n = 30
+		for i := range n {
+			must(t, p.Submit(bg, sleep(time.Duration(i)*time.Second)))
+		}
+		close(g)
+		must(t, p.Wait(bg))
+		s := p.Stats()
+		run := s.Run.Since(before.Run)
+		if run.Count != n+1 || run.Sum != n*(n-1)/2*time.Second {
+			t.Errorf("%d runs of %v, want %d of %v", run.Count, run.Sum, n+1, n*(n-1)/2*time.Second)
+		}
+		taken := uint64(0)
+		for i := 1; i < BatchSizes; i++ {
+			taken += s.Batch.Taken[i] - before.Batch.Taken[i]
+		}
+		if taken == 0 {
+			t.Error("there was no batch of several")
+		}
+		must(t, p.Close())
+	})
+}
+
+// A worker that waits for the units of its task is not busy.
+func TestBusyWithWeights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(4), WithCapacity(10))
+		for range 3 {
+			must(t, p.SubmitWeighted(bg, 9, sleep(time.Second)))
+		}
+		must(t, p.Wait(bg))
+		if s := p.Stats(); s.Busy != 3*time.Second {
+			t.Errorf("busy for %v, want 3s", s.Busy)
+		}
+		must(t, p.Close())
+	})
+}

@@ -3,7 +3,9 @@ package batch
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/headrace-go/pool/internal/queue"
 )
@@ -411,5 +413,57 @@ func TestKeepsNothing(t *testing.T) {
 	}
 	if held != 4 || b.Load().Left() != 4 {
 		t.Errorf("%d are held, %d left, want 4", held, b.Load().Left())
+	}
+}
+
+// Jobs keep their stamps when they are begun, taken over, and put in with something beside them.
+func TestMarks(t *testing.T) {
+	at := func(b *Batch[int]) (where []int) {
+		marks, begun := b.Marks()
+		for _, m := range marks {
+			if m.At != time.Duration(100+m.Index) && b.attrs == nil {
+				t.Errorf("%v at %d", m.At, m.Index)
+			}
+			where = append(where, m.Index-begun)
+		}
+		return where
+	}
+	var b, to Batch[int]
+	b.Acquire()
+	to.Acquire()
+	b.Buffer(8, false)
+	b.Mark([]queue.Stamped{{Index: 1, At: 101}, {Index: 5, At: 105}})
+	b.AddMark(queue.Stamped{Index: 6, At: 106})
+	b.Fill(8, 0)
+	b.Begin()
+	b.Begin()
+	if got := at(&b); !slices.Equal(got, []int{-1, 3, 4}) {
+		t.Errorf("after two have begun the stamps are at %v", got)
+	}
+	n := b.Steal(&to, 100) // the last three
+	to.Fill(n, 0)
+	if marks, _ := to.Marks(); n != 3 || !slices.Equal(marks, []queue.Stamped{{Index: 0, At: 105}, {Index: 1, At: 106}}) {
+		t.Errorf("the thief of %d has %v", n, marks)
+	}
+
+	var c Batch[int]
+	c.Acquire()
+	_, attrs := c.Buffer(3, true)
+	attrs[0], attrs[1], attrs[2] = queue.Attr{Key: 1, Keyed: true}, queue.Attr{At: 7}, queue.Attr{Key: 2, Keyed: true, At: 9}
+	c.Mark([]queue.Stamped{{Index: 0, At: 1}})
+	c.Fill(3, 0)
+	if marks, _ := c.Marks(); !slices.Equal(marks, []queue.Stamped{{Index: 1, At: 7}, {Index: 2, At: 9}}) {
+		t.Errorf("of what stands beside them: %v", marks)
+	}
+	if a := c.Current(); a != nil {
+		t.Errorf("nothing runs, and %v stands beside it", a)
+	}
+	c.Begin()
+	if a := c.Current(); a == nil || a.Key != 1 {
+		t.Errorf("%v stands beside the first", a)
+	}
+	c.BeginAll()
+	if a := c.Current(); a == nil || a.At != 7 {
+		t.Errorf("%v stands beside the first of those that run together", a)
 	}
 }

@@ -50,12 +50,13 @@ const (
 	expiry   = "expiry"
 	outcome  = "outcome"
 	batching = "batcher"
+	measured = "measured wrong"
 )
 
 // allBugs returns the list.
 func allBugs() []bug {
 	var all []bug
-	for _, some := range [][]bug{waitingBugs, taskBugs, featureBugs} {
+	for _, some := range [][]bug{waitingBugs, taskBugs, featureBugs, measureBugs} {
 		all = append(all, some...)
 	}
 	return all
