@@ -52,11 +52,12 @@ type view struct {
 	ended           uint64
 	x, u, n         float64
 	room, wait, run Histogram
-	s, w            time.Duration // medians of run and wait
+	s, w            time.Duration // medians of run and wait, or means where too few were measured
 	refused         uint64        // for want of room, or dropped
 	accepted        uint64
 	cores, procs    float64 // 0: not known
 	ready           float64 // goroutines that run or could, at both ends
+	locked          float64 // goroutines that wait for a lock, on average
 	f               float64
 }
 
@@ -120,10 +121,17 @@ func newView(earlier, later Stats, window time.Duration) *view {
 	v.u = min(1, max(0, (later.Busy-earlier.Busy).Seconds()/window.Seconds()/v.n))
 	v.room, v.wait, v.run = later.Room.Since(earlier.Room), later.Wait.Since(earlier.Wait), later.Run.Since(earlier.Run)
 	v.s, v.w = v.run.Quantile(.5), v.wait.Quantile(.5)
+	if v.ended >= fewest && v.run.Count < fewest {
+		v.s = time.Duration(v.workers() / v.x * float64(time.Second))
+	}
+	if v.ended >= fewest && v.wait.Count < fewest { // by Little's law
+		v.w = time.Duration((float64(earlier.Queued) + float64(later.Queued)) / 2 / v.x * float64(time.Second))
+	}
 	v.refused = grown(earlier.Reject.Full, later.Reject.Full) + grown(earlier.Dropped, later.Dropped)
 	if a, b := earlier.Process, later.Process; a != nil && b != nil && b.CPU > a.CPU && b.Procs > 0 {
 		v.procs = float64(b.Procs)
 		v.cores = (b.CPU - a.CPU).Seconds() / window.Seconds()
+		v.locked = (b.MutexWait - a.MutexWait).Seconds() / window.Seconds()
 		v.f = 1
 		if w := v.workers(); w > 0 {
 			v.ready = min(a.ready(), b.ready())
@@ -141,18 +149,28 @@ func grown(before, after uint64) uint64 { return after - min(before, after) }
 
 // Reasons to abstain.
 
+// fewest is how many tasks have to have ended, or to have been measured, for a rule to rest on them.
+const fewest = 10
+
+func seen(v *view) string {
+	if v.ended < fewest {
+		return fmt.Sprintf("only %d tasks have ended: a longer window", v.ended)
+	}
+	return ""
+}
+
 func measured(v *view) string {
-	if v.run.Count < 10 || v.wait.Count < 10 {
+	if v.run.Count < fewest || v.wait.Count < fewest {
 		return fmt.Sprintf("only %d tasks were measured: a longer window, or WithSampling(1)", min(v.run.Count, v.wait.Count))
 	}
 	return ""
 }
 
-func measuredProcess(v *view) string {
+func seenProcess(v *view) string {
 	if v.cores == 0 {
 		return "the processor time of the process is not known: use Observe or Report, on a system with getrusage"
 	}
-	return measured(v)
+	return seen(v)
 }
 
 func never(*view) string { return "" }
@@ -168,14 +186,14 @@ var rules = []rule{
 		if v.later.LongestKey != 0 {
 			what = fmt.Sprintf("a task with the key %#x", v.later.LongestKey)
 		}
-		return warn("%s has run for %s; p99 of all is %s", what, brief(v.later.Longest), brief(v.later.Run.Quantile(.99))).
+		return warn("%s has run for %s; p99 of others is %s", what, brief(v.later.Longest), brief(v.later.Run.Quantile(.99))).
 			change("give the task a timeout, and make it obey its context", "for work that takes that long", "throughput", 1, v.n/max(1, v.n-1))
 	}},
 	{HotKey, func(v *view) string {
 		if v.earlier.Keys == nil || v.later.Keys == nil {
 			return "what waits behind keys is not known: use Observe or Report"
 		}
-		return measured(v)
+		return seen(v)
 	}, func(v *view) *Finding {
 		a, b := v.earlier.Keys, v.later.Keys
 		if v.later.Strategy == PerWorker || v.u > .9 || !v.idleAndQueued() || 2*b.Most <= b.Waiting || 2*a.Most <= a.Waiting || 2*b.Waiting < v.later.Queued {
@@ -184,7 +202,7 @@ var rules = []rule{
 		return warn("%d of %d tasks that wait have the key %#x, and %.1f of %.0f workers are busy", b.Most, v.later.Queued, b.Key, v.workers(), v.n).
 			change("give what has this key a pool of its own, or split the key", "if the order of its tasks matters", "throughput", 1, 1.15*v.n/max(1, v.workers()))
 	}},
-	{HeavyTask, measured, func(v *view) *Finding {
+	{HeavyTask, seen, func(v *view) *Finding {
 		s := v.later
 		if !s.Heavy || !v.earlier.Heavy || v.u > .9 || s.Queued == 0 || s.Capacity == 0 {
 			return nil
@@ -192,7 +210,7 @@ var rules = []rule{
 		return warn("of the capacity of %d %d are in use, and %d tasks wait behind one that does not fit", s.Capacity, s.Units, s.Queued).
 			change(fmt.Sprintf("WithCapacity(%d), or tasks of less weight", 2*s.Capacity), "if what the capacity stands for is exhausted", "throughput", 1, 1/max(.1, v.u))
 	}},
-	{BehindLong, measured, func(v *view) *Finding {
+	{BehindLong, seen, func(v *view) *Finding {
 		if v.later.Strategy != PerWorker || v.u > .9 || !v.idleAndQueued() && v.room.Count+v.refused == 0 || v.w < v.s {
 			return nil
 		}
@@ -215,7 +233,7 @@ var rules = []rule{
 		return warn("%s workers were started a second, and there are %.0f", number(n/v.window.Seconds()), v.n).
 			change("a longer WithLazy, or WithFloor", "if the pool has to give its goroutines back soon", "processor time", 1, 3)
 	}},
-	{BufferSmall, measured, func(v *view) *Finding {
+	{BufferSmall, seen, func(v *view) *Finding {
 		blocked := v.room.Count + v.refused
 		if v.u > .85 || float64(blocked) < .01*float64(v.accepted+v.refused) || v.later.Buffer > 1<<20 {
 			return nil
@@ -233,15 +251,14 @@ var rules = []rule{
 		return warn("half the tasks run for less than %s, and %.0f %% of the workers' time is spent on handing them over", brief(max(1, v.s)), 100*(1-own/v.workers())).
 			change("SubmitBatch, NewTyped or ForEach over slices.Chunk: more work in each task", "if tasks come one at a time and must start at once", "throughput", 1, max(2, min(20, v.n/own)))
 	}},
-	{TasksLock, measuredProcess, func(v *view) *Finding {
-		held := (v.later.Process.MutexWait - v.earlier.Process.MutexWait).Seconds() / v.window.Seconds()
-		if v.u < .9 || v.f > .5 || held < .3*v.workers() {
+	{TasksLock, seenProcess, func(v *view) *Finding {
+		if v.u < .9 || v.f > .5 || v.locked < .3*v.workers() {
 			return nil
 		}
-		return warn("%.1f of %.0f busy workers wait for a lock", min(held, v.workers()), v.workers()).
+		return warn("%.1f of %.0f busy workers wait for a lock", min(v.locked, v.workers()), v.workers()).
 			change("SubmitKeyed with what the lock guards as the key, or WithState", "if tasks need several such locks", "throughput", 1, v.n)
 	}},
-	{Garbage, measuredProcess, func(v *view) *Finding {
+	{Garbage, seenProcess, func(v *view) *Finding {
 		gc := (v.later.Process.GC - v.earlier.Process.GC).Seconds() / v.window.Seconds()
 		share := gc / v.cores
 		if share < .2 || v.u < .3 {
@@ -250,8 +267,8 @@ var rules = []rule{
 		return warn("%.0f %% of the processor time goes to garbage collection", 100*min(1, share)).
 			change("Scratch or WithState for the tasks' buffers, NewTyped instead of closures", "if the buffers are of very different sizes", "throughput", 1, 4/max(.2, 1-share))
 	}},
-	{ColdStart, measured, func(v *view) *Finding {
-		first, later := v.later.First, v.run
+	{ColdStart, seen, func(v *view) *Finding {
+		first := v.later.First
 		if v.ready > v.procs {
 			return nil // they wait for a processor
 		}
@@ -259,9 +276,9 @@ var rules = []rule{
 			return nil
 		}
 		return warn("the first task of each worker runs for %s, later ones for %s", brief(first.Quantile(.5)), brief(v.s)).
-			change("WithWarmup, that does what only the first task does", "for a pool that may never be used", "the first tasks", 1, 1.2*first.Quantile(.9).Seconds()/max(1e-9, later.Quantile(.1).Seconds()))
+			change("WithWarmup, that does what only the first task does", "for a pool that may never be used", "the first tasks", 1, 1.2*first.Quantile(.9).Seconds()/max(1e-9, min(v.s, cmp.Or(v.run.Quantile(.1), v.s)).Seconds()))
 	}},
-	{TooManyCompute, measuredProcess, func(v *view) *Finding {
+	{TooManyCompute, seenProcess, func(v *view) *Finding {
 		p, q := v.earlier.Process, v.later.Process
 		late := q.Latency.Since(p.Latency).Quantile(.99)
 		if v.n < 4*v.procs || v.u < .9 || v.ready < v.procs+.5*(v.n-v.procs) || late < time.Millisecond {
@@ -270,32 +287,33 @@ var rules = []rule{
 		return warn("%.0f workers compute on %.0f processors: %.0f goroutines are ready and wait for one, one in a hundred for %s", v.n, v.procs, v.ready-v.procs, brief(late)).
 			change("WithSizing(CPU())", "for tasks that also wait", "p99 of run", 1, 1+late.Seconds()/max(1e-6, v.s.Seconds()))
 	}},
-	{TooFewWorkers, measuredProcess, func(v *view) *Finding {
-		if v.u < .9 || !v.queued() && v.room.Count == 0 && v.refused == 0 || v.f > .5 || v.cores > .8*v.procs || (v.later.Process.MutexWait-v.earlier.Process.MutexWait).Seconds() > .3*v.window.Seconds()*v.workers() {
+	{TooFewWorkers, seenProcess, func(v *view) *Finding {
+		if v.u < .9 || !v.queued() && v.room.Count == 0 && v.refused == 0 || v.f > .5 || v.cores > .8*v.procs || v.locked > .3*v.workers() {
 			return nil
 		}
 		n := min(4*v.n, math.Ceil(v.procs/max(.01, v.f)))
 		return warn("all %.0f workers are busy and tasks wait, but they compute at most %.0f %% of the time", v.n, 100*v.f).
 			change(fmt.Sprintf("Resize(%.0f), or WithSizing(IO(%.0f))", n, n), "if what the tasks wait for cannot take as many at a time", "throughput", 1, n/v.n)
 	}},
-	{BufferDelays, measured, func(v *view) *Finding {
+	{BufferDelays, seen, func(v *view) *Finding {
 		if v.u < .95 || !v.queued() || v.s == 0 || v.w < 10*v.s || v.w < 50*time.Millisecond || v.room.Count+v.refused == 0 || v.cores > 0 && v.f <= .5 && v.cores < .8*v.procs {
 			return nil
 		}
 		return warn("tasks run for %s and wait %s, and the pool is always full", brief(v.s), brief(v.w)).
 			change("a smaller WithBuffer, or WithOverflow(Reject)", "if the load comes in bursts", "wait", 1, 1.2*v.w.Seconds()/v.s.Seconds())
 	}},
-	{CPUFull, measuredProcess, func(v *view) *Finding {
+	{CPUFull, seenProcess, func(v *view) *Finding {
 		if v.u < .95 || v.cores < .9*v.procs {
 			return nil
 		}
 		return &Finding{Evidence: fmt.Sprintf("%.1f of %.0f processors are busy: fewer or cheaper tasks help, more workers do not", v.cores, v.procs), Gain: [2]float64{1, 1}, Of: "throughput"}
 	}},
-	{NotBottleneck, measured, func(v *view) *Finding {
-		if v.u > .7 || v.wait.Quantile(.99) > max(v.s, 100*time.Microsecond) || v.refused > 0 {
+	{NotBottleneck, seen, func(v *view) *Finding {
+		long := max(v.w, v.wait.Quantile(.99))
+		if v.u > .7 || long > max(v.s, 100*time.Microsecond) || v.refused > 0 {
 			return nil
 		}
-		return &Finding{Evidence: fmt.Sprintf("workers are busy %.0f %% of the time, and 99 of 100 tasks wait less than %s", 100*v.u, brief(v.wait.Quantile(.99)+1)), Gain: [2]float64{1, 1}, Of: "throughput"}
+		return &Finding{Evidence: fmt.Sprintf("workers are busy %.0f %% of the time, and nearly all tasks wait less than %s", 100*v.u, brief(long+1)), Gain: [2]float64{1, 1}, Of: "throughput"}
 	}},
 }
 

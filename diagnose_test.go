@@ -121,6 +121,8 @@ func TestDiagnose(t *testing.T) {
 		"many, nobody waits for a processor": {newPair().both(many).busy(1).cores(3.9), CPUFull},
 		"too few":                            {with(1, .4).both(queued).later(wait(20 * time.Millisecond)), TooFewWorkers},
 		"too few, nobody waits":              {with(1, .4), none},
+		"too few, nothing measured":          {with(1, .4).both(queued).later(func(s *Stats) { s.Run, s.Wait = Histogram{}, Histogram{} }), TooFewWorkers},
+		"healthy, nothing measured":          {newPair().later(func(s *Stats) { s.Run, s.Wait = Histogram{}, Histogram{} }), NotBottleneck},
 		"too few, they compute":              {with(1, 3.9).both(queued).later(wait(4 * time.Millisecond)), CPUFull},
 		"a buffer that delays":               {with(1, 3.9).both(queued).later(blocked).later(wait(time.Second)), BufferDelays},
 		"a buffer that delays, not full":     {with(1, 3.9).both(queued).later(wait(time.Second)), CPUFull},
@@ -175,8 +177,12 @@ func TestDiagnoseAbstains(t *testing.T) {
 		t.Errorf("with everything known: %v", all)
 	}
 	all := unknown(newPair().later(func(s *Stats) { s.Run, s.Wait = Histogram{}, Histogram{} }))
-	if len(all) != len(rules)-2 || !strings.Contains(all[NotBottleneck], "WithSampling") {
+	if len(all) != 2 || !strings.Contains(all[TinyTasks], "WithSampling") || !strings.Contains(all[LingerHolds], "WithSampling") {
 		t.Errorf("with nothing measured: %v", all)
+	}
+	all = unknown(newPair().later(func(s *Stats) { s.Run, s.Wait, s.Completed = Histogram{}, Histogram{}, 9 }))
+	if len(all) != len(rules)-2 || !strings.Contains(all[NotBottleneck], "only 9 tasks") {
+		t.Errorf("with few tasks: %v", all)
 	}
 	all = unknown(newPair().both(func(s *Stats) { s.Process, s.Keys = nil, nil }))
 	if len(all) != 6 || !strings.Contains(all[TooFewWorkers], "use Observe or Report") || !strings.Contains(all[HotKey], "use Observe or Report") {

@@ -48,7 +48,7 @@ var measureBugs = []bug{{
 	tests: "TestEachTaskIsSampled",
 }, {
 	name: "too-few-workers-though-they-compute", class: measured, file: "diagnose.go",
-	old:   "v.f > .5 || v.cores > .8*v.procs || (v.later",
-	new:   "v.cores > .99*v.procs || (v.later",
+	old:   "v.f > .5 || v.cores > .8*v.procs || v.locked",
+	new:   "v.cores > .99*v.procs || v.locked",
 	tests: "TestDiagnose",
 }}
