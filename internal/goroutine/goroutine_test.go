@@ -59,15 +59,12 @@ func TestNoMark(t *testing.T) {
 func TestStacks(t *testing.T) {
 	stop, ready := make(chan struct{}), make(chan struct{})
 	for mark := range uintptr(20) {
-		go Run(func() { deep(int(mark), func() { ready <- struct{}{}; <-stop }) }, [2]uintptr{mark + 1})
+		go Run(func() { deep(int(mark), func() { ready <- struct{}{}; <-stop }) }, [2]uintptr{1000 + mark})
 		<-ready
 	}
-	traces := Stacks()
-	if len(traces) != 20 {
-		t.Errorf("%d traces, want 20", len(traces))
-	}
-	for mark, trace := range traces {
-		if mark < 1 || mark > 20 || strings.Count(trace, "goroutine.deep(") != int(mark) {
+	traces := Stacks() // other tests' goroutines may still end
+	for mark := range uintptr(20) {
+		if trace := traces[1000+mark]; strings.Count(trace, "goroutine.deep(") != int(mark)+1 {
 			t.Errorf("%d has the trace\n%s", mark, trace)
 		}
 	}
