@@ -65,6 +65,7 @@ func queued(s *Stats) { s.Queued, s.Running = 100, 2 }
 
 // Each rule finds what it is there for, and nothing in what differs from that in one respect.
 func TestDiagnose(t *testing.T) {
+	only(t, Shared)
 	wait := func(d time.Duration) func(*Stats) { return func(s *Stats) { s.Wait = times(10_000, d, 2*d) } }
 	run := func(d time.Duration) func(*Stats) { return func(s *Stats) { s.Run = times(10_000, d, 2*d) } }
 	with := func(u, cores float64) *pair { return newPair().busy(u).cores(cores) }
@@ -164,6 +165,7 @@ func checkReport(t *testing.T, r Report) {
 
 // A rule that lacks what it needs abstains, and says what that is.
 func TestDiagnoseAbstains(t *testing.T) {
+	only(t, Shared)
 	unknown := func(p *pair) map[Code]string {
 		all := map[Code]string{}
 		r := Diagnose(p.a, p.b)
@@ -195,6 +197,7 @@ func TestDiagnoseAbstains(t *testing.T) {
 
 // Snapshots that do not belong together give a report that says why it is empty.
 func TestDiagnoseProblems(t *testing.T) {
+	only(t, Shared)
 	p := newPair()
 	other := p.b
 	other.Started = other.Started.Add(time.Nanosecond)
@@ -221,6 +224,7 @@ func TestDiagnoseProblems(t *testing.T) {
 
 // Nothing that two snapshots say gives a report that cannot be printed.
 func TestDiagnoseAnything(t *testing.T) {
+	only(t, Shared)
 	rnd := rand.New(rand.NewPCG(3, 4))
 	number := func() uint64 { return rnd.Uint64() >> rnd.IntN(64) }
 	duration := func() time.Duration { return time.Duration(number() >> 1) }
@@ -239,7 +243,7 @@ func TestDiagnoseAnything(t *testing.T) {
 		return s
 	}
 	found := map[Code]int{}
-	for range 20_000 {
+	for range 5_000 {
 		r := Diagnose(random(), random())
 		checkReport(t, r)
 		for _, f := range r.Findings {

@@ -420,6 +420,7 @@ func TestRunningTasks(t *testing.T) {
 
 // The name of a task is that of its outermost function, below the pool's own.
 func TestNameIn(t *testing.T) {
+	only(t, Shared)
 	const trace = `goroutine 7 [chan receive]:
 example.com/app.(*DB).query(0x1, {0x2, 0x3})
 	/src/db.go:9 +0x1
@@ -459,7 +460,7 @@ func TestStressBusy(t *testing.T) {
 		})
 	}
 	var last Stats
-	for range rounds(20_000) {
+	for range rounds(10_000) {
 		s := p.Stats()
 		if s.Busy < last.Busy || s.Busy > 3*s.Uptime || s.Wait.Count < last.Wait.Count {
 			t.Errorf("busy for %v of %v, and %d waits, after %v and %d", s.Busy, s.Uptime, s.Wait.Count, last.Busy, last.Wait.Count)
