@@ -63,6 +63,7 @@ func (c *call) run(ctx context.Context) error {
 	case c.state.Load()&callUnrun != 0:
 		return errSkipped
 	}
+	c.e.unsampled(c.e.insideOf(ctx))
 	return nil
 }
 

@@ -225,7 +225,14 @@ func (c *cell[T]) stealFrom(w *worker[T], l *lane[T]) int {
 	b, cs, limit := w.batchFor(c, c.e.batch)
 	n := l.Steal(b, limit)
 	tag := l.Tag()
-	if jobs, attrs := b.Buffer(n, c.special.Load()); n > 0 && attrs != nil && c.keys != nil {
+	jobs, attrs := b.Buffer(n, c.special.Load())
+	if attrs != nil { // what was claimed before there was any has its stamps apart
+		marks, _ := b.Marks()
+		for _, m := range marks {
+			attrs[m.Index].At = m.At
+		}
+	}
+	if n > 0 && attrs != nil && c.keys != nil {
 		n = c.keys.Adopt(&l.Batch, b, jobs, attrs, n, tag)
 		c.turnsLocked()
 	}
@@ -273,7 +280,8 @@ func (c *cell[T]) emptyLocked(b *batch.Batch[T], give func(T, queue.Attr, int)) 
 		a := queue.Attr{}
 		if attrs != nil {
 			a = attrs[0]
-		} else if m, _ := to.Marks(); len(m) > 0 {
+		}
+		if m, _ := to.Marks(); len(m) > 0 {
 			a.At = m[0].At
 		}
 		give(jobs[0], a, b.Tag())

@@ -123,14 +123,24 @@ func (w *worker[T]) timed(v T) error {
 		w.until = noMark
 	}
 	w.split = false
-	begun := e.now()
-	e.samples.wait.Add(begun - m.At)
+	call, begun := isCall(v), e.now()
+	if !call {
+		e.samples.wait.Add(begun - m.At)
+	}
 	defer func() { // also after a panic
-		if !w.split {
-			e.ran(begun)
+		if w.split {
+			return
 		}
+		if call { // only now it is known whether it was this one who ran it
+			e.samples.wait.Add(begun - m.At)
+		}
+		e.ran(begun)
 	}()
-	return e.handle(&w.ctx, v)
+	err := e.handle(&w.ctx, v)
+	if err == errSkipped {
+		w.split = true
+	}
+	return err
 }
 
 // timedAll is timed for all jobs in hand, which run together.
@@ -139,12 +149,16 @@ func (w *worker[T]) timedAll(vs []T) error {
 	if w.until == noMark {
 		return e.handleAll(&w.ctx, vs)
 	}
+	first, n := w.stamps[0].Index-int(w.until), 0
 	begun := e.now()
 	for _, m := range w.stamps {
-		e.samples.wait.Add(begun - m.At)
+		if m.Index-first < len(vs) { // else it was dropped meanwhile
+			e.samples.wait.Add(begun - m.At)
+			n++
+		}
 	}
 	defer func() {
-		for range w.stamps {
+		for range n {
 			e.ran(begun)
 		}
 	}()
@@ -163,7 +177,8 @@ func (e *engine[T]) timedInline(run func()) {
 	run()
 }
 
-// unsampled says that the running job is no task of the user's: a runner of a loop, which times the values that it runs.
+// unsampled says that the running job is no task of the user's: a runner of a loop, which times the values that it runs, or a call that somebody
+// else has run.
 func (e *engine[T]) unsampled(w *worker[T]) {
 	if w != nil {
 		w.split = true

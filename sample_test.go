@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,12 +178,8 @@ func TestEachTaskIsSampled(t *testing.T) {
 				must(t, p.Wait(bg))
 				_ = p.Close()
 				s := p.Stats()
-				waits := uint64(n)
-				if name == "ForEach" {
-					waits += s.Accepted // the runners have waited too
-				}
-				if s.Run.Count != n || s.Wait.Count != waits {
-					t.Fatalf("%d runs and %d waits, want %d and %d", s.Run.Count, s.Wait.Count, n, waits)
+				if s.Run.Count != n || s.Wait.Count != n {
+					t.Fatalf("%d runs and %d waits, want %d", s.Run.Count, s.Wait.Count, n)
 				}
 				if name != "inside" && s.Run.Sum != n*d {
 					t.Errorf("they have run for %v, want %v", s.Run.Sum, n*d)
@@ -521,4 +518,62 @@ func TestBusyWithWeights(t *testing.T) {
 		}
 		must(t, p.Close())
 	})
+}
+
+// Nothing is measured of what was not run where it waited: a Future that its waiter ran, a task that was skipped.
+func TestNotRunIsNotMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithSampling(1))
+		must(t, p.Submit(bg, func(ctx context.Context) error {
+			var all []*Future[int]
+			for range 10 {
+				all = append(all, Go(ctx, p, func(context.Context) (int, error) { time.Sleep(time.Second); return 0, nil }))
+			}
+			for _, u := range all {
+				if _, err := u.Wait(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		must(t, p.Wait(bg))
+		ctx, cancel := context.WithCancel(bg)
+		must(t, p.Submit(bg, sleep(time.Second)))
+		g := NewGroup(ctx, p)
+		for range 10 {
+			g.Go(sleep(0))
+		}
+		cancel()
+		wantIs(t, g.Wait(), context.Canceled)
+		must(t, p.Close())
+		if s := p.Stats(); s.Run.Count != 2 || s.Wait.Count != 2 {
+			t.Errorf("%d runs and %d waits, want 2 of each", s.Run.Count, s.Wait.Count)
+		}
+	})
+}
+
+// Stamps are kept when a handler ends the goroutine in the midst of a batch, and when jobs are taken over that were claimed
+// before there was a key.
+func TestStampsAreKept(t *testing.T) {
+	var ran atomic.Int64
+	p := mustNew(t, WithWorkers(2), WithSampling(1), WithErrorHandler(func(error) { runtime.Goexit() }))
+	gate := make(gate)
+	task := func(context.Context) error { ran.Add(1); return nil }
+	for i := range rounds(20_000) {
+		switch {
+		case i%1000 == 999:
+			must(t, p.Submit(bg, func(context.Context) error { ran.Add(1); return errTest }))
+		case i == 15_000:
+			must(t, p.Submit(bg, func(ctx context.Context) error { ran.Add(1); return gate.task(ctx) }))
+		case i == 15_500:
+			must(t, p.SubmitKeyed(bg, 7, task))
+			close(gate)
+		default:
+			must(t, p.Submit(bg, task))
+		}
+	}
+	_ = p.Close()
+	if s := p.Stats(); int64(s.Run.Count) != ran.Load() || int64(s.Wait.Count) != ran.Load() {
+		t.Errorf("%d runs and %d waits of %d tasks", s.Run.Count, s.Wait.Count, ran.Load())
+	}
 }

@@ -261,7 +261,9 @@ func (w *worker[T]) batch() {
 			until, w.until = w.until, noMark
 		}
 		if err != nil {
+			w.until = until // whoever goes on, if a handler ends this goroutine
 			w.fail(err)
+			w.until = noMark
 		}
 	}
 	w.until = until

@@ -48,6 +48,8 @@ const (
 // Rates and findings are of the last ten seconds, or of the time since somebody last looked, and histograms and counters of the time since the start of the
 // pool. The lines are of five minutes at most. The handler takes snapshots only while somebody looks: nothing runs in between, no goroutine and no timer.
 //
+// An open page keeps [http.Server.Shutdown] waiting, as any request that is under way.
+//
 // It keeps no pool alive: one that has ended is shown with its last figures, and can be collected as garbage. A nil pool makes
 // Handler panic, as does no pool at all. The handler may be used by any number of goroutines.
 func Handler(pools ...Source) http.Handler {
@@ -91,10 +93,10 @@ const (
 	sameTask = 5 * time.Millisecond
 )
 
-// watch returns a watched that does not keep p alive, if p is a pointer, as all pools are.
+// watch returns a watched that does not keep p alive, if p is a pool and not a type of the user's own.
 func watch(p Source) *watched {
 	v := reflect.ValueOf(p)
-	if v.Kind() != reflect.Pointer {
+	if v.Kind() != reflect.Pointer || v.Type().Elem().PkgPath() != reflect.TypeFor[pool.Stats]().PkgPath() {
 		return &watched{get: func() Source { return p }}
 	}
 	t, w := v.Type().Elem(), weak.Make((*byte)(v.UnsafePointer()))
@@ -142,7 +144,7 @@ func (w *watched) view(stacks bool) (v View) {
 	now := time.Now()
 	if n := len(w.past); p != nil && (n == 0 || now.Sub(w.at[n-1]) >= every*9/10) {
 		if n == kept {
-			w.past, w.at = append(w.past[:0], w.past[1:]...), append(w.at[:0], w.at[1:]...)
+			w.past, w.at = slices.Clone(w.past[1:]), slices.Clone(w.at[1:]) // somebody may still be drawing the old ones
 		}
 		w.past, w.at = append(w.past, p.Observe()), append(w.at, now)
 	}
@@ -248,6 +250,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // stream sends the page's content each second, as server-sent events, until the client goes away.
 func (h *handler) stream(w http.ResponseWriter, r *http.Request, stacks bool) {
 	w.Header().Set("Content-Type", "text/event-stream")
+	if r.Method == http.MethodHead {
+		return
+	}
 	c := http.NewResponseController(w)
 	_ = c.SetWriteDeadline(time.Time{}) // it lasts as long as the page is open; not every server has one
 	t := time.NewTicker(every)

@@ -241,3 +241,27 @@ func BenchmarkPage(b *testing.B) {
 		render(io.Discard, "pools", h.views(false))
 	}
 }
+
+// A full history is replaced, not changed under those who draw it.
+func TestFullHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t)
+		defer p.Close()
+		h := Handler(p)
+		for range kept {
+			get(t, h, "HEAD", "?format=stream") // which does not stay
+			time.Sleep(every)
+			get(t, h, "GET", "?format=text")
+		}
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				for range 20 {
+					time.Sleep(every / 4 * time.Duration(i+1))
+					get(t, h, "GET", "")
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
