@@ -107,8 +107,8 @@ func Diagnose(earlier, later Stats) Report {
 		}
 	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
-	if n := len(r.Findings); n > 1 && r.Findings[n-1].Code == NotBottleneck {
-		r.Findings = r.Findings[:n-1] // something else is to be changed
+	if len(r.Findings) > 1 {
+		r.Findings = slices.DeleteFunc(r.Findings, r.Findings[0].explains)
 	}
 	return r
 }
@@ -144,6 +144,15 @@ func newView(earlier, later Stats, window time.Duration) *view {
 // ready returns how many goroutines run or could, besides the one that looks.
 func (p *ProcessStats) ready() float64 { return float64(max(0, p.Running+p.Runnable-1)) }
 
+// explains reports whether g is only what f leads to.
+func (f Finding) explains(g Finding) bool {
+	switch f.Code {
+	case HotKey, HeavyTask, BehindLong:
+		return g.Code == BufferSmall || g.Code == NotBottleneck
+	}
+	return f.Severity > Note && g.Code == NotBottleneck
+}
+
 // grown returns how much a counter has grown.
 func grown(before, after uint64) uint64 { return after - min(before, after) }
 
@@ -178,6 +187,10 @@ func never(*view) string { return "" }
 // rules is all rules, in the order of the codes.
 var rules = []rule{
 	{StuckTask, never, func(v *view) *Finding {
+		if v.ended == 0 && v.u >= .95 && v.later.Queued > 0 && v.window >= time.Second {
+			return warn("no task has ended in %s: all %.0f workers are at work on what they have begun up to %s ago, and %d tasks wait", brief(v.window), v.n, brief(v.later.Longest), v.later.Queued).
+				change("give tasks a timeout; RunningTasks says where they are", "for work that takes that long", "throughput", 1, v.n)
+		}
 		usual := max(100*cmp.Or(v.later.Run.Quantile(.99), time.Millisecond), 10*time.Second)
 		if v.later.Longest < usual {
 			return nil
@@ -200,7 +213,7 @@ var rules = []rule{
 			return nil
 		}
 		return warn("%d of %d tasks that wait have the key %#x, and %.1f of %.0f workers are busy", b.Most, v.later.Queued, b.Key, v.workers(), v.n).
-			change("give what has this key a pool of its own, or split the key", "if the order of its tasks matters", "throughput", 1, 1.15*v.n/max(1, v.workers()))
+			change("give what has this key a pool of its own, or split the key", "if the order of its tasks matters: splitting loses it", "throughput", 1, 1.15*v.n/max(1, v.workers()))
 	}},
 	{HeavyTask, seen, func(v *view) *Finding {
 		s := v.later
@@ -252,11 +265,11 @@ var rules = []rule{
 			change("SubmitBatch, NewTyped or ForEach over slices.Chunk: more work in each task", "if tasks come one at a time and must start at once", "throughput", 1, max(2, min(20, v.n/own)))
 	}},
 	{TasksLock, seenProcess, func(v *view) *Finding {
-		if v.u < .9 || v.f > .5 || v.locked < .3*v.workers() {
+		if v.u < .9 || v.f > .5 || v.locked < .3*v.workers() || v.locked > 1.05*v.workers() { // more than can be the pool's
 			return nil
 		}
-		return warn("%.1f of %.0f busy workers wait for a lock", min(v.locked, v.workers()), v.workers()).
-			change("SubmitKeyed with what the lock guards as the key, or WithState", "if tasks need several such locks", "throughput", 1, v.n)
+		return warn("%.1f goroutines of the process wait for a lock, and %.0f workers are busy", v.locked, v.workers()).
+			change("hold the lock for less, or SubmitKeyed with what it guards as the key, or WithState", "for an RWMutex whose readers run together, nor if the lock is not one of the tasks", "throughput", 1, v.n)
 	}},
 	{Garbage, seenProcess, func(v *view) *Finding {
 		gc := (v.later.Process.GC - v.earlier.Process.GC).Seconds() / v.window.Seconds()
@@ -293,7 +306,7 @@ var rules = []rule{
 		}
 		n := min(4*v.n, math.Ceil(v.procs/max(.01, v.f)))
 		return warn("all %.0f workers are busy and tasks wait, but they compute at most %.0f %% of the time", v.n, 100*v.f).
-			change(fmt.Sprintf("Resize(%.0f), or WithSizing(IO(%.0f))", n, n), "if what the tasks wait for cannot take as many at a time", "throughput", 1, n/v.n)
+			change(fmt.Sprintf("Resize(%.0f), or WithSizing(IO(%.0f))", n, n), "if they wait for a connection, a semaphore or a rate limit: then the run time grows with it", "throughput", 1, n/v.n)
 	}},
 	{BufferDelays, seen, func(v *view) *Finding {
 		if v.u < .95 || !v.queued() || v.s == 0 || v.w < 10*v.s || v.w < 50*time.Millisecond || v.room.Count+v.refused == 0 || v.cores > 0 && v.f <= .5 && v.cores < .8*v.procs {

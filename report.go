@@ -85,7 +85,7 @@ func (r Report) String() string {
 	}
 	fmt.Fprintf(&b, "%s, %s: %s tasks/s, workers busy %.0f %%", name, brief(r.Window), number(r.Throughput), 100*r.Utilization)
 	if r.Procs > 0 {
-		fmt.Fprintf(&b, ", %.1f of %.0f processors busy", r.Cores, r.Procs)
+		fmt.Fprintf(&b, ", the process used %.1f of %.0f processors", r.Cores, r.Procs)
 	}
 	fmt.Fprintf(&b, "\nwait %v; run %v", r.Wait, r.Run)
 	const most = 3 // of two lines each
@@ -97,12 +97,18 @@ func (r Report) String() string {
 		if f.Option != "" {
 			fmt.Fprintf(&b, "\n  change: %s", f.Option)
 			if f.Gain[1] > 1 {
-				fmt.Fprintf(&b, " (%s %.1f to %.1f times better)", f.Of, f.Gain[0], f.Gain[1])
+				fmt.Fprintf(&b, " (%s ×%.3g to ×%.3g)", f.Of, f.Gain[0], f.Gain[1])
 			}
 			if f.Backfires != "" {
 				fmt.Fprintf(&b, "; not %s", f.Backfires)
 			}
 		}
+	}
+	if len(r.Findings) == 0 {
+		b.WriteString("\nnothing to change was found")
+	}
+	if n := len(r.Unknown); n > 0 && len(r.Findings) <= 1 {
+		fmt.Fprintf(&b, "\n%d rules cannot tell, the first, %s: %s", n, r.Unknown[0].Code, r.Unknown[0].Evidence)
 	}
 	return b.String()
 }
@@ -127,7 +133,7 @@ func number(x float64) string {
 func (e *engine[T]) Report(ctx context.Context, window time.Duration) (Report, error) {
 	rs, err := Reports(ctx, window, e)
 	if len(rs) == 0 {
-		return Report{}, err
+		return Report{Name: e.name, Problem: err.Error()}, err
 	}
 	return rs[0], err
 }

@@ -45,7 +45,7 @@ const (
 //	?format=text   a few lines for each pool
 //	&stacks=1      in all formats: the stack traces of the tasks that have run for longest
 //
-// Rates and findings are of the last ten seconds, or of the time since somebody last looked, and histograms and counters of the time since the start of the
+// Rates and findings are of the last ten seconds, or of the time since somebody last looked or Handler was called, and histograms and counters of the time since the start of the
 // pool. The lines are of five minutes at most. The handler takes snapshots only while somebody looks: nothing runs in between, no goroutine and no timer.
 //
 // An open page keeps [http.Server.Shutdown] waiting, as any request that is under way.
@@ -62,7 +62,9 @@ func Handler(pools ...Source) http.Handler {
 		if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 			panic(fmt.Sprintf("pooldebug: Handler: pool is nil, at index %d", i))
 		}
-		h.watched = append(h.watched, watch(p))
+		w := watch(p)
+		w.past, w.at = []pool.Stats{p.Observe()}, []time.Time{time.Now()} // what the first look is compared with
+		h.watched = append(h.watched, w)
 	}
 	return h
 }
@@ -142,27 +144,20 @@ func (h *handler) views(stacks bool) []View {
 func (w *watched) view(stacks bool) (v View) {
 	p := w.get()
 	now := time.Now()
-	if n := len(w.past); p != nil && (n == 0 || now.Sub(w.at[n-1]) >= every*9/10) {
+	if n := len(w.past); p != nil && (n == 1 || now.Sub(w.at[n-1]) >= every*9/10) {
 		if n == kept {
 			w.past, w.at = slices.Clone(w.past[1:]), slices.Clone(w.at[1:]) // somebody may still be drawing the old ones
 		}
 		w.past, w.at = append(w.past, p.Observe()), append(w.at, now)
 	}
 	n := len(w.past)
-	if n == 0 { // it was collected before anybody looked
-		return View{Ended: true, Report: pool.Report{Problem: "the pool has ended"}}
-	}
 	v.past = w.past[:n:n]
 	v.Stats = w.past[n-1]
 	from := max(0, n-2)
 	for from > 0 && w.at[n-1].Sub(w.at[from]) < reported {
 		from--
 	}
-	earlier := w.past[from]
-	if n == 1 { // nobody has looked before: since the start
-		earlier = pool.Stats{Name: v.Stats.Name, Started: v.Stats.Started}
-	}
-	v.Report = pool.Diagnose(earlier, v.Stats)
+	v.Report = pool.Diagnose(w.past[from], v.Stats)
 	for i := n - 1; i > 0 && len(v.Resizes) < 5; i-- {
 		if a, b := w.past[i-1].Workers, w.past[i].Workers; a != b {
 			v.Resizes = append(v.Resizes, Resize{w.at[i], a, b})
