@@ -226,7 +226,7 @@ func (c *cell[T]) stealFrom(w *worker[T], l *lane[T]) int {
 	n := l.Steal(b, limit)
 	tag := l.Tag()
 	jobs, attrs := b.Buffer(n, c.special.Load())
-	if attrs != nil { // what was claimed before there was any has its stamps apart
+	if n > 0 && attrs != nil { // what was claimed before there was any has its stamps apart
 		marks, _ := b.Marks()
 		for _, m := range marks {
 			attrs[m.Index].At = m.At

@@ -234,7 +234,7 @@ func TestDiagnoseAnything(t *testing.T) {
 	random := func() Stats {
 		s := Stats{
 			Started: time.Unix(1, 0), Uptime: duration(), Strategy: Strategy(rnd.IntN(4)), Workers: rnd.IntN(1 << 20),
-			Buffer: rnd.IntN(1 << 40), Starts: number(), Queued: number(), Running: number(), Accepted: number(), Completed: number(),
+			Buffer: rnd.IntN(1 << 30), Starts: number(), Queued: number(), Running: number(), Accepted: number(), Completed: number(),
 			Busy: duration(), Longest: duration(), Linger: duration(), Capacity: int64(number() >> 1), Heavy: rnd.IntN(2) == 0,
 			Room: times(rnd.IntN(1000), duration(), duration()), Wait: times(rnd.IntN(1000), duration(), duration()),
 			Run: times(rnd.IntN(1000), duration(), duration()), First: times(rnd.IntN(1000), duration(), duration()),

@@ -269,6 +269,36 @@ func (w *worker[T]) batch() {
 	w.until = until
 }
 
+// timed handles a job that has a stamp.
+func (w *worker[T]) timed(v T) error {
+	e := w.e
+	m := w.stamps[w.stamp]
+	if w.stamp++; w.stamp < len(w.stamps) {
+		w.until = int32(w.stamps[w.stamp].Index - m.Index - 1)
+	} else {
+		w.until = noMark
+	}
+	w.split = false
+	call, begun := isCall(v), e.now()
+	if !call {
+		e.samples.wait.Add(begun - m.At)
+	}
+	defer func() { // also after a panic
+		if w.split {
+			return
+		}
+		if call { // only now it is known whether it was this one who ran it
+			e.samples.wait.Add(begun - m.At)
+		}
+		e.ran(begun)
+	}()
+	err := e.handle(&w.ctx, v)
+	if err == errSkipped {
+		w.split = true
+	}
+	return err
+}
+
 // mayBegin reports whether a worker may begin a job.
 func (e *engine[T]) mayBegin() bool {
 	if e.outer != nil && e.base.Err() != nil { // as obey, without a method of the user's

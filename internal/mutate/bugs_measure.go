@@ -2,7 +2,7 @@ package main
 
 // measureBugs are about what is measured, and what reports make of it.
 var measureBugs = []bug{{
-	name: "next-stamp-is-one-job-late", class: measured, file: "sample.go",
+	name: "next-stamp-is-one-job-late", class: measured, file: "worker.go",
 	old:   "w.until = int32(w.stamps[w.stamp].Index - m.Index - 1)",
 	new:   "w.until = int32(w.stamps[w.stamp].Index - m.Index)",
 	tests: "TestEachTaskIsSampled|TestStampsInABatch",
