@@ -33,6 +33,7 @@ type call struct {
 		ended(error)              // is told the outcome
 	}
 	state atomic.Uint32
+	parts bool // it measures the parts of its work itself
 }
 
 // Bits of call.state. Without any of them the call is pending.
@@ -49,6 +50,9 @@ var (
 	errSkipped = errors.New("pool: the function was not called")
 	// errLater is the outcome of a call that another one goes on with.
 	errLater = errors.New("pool: the call goes on later")
+	// errUntimed is what the pool sees of a call that has ended well and is not to be measured: somebody else has run it, or it
+	// measures the parts of its work itself.
+	errUntimed = errors.New("pool: the call is not measured")
 )
 
 // run is the Task.
@@ -63,7 +67,14 @@ func (c *call) run(ctx context.Context) error {
 	case c.state.Load()&callUnrun != 0:
 		return errSkipped
 	}
-	c.e.unsampled(c.e.insideOf(ctx))
+	return untimed(ctx)
+}
+
+// untimed returns errUntimed to the pool, and nil to who runs what Leftover has returned.
+func untimed(ctx context.Context) error {
+	if _, ok := ctx.(*taskContext[Task]); ok {
+		return errUntimed
+	}
 	return nil
 }
 
@@ -113,6 +124,9 @@ func (c *call) exec(ctx context.Context) error {
 	c.owner.ended(err)
 	switch err {
 	case nil, errLater:
+		if c.parts {
+			return untimed(ctx)
+		}
 		return nil
 	case errSkipped:
 		return err

@@ -87,7 +87,10 @@ func (e *engine[T]) runEntered(r inlineRun[T], v T) {
 		e.mu.Unlock()
 		e.settle()
 	}()
-	e.timedInline(func() { onSubmitter(func() { e.runInline(r.ctx, v) }) })
+	e.timedInline(func() (err error) {
+		onSubmitter(func() { err = e.runInline(r.ctx, v) })
+		return err
+	})
 }
 
 // insideNow in counts.inside counts a job that runs inside another one; below it are counted
@@ -100,12 +103,11 @@ func (e *engine[T]) insideCounts() (ended, running uint64) {
 	return n % insideNow, n / insideNow
 }
 
-// runInline runs v on the calling goroutine. A panic goes to the handler or, without one, on to the caller.
-func (e *engine[T]) runInline(ctx context.Context, v T) {
+// runInline runs v on the calling goroutine, and returns its error. A panic goes to the handler or, without one, on to the caller.
+func (e *engine[T]) runInline(ctx context.Context, v T) (err error) {
 	returned := false
-	var err error
 	defer func() {
-		if returned && err == nil {
+		if returned && (err == nil || err == errUntimed) {
 			return
 		}
 		var p any
@@ -126,6 +128,7 @@ func (e *engine[T]) runInline(ctx context.Context, v T) {
 	}()
 	err = e.handle(ctx, v)
 	returned = true
+	return err
 }
 
 // reportInline is worker.flow for a job that ran inline.

@@ -107,7 +107,11 @@ func (w *worker[T]) flow(err error) {
 }
 
 func (w *worker[T]) fail(err error) {
-	if err == errSkipped {
+	switch err {
+	case errUntimed:
+		w.warmed = true
+		return
+	case errSkipped:
 		w.e.counts.skipped.Add(1)
 		return
 	}

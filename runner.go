@@ -30,7 +30,7 @@ type runner[T, R any] struct {
 // runner returns a new runner. They are not used again: f may have kept the context.
 func (l *loop[T, R]) runner() *runner[T, R] {
 	r := &runner[T, R]{l: l}
-	r.owner = r
+	r.owner, r.parts = r, true
 	r.e, r.user, r.covered = l.e, l.ctx, true
 	return r
 }
@@ -42,9 +42,6 @@ func (r *runner[T, R]) do(ctx context.Context) error {
 	r.atWork = true
 	seam.Yield()
 	r.clock, r.since, r.check = e.now(), 0, 1
-	if !r.helps {
-		e.unsampled(e.insideOf(ctx))
-	}
 	begun := r.clock
 	for r.i < r.size || r.claim() {
 		for r.i < r.size {

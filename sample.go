@@ -45,7 +45,6 @@ type marked struct {
 	stamp  int   // of stamps: that one
 	warmed bool  // it has run something
 	stamps []queue.Stamped
-	split  bool // the running job is no task of the user's: see unsampled
 }
 
 // WithSampling makes the pool measure one task of every, for [Stats].Room, Wait and Run: how long tasks wait for room, wait
@@ -136,24 +135,24 @@ func (w *worker[T]) timedAll(vs []T) error {
 }
 
 // timedInline is timed for a job that runs on its submitter's goroutine, at once.
-func (e *engine[T]) timedInline(run func()) {
+func (e *engine[T]) timedInline(run func() error) {
 	if e.sampling == 0 || (e.samples.nested.Add(1)-1)%uint64(e.sampling) != 0 {
-		run()
+		_ = run()
 		return
 	}
+	var err error
 	begun := e.now()
-	e.samples.wait.Add(0)
-	defer e.ran(begun)
-	run()
+	defer func() {
+		if timed(err) {
+			e.samples.wait.Add(0)
+			e.ran(begun)
+		}
+	}()
+	err = run()
 }
 
-// unsampled says that the running job is no task of the user's: a runner of a loop, which times the values that it runs, or a call that somebody
-// else has run.
-func (e *engine[T]) unsampled(w *worker[T]) {
-	if w != nil {
-		w.split = true
-	}
-}
+// timed reports whether a job that has ended with err is measured.
+func timed(err error) bool { return err != errSkipped && err != errUntimed }
 
 // lap returns for how long w has had what it has just ended, and is called at the end of each batch.
 func (w *worker[T]) lap() time.Duration {

@@ -577,3 +577,34 @@ func TestStampsAreKept(t *testing.T) {
 		t.Errorf("%d runs and %d waits of %d tasks", s.Run.Count, s.Wait.Count, ran.Load())
 	}
 }
+
+// A goroutine that a task has started runs loops of its own inside the full pool, beside the task: what it does is not taken
+// for the task's, and what the loops measure is counted once.
+func TestRaceLoopsBesideATask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const loops, values, tasks = 5, 4, 6
+		p := mustNew(t, WithWorkers(1), WithBuffer(0), WithSampling(1))
+		for range tasks {
+			must(t, p.Submit(bg, func(ctx context.Context) error {
+				var wg sync.WaitGroup
+				for range 2 {
+					wg.Go(func() {
+						for range loops {
+							must(t, ForEach(ctx, p, slices.Values(make([]int, values)), func(context.Context, int) error {
+								time.Sleep(time.Millisecond)
+								return nil
+							}))
+						}
+					})
+				}
+				wg.Wait()
+				return nil
+			}))
+		}
+		must(t, p.Wait(bg))
+		must(t, p.Close())
+		if s := p.Stats(); s.Run.Count != tasks*(1+2*loops*values) {
+			t.Errorf("%d runs, want %d", s.Run.Count, tasks*(1+2*loops*values))
+		}
+	})
+}

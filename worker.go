@@ -278,13 +278,13 @@ func (w *worker[T]) timed(v T) error {
 	} else {
 		w.until = noMark
 	}
-	w.split = false
+	var err error
 	call, begun := isCall(v), e.now()
 	if !call {
 		e.samples.wait.Add(begun - m.At)
 	}
 	defer func() { // also after a panic
-		if w.split {
+		if !timed(err) {
 			return
 		}
 		if call { // only now it is known whether it was this one who ran it
@@ -292,10 +292,7 @@ func (w *worker[T]) timed(v T) error {
 		}
 		e.ran(begun)
 	}()
-	err := e.handle(&w.ctx, v)
-	if err == errSkipped {
-		w.split = true
-	}
+	err = e.handle(&w.ctx, v)
 	return err
 }
 
@@ -354,7 +351,7 @@ func (w *worker[T]) account() {
 	}
 	if !w.warmed {
 		w.warmed = true
-		if n == 1 && e.sampling > 0 && !w.split {
+		if n == 1 && e.sampling > 0 {
 			e.samples.first.Add(took)
 		}
 	}

@@ -43,8 +43,8 @@ var measureBugs = []bug{{
 	tests: "TestQuantile", pkg: "./internal/hist",
 }, {
 	name: "runner-of-a-loop-is-a-task", class: measured, file: "runner.go",
-	old:   "\tif !r.helps {\n\t\te.unsampled(e.insideOf(ctx))\n\t}\n",
-	new:   "",
+	old:   "r.owner, r.parts = r, true",
+	new:   "r.owner = r",
 	tests: "TestEachTaskIsSampled",
 }, {
 	name: "too-few-workers-though-they-compute", class: measured, file: "diagnose.go",
