@@ -420,3 +420,42 @@ func BenchmarkStats(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkObserve is what a report looks at, and what of it is the process.
+func BenchmarkObserve(b *testing.B) {
+	p, _ := New()
+	defer p.Close()
+	b.Run("Observe", func(b *testing.B) {
+		for b.Loop() {
+			p.Observe()
+		}
+	})
+	b.Run("ReadProcess", func(b *testing.B) {
+		for b.Loop() {
+			ReadProcess()
+		}
+	})
+}
+
+// BenchmarkRunningTasks is the ten tasks that have run for longest, of as many as there are workers, all of them busy.
+func BenchmarkRunningTasks(b *testing.B) {
+	for _, workers := range []int{10, 1000} {
+		for _, stacks := range []bool{false, true} {
+			b.Run(fmt.Sprintf("workers=%d/stacks=%v", workers, stacks), func(b *testing.B) {
+				p, _ := New(WithWorkers(workers))
+				defer p.Close()
+				release := make(chan struct{})
+				var started sync.WaitGroup
+				started.Add(workers)
+				for range workers {
+					_ = p.Submit(context.Background(), func(context.Context) error { started.Done(); <-release; return nil })
+				}
+				started.Wait()
+				for b.Loop() {
+					p.RunningTasks(10, stacks)
+				}
+				close(release)
+			})
+		}
+	}
+}

@@ -26,8 +26,8 @@ type ProcessStats struct {
 	Latency Histogram
 }
 
-// ReadProcess returns a snapshot. It takes some 20 µs (package runtime/metrics), may be called by any goroutine, and is
-// called by [Pool.Report], not by [Pool.Stats].
+// ReadProcess returns a snapshot, by package runtime/metrics. It takes 10 µs (go test -bench Observe, AMD EPYC, 2026-12-01), may be called by
+// any goroutine, and is called by [Pool.Observe], not by [Pool.Stats].
 func ReadProcess() *ProcessStats {
 	samples := []metrics.Sample{
 		{Name: "/cpu/classes/gc/total:cpu-seconds"},

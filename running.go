@@ -24,7 +24,11 @@ type RunningTask struct {
 }
 
 // RunningTasks returns the tasks that workers run, those that have run for longest first, at most n of them. With stacks it also
-// says what they are and what they do: then it stops the program while it looks at all goroutines, some 10 µs for each hundred.
+// says what they are and what they do.
+//
+// It backfires with stacks in a program of many goroutines: the program stands still while their traces are written, .2 ms with ten and 18 ms with
+// a thousand (go test -bench RunningTasks; two virtual processors of an AMD EPYC, 2026-12-01).
+//
 // Tasks that run on their submitter's goroutine ([CallerRuns]) are not among them. It may be called by any goroutine.
 func (e *engine[T]) RunningTasks(n int, stacks bool) []RunningTask {
 	if n <= 0 {

@@ -89,7 +89,8 @@ type named struct {
 }
 
 const (
-	// longTask is how long a task has to run before somebody who looks is told its name: that takes a look at all goroutines.
+	// longTask is how long a task has to run before somebody who looks is told its name, once: that takes a look at all goroutines,
+	// which stops the program, see pool.RunningTasks.
 	longTask = time.Second
 	// sameTask is how far apart two estimates are of when a task has begun.
 	sameTask = 5 * time.Millisecond
