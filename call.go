@@ -70,7 +70,7 @@ func (c *call) run(ctx context.Context) error {
 	return untimed(ctx)
 }
 
-// untimed returns errUntimed to the pool, and nil to who runs what Leftover has returned.
+// untimed returns errUntimed to the pool, and nil to a user who calls a task that Leftover has returned.
 func untimed(ctx context.Context) error {
 	if _, ok := ctx.(*taskContext[Task]); ok {
 		return errUntimed

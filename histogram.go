@@ -12,8 +12,8 @@ import (
 // Histogram is how long something took, for a sample of the tasks: see [WithSampling]. It is a snapshot and does not
 // change; copies share its memory. The zero value is empty.
 //
-// Durations are counted in buckets, 16 for each power of two, so a quantile is within 3.2 % of the exact one. One second to
-// the nanosecond or 4.8 hours, a histogram takes at most 5 KB.
+// Durations are counted in buckets, 16 for each power of two, so a quantile is within 3.2 % of the exact one. Durations
+// from 1 ns to 4.8 hours are told apart. A histogram takes at most 5 KB.
 type Histogram struct {
 	// Count is how many durations were measured, not how many tasks there were.
 	Count uint64

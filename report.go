@@ -126,8 +126,7 @@ func number(x float64) string {
 
 // Report watches the pool for window, which has to be positive, and says whether it was the bottleneck: see [Diagnose]. It waits
 // in the caller's goroutine, no longer than until ctx is done, and then returns what it has seen so far with ctx's
-// error. The rules were tuned on windows of half a second and more, and know more the
-// longer it is. It may be called by any number of goroutines, also for a pool that was closed: then it says so at once.
+// error. The rules were tuned on windows of one to four seconds; a longer window lets more of them tell. It may be called by any number of goroutines, also for a pool that was closed: then it says so at once.
 //
 // It backfires in a request: it takes as long as it watches. Call it in a handler for debugging, or when an alert fires.
 func (e *engine[T]) Report(ctx context.Context, window time.Duration) (Report, error) {

@@ -81,8 +81,8 @@ type Stats struct {
 	// Busy is how long workers have had tasks in hand, all together: while all of n workers are busy it grows by n seconds a
 	// second. What it costs to claim the next task is part of it, a search for work is not.
 	Busy time.Duration
-	// Longest is for how long the task runs that has run for longest, of those that workers run now, or since when its worker is at
-	// work on the batch that it belongs to. LongestKey is its key, if it has one, but for [PerWorker].
+	// Longest is the age of the oldest task that a worker runs now, or of the batch of short tasks that it is part of; 0 if none runs.
+	// LongestKey is the key of that task, if it has one; it is 0 under [PerWorker].
 	Longest    time.Duration
 	LongestKey uint64
 	// First is how long the first task of each worker has run, if the worker has taken it alone: that of cold caches and

@@ -60,7 +60,7 @@ type remote[T any] struct {
 	own     batch.Batch[T]
 	tag     atomic.Uint32                  // of the jobs in hand
 	cur     atomic.Pointer[batch.Batch[T]] // b
-	born    time.Duration                  // these three see sample.go
+	born    time.Duration                  // for these three see sample.go
 	since   atomic.Int64                   // when it began what it has in hand, or has ended what it had
 	idle    atomic.Int64                   // for how long it had nothing in hand
 	runs    atomic.Pointer[call]           // the innermost one
