@@ -54,7 +54,7 @@ type marked struct {
 // While tasks take less than about 300 ns the pool measures one of 8*every, because the clock costs as much as such a task; with 1
 // it still measures each. Every wait for room is measured, unless every is 0.
 //
-// 1 backfires for tasks below about 10 µs: an empty one takes 3.8 times as long, and no longer with 64 (go test -bench Sampling;
+// 1 backfires for tasks below about 10 µs: an empty one takes 3.5 to 5 times as long, and no longer with 64 (go test -bench Sampling;
 // two virtual processors of an AMD EPYC, 2026-12-01).
 func WithSampling(every int) Option { return func(c *config) { c.sampling = every } }
 
