@@ -107,3 +107,17 @@ func TestRaceLive(t *testing.T) {
 		t.Errorf("counted %d of 8000", s.Count)
 	}
 }
+
+// A quantile is the least duration that the share does not exceed, not the one before it.
+func TestQuantileOfFew(t *testing.T) {
+	var l Live
+	for _, d := range []time.Duration{1, 2, 3, 4} {
+		l.Add(d)
+	}
+	s := l.Snapshot()
+	for q, want := range map[float64]time.Duration{0: 1, .25: 1, .26: 2, .5: 2, .51: 3, .75: 3, .76: 4, 1: 4} {
+		if got := s.Quantile(q); got != want {
+			t.Errorf("quantile %v is %v, want %v", q, got, want)
+		}
+	}
+}

@@ -40,7 +40,7 @@ var measureBugs = []bug{{
 	name: "quantile-rounds-down", class: measured, file: "internal/hist/hist.go",
 	old:   "rank := uint64(math.Ceil(",
 	new:   "rank := uint64(math.Floor(",
-	tests: "TestQuantile", pkg: "./internal/hist",
+	tests: "TestQuantile|TestQuantileOfFew", pkg: "./internal/hist",
 }, {
 	name: "runner-of-a-loop-is-a-task", class: measured, file: "runner.go",
 	old:   "r.owner, r.parts = r, true",
