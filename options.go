@@ -79,6 +79,20 @@ func (s Strategy) String() string {
 	return fmt.Sprintf("Strategy(%d)", uint8(s))
 }
 
+// MarshalText returns the name, so that [Stats] as JSON can be read. It never fails.
+func (s Strategy) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText sets s to the strategy of that name.
+func (s *Strategy) UnmarshalText(name []byte) error {
+	for _, known := range []Strategy{Shared, PerWorker, WorkStealing, Elastic} {
+		if known.String() == string(name) {
+			*s = known
+			return nil
+		}
+	}
+	return fmt.Errorf("pool: there is no strategy %q", name)
+}
+
 // WithLazy makes workers end that have had nothing to do for the time idle > 0,
 // until the floor is reached ([WithFloor], by default 0). Workers are started on
 // demand with or without it.

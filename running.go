@@ -18,8 +18,8 @@ type RunningTask struct {
 	Key uint64
 	// Waits says that it is inside a wait of its own pool, for tasks that it has submitted.
 	Waits bool
-	// Name is the task's function, and Stack what its goroutine is doing, in the form of a stack trace. Both are empty
-	// unless they were asked for, or if the task has just ended.
+	// Name is the task's function, and Stack what its goroutine is doing, in the form of a stack trace that ends
+	// with that function. Both are empty unless they were asked for, or if the task has just ended.
 	Name, Stack string
 }
 
@@ -58,8 +58,7 @@ func (e *engine[T]) RunningTasks(n int, stacks bool) []RunningTask {
 	}
 	tasks := make([]RunningTask, len(all))
 	for i, r := range all {
-		r.Stack = traces[r.w.mark()]
-		r.Name = nameIn(r.Stack)
+		r.Name, r.Stack = nameIn(traces[r.w.mark()])
 		tasks[i] = r.RunningTask
 	}
 	return tasks
@@ -68,8 +67,8 @@ func (e *engine[T]) RunningTasks(n int, stacks bool) []RunningTask {
 // packageName is what the names of this package's functions begin with.
 var packageName = reflect.TypeFor[PanicError]().PkgPath() + "."
 
-// nameIn returns the outermost function in a stack trace that is not the pool's own.
-func nameIn(trace string) string {
+// nameIn returns the outermost function in a stack trace that is not the pool's own, and the trace without the frames that called it.
+func nameIn(trace string) (name, rest string) {
 	lines := strings.Split(trace, "\n")
 	for i := len(lines) - 1; i > 0; i-- {
 		f, ok := strings.CutSuffix(lines[i], ")")
@@ -78,8 +77,8 @@ func nameIn(trace string) string {
 			continue
 		}
 		if f = f[:at]; !strings.HasPrefix(f, packageName) && !strings.HasPrefix(f, goroutine.Package) {
-			return f
+			return f, strings.Join(lines[:min(i+2, len(lines))], "\n") // a frame has two lines
 		}
 	}
-	return ""
+	return "", trace
 }

@@ -431,10 +431,33 @@ github.com/headrace-go/pool/internal/goroutine.Run(0x20e54bdf5fb8?, {0x20e54bfd2
 	/src/goroutine.go:19 +0x12
 created by github.com/headrace-go/pool.(*worker[...]).start in goroutine 6355
 	/src/worker.go:132 +0xc5`
-	for in, want := range map[string]string{trace: "example.com/app.sendMail.func1", "": "", "goroutine 7 [running]:": ""} {
-		if got := nameIn(in); got != want {
-			t.Errorf("got %q, want %q", got, want)
+	own := strings.Index(trace, "\n"+packageName)
+	for in, want := range map[string][2]string{
+		trace:                    {"example.com/app.sendMail.func1", trace[:own]},
+		"":                       {},
+		"goroutine 7 [running]:": {"", "goroutine 7 [running]:"},
+	} {
+		if name, rest := nameIn(in); name != want[0] || rest != want[1] {
+			t.Errorf("got %q and %q, want %q", name, rest, want)
 		}
+	}
+}
+
+// Snapshots that are stored as JSON name the strategy, and come back as they were.
+func TestStatsAsJSON(t *testing.T) {
+	for _, s := range strategies {
+		b, err := json.Marshal(Stats{Strategy: s, Name: "x"})
+		must(t, err)
+		if !strings.Contains(string(b), `"Strategy":"`+s.String()+`"`) {
+			t.Errorf("%s", b)
+		}
+		var back Stats
+		if err := json.Unmarshal(b, &back); err != nil || back.Strategy != s || back.Name != "x" {
+			t.Errorf("%v came back as %+v, %v", s, back, err)
+		}
+	}
+	if err := new(Strategy).UnmarshalText([]byte("Best")); err == nil || !strings.Contains(err.Error(), "Best") {
+		t.Errorf("an unknown strategy gave %v", err)
 	}
 }
 

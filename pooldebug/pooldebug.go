@@ -228,9 +228,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		render(w, "page", h.views(stacks))
 	case "json":
 		w.Header().Set("Content-Type", "application/json")
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		_ = e.Encode(h.views(stacks)) // only the client can fail
+		_ = json.NewEncoder(w).Encode(h.views(stacks)) // only the client can fail
 	case "text":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		for _, v := range h.views(stacks) {
