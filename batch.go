@@ -203,22 +203,27 @@ func (b *batcher[T]) submitFirst(ctx context.Context, why flushReason) error {
 	case ctx.Value(e) != nil, e.overflow == CallerRuns:
 		return b.runFirst(ctx)
 	}
-	here, err := e.main.waitForRoom(ctx, func(held bool) queue.Status { return b.submitMore(held, why) })
+	here, err := e.main.waitForRoom(ctx, func(bl *blocked) queue.Status { return b.submitMore(bl, why) })
 	if here != nil {
 		return b.runFirst(here)
 	}
 	return err
 }
 
-// submitMore moves what is in the buffer to the queue; held says that the caller holds the queue. It returns OK if there is nothing
+// submitMore moves what is in the buffer to the queue, for a producer that is blocked. It returns OK if there is nothing
 // any more, or something was moved.
-func (b *batcher[T]) submitMore(held bool, why flushReason) queue.Status {
+func (b *batcher[T]) submitMore(bl *blocked, why flushReason) queue.Status {
 	e := b.e
 	b.mu.Lock()
-	n, s := 0, queue.OK
+	n, s, late := 0, queue.OK, false
 	switch {
 	case len(b.buf) == 0: // others have moved it
-	case held:
+	case e.routes:
+		if s, late = e.main.admit(b.buf[0], e.plainAttr(), queue.Current, bl); s == queue.OK {
+			b.dropLocked(1)
+			n = 1
+		}
+	case bl.held:
 		if s = e.main.queue.PushHeld(b.buf[0], nil, queue.Current, e.main.bound()); s == queue.OK {
 			b.dropLocked(1)
 			n = 1
@@ -233,6 +238,9 @@ func (b *batcher[T]) submitMore(held bool, why flushReason) queue.Status {
 	}
 	b.mu.Unlock()
 	b.moved(n)
+	if late {
+		e.tellExpired(&e.main)
+	}
 	return s
 }
 
@@ -385,6 +393,11 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 	}
 	e.obey()
 	n, seat := 0, ctx.Value(e)
+	for ; e.routes && n < len(vs); n++ {
+		if err := e.submitAs(ctx, Attrs{}, vs[n]); err != nil {
+			return n, e.rejectAll(len(vs)-n-1, err) // it has counted one
+		}
+	}
 	if w, inside := seat.(*worker[T]); inside && e.kids != nil {
 		n = w.pushKids(vs)
 	}
@@ -398,7 +411,7 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 		if err := endOf(ctx); err != nil {
 			return n, e.rejectAll(len(vs)-n, err)
 		}
-		if err := e.submitSlow(ctx, &e.main, vs[n], queue.Attr{}); err != nil {
+		if err := e.submitSlow(ctx, &e.main, vs[n], nil); err != nil {
 			return n, e.rejectAll(len(vs)-n-1, err) // it has counted one
 		}
 		n++

@@ -459,3 +459,34 @@ func BenchmarkRunningTasks(b *testing.B) {
 		}
 	}
 }
+
+// What tenants cost, with empty tasks. The tenants of a producer come in turn.
+func BenchmarkSubmitAs(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		tenants uint64
+		opts    []Option
+	}{
+		{"plain", 1, nil},
+		{"tenants=1", 1, []Option{WithTenants(nil)}},
+		{"tenants=64", 64, []Option{WithTenants(nil)}},
+		{"tenants=100000", 100_000, []Option{WithTenants(nil)}},
+		{"limit=1/tenants=64", 64, []Option{WithTenantLimit(func(uint64) int { return 1 })}},
+		{"classes=2", 1, []Option{WithClasses(Class{"a", .5}, Class{"b", .5})}},
+		{"deadline", 1, []Option{WithQueueTimeout(time.Minute)}},
+		{"rate", 1, []Option{WithRate(1e9, 1e6)}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for _, producers := range []int{1, 16} {
+				b.Run(fmt.Sprintf("producers=%d", producers), func(b *testing.B) {
+					benchPool(b, producers, func(p *Pool, n int) {
+						for i := range uint64(n) {
+							a := Attrs{Tenant: i % c.tenants}
+							_ = p.SubmitAs(context.Background(), a, empty)
+						}
+					}, c.opts...)
+				})
+			}
+		})
+	}
+}

@@ -58,8 +58,10 @@ var (
 // run is the Task.
 func (c *call) run(ctx context.Context) error {
 	if err, ok := ctx.(dropped); ok {
-		c.refuse(err.error)
-		return nil
+		if c.refuse(err.error) {
+			return nil
+		}
+		return errUntimed
 	}
 	switch {
 	case c.begin():
@@ -182,7 +184,8 @@ func (c *call) help(ctx context.Context) {
 // try puts the call into the queue if there is room.
 func (c *call) try(ctx context.Context) bool {
 	e := c.e
-	return e.push(&e.main, c.run, queue.Attr{}, ctx.Value(e)) == queue.OK
+	a, err := e.inherited(ctx)
+	return err == nil && e.push(&e.main, c.run, &a, ctx.Value(e)) == queue.OK
 }
 
 // submit puts the call into the queue and waits for room. If that fails the call has ended
@@ -208,7 +211,11 @@ func (c *call) enqueue(ctx context.Context, mine bool) error {
 		return nil
 	}
 	if inside && (e.overflow == Block || e.overflow == CallerRuns) {
-		return e.submitBlocked(ctx, &e.main, c.run, queue.Attr{})
+		a, err := e.inherited(ctx)
+		if err != nil {
+			return e.reject(err)
+		}
+		return e.submitBlocked(ctx, &e.main, c.run, &a)
 	}
 	return e.submit(ctx, c.run)
 }
@@ -219,12 +226,8 @@ type dropped struct {
 	error
 }
 
-// tellDropped tells v, if it is a call.
-func tellDropped(v any) {
-	if isCall(v) {
-		_ = v.(Task)(dropped{nil, ErrDropped})
-	}
-}
+// tellDropped tells v, if it is a call, why it will not run. It returns false if it has run already.
+func tellDropped(v any, err error) bool { return !isCall(v) || v.(Task)(dropped{nil, err}) == nil }
 
 // isCall reports whether v is the task of a call.
 func isCall(v any) bool {

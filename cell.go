@@ -7,6 +7,7 @@ import (
 
 	"github.com/headrace-go/pool/internal/batch"
 	"github.com/headrace-go/pool/internal/deque"
+	"github.com/headrace-go/pool/internal/fair"
 	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/strand"
 )
@@ -34,6 +35,9 @@ type cell[T any] struct {
 	special     atomic.Bool      // there have been jobs with keys or weights
 	keyed       atomic.Bool      // there is keys
 	keys        *strand.Table[T] // nil until there was a key
+	fair        *fair.Table[T]   // nil, or see fair.go
+	granted     fair.Grant[T]    // what was just claimed from it
+	timer       fairTimer
 	again       deque.Deque[returned[T]]
 	turns       atomic.Int32 // how many claims are there besides those from the queue; written under mu
 	strandFirst bool         // ready strands and the queue take turns
@@ -49,8 +53,9 @@ type lane[T any] struct {
 	batch.Batch[T]
 	_ [16]byte
 	batch.Counters
-	kids *kids[T] // see steal.go
-	_    [56]byte
+	kids  *kids[T]      // see steal.go
+	grant fair.Grant[T] // of the batch, see fair.go
+	_     [56]byte
 }
 
 // returned is a job that was claimed and put back. It is the next to be claimed.
@@ -134,6 +139,8 @@ func (c *cell[T]) take(b *batch.Batch[T], limit int) (n int) {
 			attrs[0] = queue.Attr{}
 		}
 		jobs[0], tag, n = a.job, a.tag, 1
+	case c.fair != nil:
+		n, tag = c.takeFair(jobs, attrs)
 	case c.keys == nil:
 		n, tag = c.pop(jobs, attrs)
 		b.Mark(c.queue.Stamps())
@@ -185,6 +192,12 @@ func (c *cell[T]) turnsLocked() {
 	if c.keys != nil && c.keys.Ready() {
 		n++
 	}
+	if c.fair != nil {
+		if c.fair.Ready() {
+			n++
+		}
+		c.setTimerLocked()
+	}
 	if t := int32(n); t != c.turns.Load() {
 		c.turns.Store(t)
 	}
@@ -198,6 +211,9 @@ func (c *cell[T]) steal(w *worker[T], stuck bool) bool {
 		if l == w.lane || l.Load().Left() == 0 || stuck && !l.Stuck() || c.e.handleAll != nil && l.Load().Owned() {
 			continue
 		}
+		if w.grant.Held() {
+			w.settleFair()
+		}
 		c.e.lock(&c.mu)
 		n := c.stealFrom(w, l)
 		c.mu.Unlock()
@@ -210,14 +226,14 @@ func (c *cell[T]) steal(w *worker[T], stuck bool) bool {
 
 // stealFrom is steal from one lane. mu is held.
 func (c *cell[T]) stealFrom(w *worker[T], l *lane[T]) int {
-	if a := l.Next(); c.e.flags.word.Load()&flagStop != 0 || c.e.weights.waiting.Load() || a != nil && a.Weight > 1 && l.Load().Owned() {
+	if a := l.Next(); c.e.flags.word.Load()&flagStop != 0 || c.e.weights.waiting.Load() || a != nil && a.Weight > 1 && l.Load().Owned() || l.grant.Alone() {
 		return 0
 	}
 	if w.lane == nil && l.Acquire() { // it had no owner
 		w.lane = l
 		w.kids.Store(l.kids)
 		if n := l.Load().Left(); n > 0 {
-			w.hold(c, &l.Batch, &l.Counters)
+			w.hold(c, &l.Batch, &l.Counters, l)
 			return n
 		}
 		return 0
@@ -238,7 +254,7 @@ func (c *cell[T]) stealFrom(w *worker[T], l *lane[T]) int {
 	}
 	if n > 0 {
 		b.Fill(n, tag)
-		w.hold(c, b, cs)
+		w.hold(c, b, cs, l)
 	}
 	return n
 }
@@ -258,12 +274,15 @@ func (c *cell[T]) ready(but *lane[T]) bool {
 	return c.turns.Load() > 0 || c.queue.Ready() && c.e.ripe() && c.admits() || c.spread(but)
 }
 
-// putBack puts what is left of the batch b, which the caller owns, where the next claim finds it.
-func (c *cell[T]) putBack(b *batch.Batch[T]) {
+// putBack puts what is left of the batch in hand where the next claim finds it.
+func (w *worker[T]) putBack() {
+	c, b := w.cell, w.b
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.emptyLocked(b, func(job T, a queue.Attr, tag int) {
-		if a.Keyed && c.keys != nil {
+		if w.grant.Held() && !w.grant.Mixed() {
+			c.fair.Return(&w.grant, job, tag, a.At)
+		} else if a.Keyed && c.keys != nil {
 			c.keys.Return(b, strand.Item[T]{Job: job, Key: a.Key, Tag: tag, At: a.At})
 		} else {
 			c.again.PushFront(returned[T]{job, a, tag})
@@ -295,6 +314,13 @@ func (c *cell[T]) oldest() (job T, tag int, ok bool) {
 	if a, ok := c.again.PopFront(); ok {
 		c.turnsLocked()
 		return a.job, a.tag, true
+	}
+	if c.fair != nil {
+		c.pour()
+		job, tag, ok = c.fair.Oldest()
+		if c.turnsLocked(); ok {
+			return job, tag, ok
+		}
 	}
 	var jobs [1]T
 	var attrs [1]queue.Attr
@@ -329,6 +355,9 @@ func (c *cell[T]) drain(give func(job T, tag int)) {
 	}
 	if c.keys != nil {
 		c.keys.Drain(func(it strand.Item[T]) { give(it.Job, it.Tag) })
+	}
+	if c.fair != nil {
+		c.fair.Drain(give)
 	}
 	var jobs [64]T
 	var attrs [64]queue.Attr

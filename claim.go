@@ -11,8 +11,9 @@ import (
 
 // What a worker takes in hand, where it looks for it, how much it claims at a time, and how long it waits for more.
 
-// hold takes the batch b of the cell c in hand, which was just filled. The claim lock is held.
-func (w *worker[T]) hold(c *cell[T], b *batch.Batch[T], cs *batch.Counters) {
+// hold takes the batch b of the cell c in hand, which was just filled, with what was taken over from the lane l, if that is not nil. The claim
+// lock is held.
+func (w *worker[T]) hold(c *cell[T], b *batch.Batch[T], cs *batch.Counters, l *lane[T]) {
 	w.before = b.Load().Begun()
 	w.last = b.Load().Left()
 	w.cell, w.counters = c, cs
@@ -25,6 +26,7 @@ func (w *worker[T]) hold(c *cell[T], b *batch.Batch[T], cs *batch.Counters) {
 	}
 	w.weigh(b.Next())
 	w.stamped(b.Marks())
+	w.grantedLocked(c, l)
 }
 
 // batchFor returns the batch into which w claims up to limit jobs of c, and its limit. The claim lock is held, and
@@ -126,12 +128,20 @@ func (w *worker[T]) claimFrom(c *cell[T]) bool {
 		c.mu.Unlock()
 		return false
 	}
+	w.endGrantLocked()
 	b, cs, limit := w.batchFor(c, w.limit)
 	n := c.take(b, limit)
 	if n > 0 {
-		w.hold(c, b, cs)
+		w.hold(c, b, cs, nil)
 	}
+	late := e.routes && c.fair.Late()
 	c.mu.Unlock()
+	if late {
+		e.tellExpired(c)
+	}
+	if e.routes {
+		e.wakeMore() // what was put into the table may be seen by nobody else
+	}
 	return n > 0
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"time"
 
@@ -53,6 +54,8 @@ type config struct {
 	ctx       context.Context
 
 	hasOnError, hasOnPanic bool
+
+	fair fairness
 }
 
 func defaults() config {
@@ -79,6 +82,7 @@ func configure(opts []Option) (config, error) {
 	c.checkQueue(&p)
 	c.checkOutcome(&p)
 	c.checkLife(&p)
+	c.checkFairness(&p)
 	if err := errors.Join(p...); err != nil {
 		return c, err
 	}
@@ -150,4 +154,27 @@ func (c *config) checkLife(p *problems) {
 	p.add(c.locked && c.overflow == CallerRuns, "WithLockedThread(): contradicts WithOverflow(CallerRuns), which runs tasks on their submitter's thread")
 	p.add(c.hasState && c.create == nil, "WithState(nil, close): must be a function")
 	p.add(c.hasState && c.overflow == CallerRuns, "WithState: contradicts WithOverflow(CallerRuns), whose tasks have no worker")
+}
+
+// checkFairness checks the options of this file.
+func (c *config) checkFairness(p *problems) {
+	f, sum := &c.fair, 0.
+	names := make(map[string]int)
+	p.add(f.classes != nil && (len(f.classes) < 1 || len(f.classes) > maxClasses), "WithClasses: there must be 1 to %d classes, got %d", maxClasses, len(f.classes))
+	for i, k := range f.classes {
+		p.add(!(k.Share >= 0 && k.Share <= 1), "WithClasses: the share of class %d, %q, must be between 0 and 1, got %v", i, k.Name, k.Share)
+		other, twice := names[k.Name]
+		p.add(twice, "WithClasses: classes %d and %d have the name %q", other, i, k.Name)
+		names[k.Name] = i
+		sum += k.Share
+	}
+	p.add(sum > 1+1e-9, "WithClasses: the shares add up to %.4g, more than 1", sum)
+	p.add(f.hasLimit && f.limit == nil, "WithTenantLimit(nil): must be a function")
+	p.add(f.hasTimeout && f.timeout <= 0, "WithQueueTimeout(%v): must be positive", f.timeout)
+	p.add(f.nilExpiry, "WithExpiredHandler(nil): must be a function")
+	p.add(f.hasRate && !(f.perSecond > 0 && f.perSecond <= maxRate), "WithRate(%v, %d): perSecond must be above 0 and at most 1e9", f.perSecond, f.burst)
+	p.add(f.hasRate && (f.burst < 1 || f.burst > math.MaxInt32), "WithRate(%v, %d): burst must be between 1 and 1<<31-1", f.perSecond, f.burst)
+	p.add(f.hasRate && c.overflow == CallerRuns, "WithRate(%v, %d): contradicts WithOverflow(CallerRuns), which starts tasks at once", f.perSecond, f.burst)
+	p.add(f.hasLimit && c.overflow == CallerRuns, "WithTenantLimit: contradicts WithOverflow(CallerRuns), which runs tasks beyond any limit")
+	p.add((f.hasTenants || f.hasLimit) && c.buffer == 0, "WithBuffer(0): contradicts WithTenants and WithTenantLimit: nothing waits, so there is nothing to share")
 }

@@ -23,6 +23,8 @@ const (
 	HeavyTask      Code = "a heavy task waits for its units"
 	BehindLong     Code = "queued behind a long task"
 	LingerHolds    Code = "linger holds tasks"
+	RateHolds      Code = "the rate holds tasks"
+	TasksExpire    Code = "tasks expire in the queue"
 	WorkersChurn   Code = "workers come and go"
 	BufferSmall    Code = "buffer too small"
 	TinyTasks      Code = "tasks smaller than their handing over"
@@ -147,7 +149,7 @@ func (p *ProcessStats) ready() float64 { return float64(max(0, p.Running+p.Runna
 // explains reports whether g is only what f leads to.
 func (f Finding) explains(g Finding) bool {
 	switch f.Code {
-	case HotKey, HeavyTask, BehindLong:
+	case HotKey, HeavyTask, BehindLong, RateHolds:
 		return g.Code == BufferSmall || g.Code == NotBottleneck
 	}
 	return f.Severity > Note && g.Code == NotBottleneck
@@ -237,6 +239,22 @@ var rules = []rule{
 		}
 		return warn("one task in ten waits %s, WithLinger is %s, and workers are busy %.0f %% of the time", brief(v.wait.Quantile(.9)), brief(l), 100*v.u).
 			change(fmt.Sprintf("WithLinger(%s)", brief(l/10)), "if larger batches are much cheaper", "wait", 1, 10)
+	}},
+	{RateHolds, never, func(v *view) *Finding {
+		share := min(1, (v.later.Throttled-v.earlier.Throttled).Seconds()/v.window.Seconds())
+		if share < .5 || v.u > .8 {
+			return nil
+		}
+		return warn("for %.0f %% of the time tasks waited for nothing but WithRate, and workers are busy %.0f %% of the time", 100*share, 100*v.u).
+			change("WithRate with a higher rate", "if what the rate protects takes no more", "throughput", 1, 1/max(.01, v.u))
+	}},
+	{TasksExpire, seen, func(v *view) *Finding {
+		late := grown(v.earlier.Expired, v.later.Expired)
+		if float64(late) < .01*float64(v.accepted) || v.x == 0 {
+			return nil
+		}
+		return warn("%d of %d tasks have expired, %d have run, and workers are busy %.0f %% of the time", late, v.accepted, v.ended, 100*v.u).
+			change("more workers or processors, or less load: a smaller WithBuffer refuses at once what would expire", "if callers would rather wait in vain than be refused", "throughput", 1, 1+float64(late)/float64(max(1, v.ended)))
 	}},
 	{WorkersChurn, never, func(v *view) *Finding {
 		n := float64(grown(v.earlier.Starts, v.later.Starts))

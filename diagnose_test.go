@@ -107,6 +107,10 @@ func TestDiagnose(t *testing.T) {
 		"cold":                               {newPair().later(first), ColdStart},
 		"cold, Elastic":                      {newPair().later(first).both(func(s *Stats) { s.Strategy = Elastic }), NotBottleneck},
 		"cold, all tasks are long":           {with(.8, 1).later(first).later(run(40 * time.Millisecond)), none},
+		"the rate holds":                     {newPair().both(queued).later(func(s *Stats) { s.Throttled = 9 * time.Second }), RateHolds},
+		"the rate holds, busy":               {with(.85, 3.4).both(queued).later(func(s *Stats) { s.Throttled = 9 * time.Second }), none},
+		"some expire":                        {with(1, 3.9).both(queued).later(func(s *Stats) { s.Expired = 200 }), TasksExpire},
+		"few expire":                         {newPair().later(func(s *Stats) { s.Expired = 20 }), NotBottleneck},
 		"churn":                              {newPair().later(func(s *Stats) { s.Starts = 4000 }), WorkersChurn},
 		"churn, Elastic":                     {newPair().later(func(s *Stats) { s.Starts = 4000 }).both(func(s *Stats) { s.Strategy = Elastic }), NotBottleneck},
 		"blocked beside idle workers":        {newPair().later(blocked), BufferSmall},
@@ -186,7 +190,7 @@ func TestDiagnoseAbstains(t *testing.T) {
 		t.Errorf("with nothing measured: %v", all)
 	}
 	all = unknown(newPair().later(func(s *Stats) { s.Run, s.Wait, s.Completed = Histogram{}, Histogram{}, 9 }))
-	if len(all) != len(rules)-2 || !strings.Contains(all[NotBottleneck], "only 9 tasks") {
+	if len(all) != len(rules)-3 || !strings.Contains(all[NotBottleneck], "only 9 tasks") {
 		t.Errorf("with few tasks: %v", all)
 	}
 	all = unknown(newPair().both(func(s *Stats) { s.Process, s.Keys = nil, nil }))

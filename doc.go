@@ -58,6 +58,8 @@
 //	which workers          WithStrategy, WithLazy, WithFloor, WithWarmup,
 //	                       WithLockedThread, WithState
 //	what waits             WithBuffer, WithOverflow, WithDropHandler, WithCapacity
+//	who is next            WithTenants, WithTenantLimit, WithClasses, WithRate, WithAttrs
+//	what waited too long   WithQueueTimeout, WithExpiredHandler
 //	batches and loops      WithBatch, WithLinger, WithResultBuffer
 //	failures               WithErrorMode, WithErrorHandler, WithErrorLimit,
 //	                       WithPanicHandler

@@ -3,13 +3,13 @@ package pool
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/headrace-go/pool/internal/errlog"
+	"github.com/headrace-go/pool/internal/fair"
 	"github.com/headrace-go/pool/internal/idle"
 	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
@@ -42,6 +42,8 @@ type engine[T any] struct {
 	handle    func(context.Context, T) error
 	handleAll func(context.Context, []T) error // nil, or see collect.go
 	plain     bool                             // see observe.go
+	routes    bool                             // no job is plain, see fair.go
+	inherits  bool                             // what a task submits is no plain submission: routes, or kids
 	start     time.Time                        // of the monotonic clock that batches are measured with
 	outer     context.Context                  // WithContext's, if it can end
 	base      context.Context
@@ -129,20 +131,19 @@ func (e *engine[T]) init(handle func(context.Context, T) error, opts []Option) e
 	if err != nil {
 		return err
 	}
-	if c.dropped != nil {
-		if _, ok := c.dropped.(func(T)); !ok {
-			return fmt.Errorf("pool: WithDropHandler(%T): must be a %T", c.dropped, (func(T))(nil))
-		}
-	}
 	e.config, e.handle = c, handle
 	e.plain = c.name == "" && c.onPanic == nil
 	e.start = time.Now()
 	e.openClock()
 	e.target = c.sizing.workers()
 	e.main.init(e, max(8, 4*runtime.GOMAXPROCS(0)), e.buffer)
+	e.openFair()
 	e.openHomes()
 	e.openKids()
 	e.openLinger()
+	if err := e.checkTyped(); err != nil {
+		return err
+	}
 	e.stopped = make(chan struct{})
 	e.done = make(chan struct{})
 	e.base, e.cancel = context.WithCancelCause(c.labelled(c.ctx))
@@ -207,7 +208,10 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 		return e.reject(endOf(ctx))
 	}
 	e.obey()
-	if e.kids != nil {
+	if e.inherits {
+		if e.routes {
+			return e.submitAs(ctx, Attrs{}, v)
+		}
 		if w := e.insideOf(ctx); w != nil && w.pushKids([]T{v}) == 1 {
 			return nil
 		}
@@ -219,14 +223,19 @@ func (e *engine[T]) submit(ctx context.Context, v T) error {
 		}
 		return nil
 	}
-	if err := e.offer(ctx, &e.main, v, queue.Attr{}); err != errMustWait {
-		return e.reject(err)
-	}
-	return e.submitBlocked(ctx, &e.main, v, queue.Attr{})
+	return e.submitSlow(ctx, &e.main, v, nil)
 }
 
 func (e *engine[T]) trySubmit(v T) error {
-	switch e.push(&e.main, v, queue.Attr{}, nil) {
+	if e.routes {
+		return e.trySubmitAs(Attrs{}, v)
+	}
+	return e.tried(e.push(&e.main, v, nil, nil))
+}
+
+// tried returns what a submission returns that does not wait.
+func (e *engine[T]) tried(s queue.Status) error {
+	switch s {
 	case queue.OK:
 		return nil
 	case queue.Closed:
@@ -236,16 +245,21 @@ func (e *engine[T]) trySubmit(v T) error {
 	}
 }
 
-// push puts v into the queue of c, if there is room, and sees to it that somebody will take it. a is zero for
+// push puts v into the queue of c, if there is room, and sees to it that somebody will take it. a is nil for
 // a plain job. seat is what the
 // submitter's context has for this pool: a worker, a callerRun, or nil.
-func (e *engine[T]) push(c *cell[T], v T, a queue.Attr, seat any) queue.Status {
+func (e *engine[T]) push(c *cell[T], v T, a *fair.Attr, seat any) queue.Status {
 	e.obey()
+	if e.routes {
+		return e.accept(c, v, a, seat, nil)
+	}
+	var attr queue.Attr
+	beside := c.beside(a, &attr)
 	for {
-		s := c.queue.Push(v, c.beside(&a), queue.Any)
+		s := c.queue.Push(v, beside, queue.Any)
 		if s == queue.Untold {
 			e.withTag(seat, func(tag int) (others int) {
-				s, others = c.queue.Push(v, c.beside(&a), tag).Others()
+				s, others = c.queue.Push(v, beside, tag).Others()
 				return others
 			})
 		}
@@ -260,13 +274,17 @@ func (e *engine[T]) push(c *cell[T], v T, a queue.Attr, seat any) queue.Status {
 	}
 }
 
-// pushBlocked is push for a submitter that is blocked; held says that it holds the queue of c, see room.go.
-func (e *engine[T]) pushBlocked(c *cell[T], v T, a queue.Attr, held bool) (s queue.Status) {
-	if !held {
+// pushBlocked is push for a submitter that is blocked, see room.go.
+func (e *engine[T]) pushBlocked(c *cell[T], v T, a *fair.Attr, b *blocked) (s queue.Status) {
+	switch {
+	case e.routes:
+		return e.accept(c, v, a, nil, b)
+	case !b.held:
 		return e.push(c, v, a, nil)
 	}
+	var attr queue.Attr
 	e.withTag(nil, func(tag int) (others int) {
-		s, others = c.queue.PushHeld(v, c.beside(&a), tag, c.bound()).Others()
+		s, others = c.queue.PushHeld(v, c.beside(a, &attr), tag, c.bound()).Others()
 		return others
 	})
 	if s == queue.OK {
@@ -276,7 +294,7 @@ func (e *engine[T]) pushBlocked(c *cell[T], v T, a queue.Attr, held bool) (s que
 }
 
 // submitSlow submits a job that is not plain, or that did not fit. It counts it if it is refused.
-func (e *engine[T]) submitSlow(ctx context.Context, c *cell[T], v T, a queue.Attr) error {
+func (e *engine[T]) submitSlow(ctx context.Context, c *cell[T], v T, a *fair.Attr) error {
 	if err := e.offer(ctx, c, v, a); err != errMustWait {
 		return e.reject(err)
 	}
@@ -286,7 +304,7 @@ func (e *engine[T]) submitSlow(ctx context.Context, c *cell[T], v T, a queue.Att
 var errMustWait = errors.New("pool: there is no room")
 
 // offer is submitSlow, or returns errMustWait.
-func (e *engine[T]) offer(ctx context.Context, c *cell[T], v T, a queue.Attr) error {
+func (e *engine[T]) offer(ctx context.Context, c *cell[T], v T, a *fair.Attr) error {
 	seat := ctx.Value(e)
 	switch e.push(c, v, a, seat) {
 	case queue.OK:
@@ -299,9 +317,9 @@ func (e *engine[T]) offer(ctx context.Context, c *cell[T], v T, a queue.Attr) er
 		return ErrFull
 	case e.overflow == DropOldest:
 		return e.dropUntil(v, a, seat)
-	case seat != nil && a != (queue.Attr{}):
+	case seat != nil && a.Ordered():
 		return ErrFull // its turn may come only after this very task
-	case seat != nil, e.overflow == CallerRuns && a == (queue.Attr{}):
+	case seat != nil, e.overflow == CallerRuns && !a.Ordered():
 		// In a task all places may be waiting for this very one: its child runs here.
 		return e.runHere(ctx, v)
 	}
@@ -309,10 +327,10 @@ func (e *engine[T]) offer(ctx context.Context, c *cell[T], v T, a queue.Attr) er
 }
 
 // submitBlocked submits a job when there is room, and counts it if it is refused.
-func (e *engine[T]) submitBlocked(ctx context.Context, c *cell[T], v T, a queue.Attr) error {
-	here, err := c.waitForRoom(ctx, func(held bool) queue.Status { return e.pushBlocked(c, v, a, held) })
+func (e *engine[T]) submitBlocked(ctx context.Context, c *cell[T], v T, a *fair.Attr) error {
+	here, err := c.waitForRoom(ctx, func(b *blocked) queue.Status { return e.pushBlocked(c, v, a, b) })
 	switch {
-	case here != nil && a != queue.Attr{}:
+	case here != nil && a.Ordered():
 		err = ErrFull
 	case here != nil:
 		err = e.runHere(here, v)
@@ -334,7 +352,7 @@ func (e *engine[T]) insideOf(ctx context.Context) *worker[T] {
 
 // dropUntil pushes v and drops the oldest jobs until there is room for it. It tells of them when it has pushed v, so that v is accepted
 // though the handler of the user's panics.
-func (e *engine[T]) dropUntil(v T, a queue.Attr, seat any) (err error) {
+func (e *engine[T]) dropUntil(v T, a *fair.Attr, seat any) (err error) {
 	var dropped []T
 	defer func() { e.tellAll(dropped) }()
 	for {
@@ -393,7 +411,7 @@ func (e *engine[T]) tellAll(dropped []T) {
 		e.settle()
 	}()
 	onSubmitter(func() {
-		tellDropped(dropped[0])
+		tellDropped(dropped[0], ErrDropped)
 		if f, ok := e.dropped.(func(T)); ok {
 			e.shield(func() { f(dropped[0]) })
 		}

@@ -34,6 +34,7 @@ type program struct {
 	many bool            // tasks with several goroutines
 	keys bool            // tasks with keys
 	wts  bool            // tasks with weights
+	fair *fairProgram    // nil, or see fuzz_fair_test.go
 	log  []string
 }
 
@@ -67,6 +68,9 @@ func (f *program) weighted(depth int, weight int64) (int, Task) {
 	f.ids++
 	id := f.ids
 	kind := f.r.IntN(14)
+	if f.fair != nil && f.fair.flat {
+		depth = 0
+	}
 	d := time.Duration(f.r.IntN(4)) * time.Second
 	f.mu.Unlock()
 	return id, func(ctx context.Context) error {
@@ -159,6 +163,8 @@ func (f *program) submit(ctx context.Context, depth int) {
 	var t Task
 	var how func() error
 	switch {
+	case f.fair != nil:
+		id, t, how = f.fair.submission(ctx, depth, kind, key, weight)
 	case kind == 0 && f.keys:
 		id, t = f.keyed(depth, key)
 		how = func() error { return f.p.SubmitKeyed(ctx, key, t) }
@@ -211,6 +217,10 @@ func (f *program) invariants(where string) {
 	s := f.p.Stats()
 	e.eachCell(func(c *cell[Task]) {
 		room := c.hasRoom()
+		if c.fair != nil {
+			f.fair.invariants(where, c)
+			return
+		}
 		c.room.mu.Lock()
 		defer c.room.mu.Unlock()
 		if c.room.waking || c.room.First != nil && room {
@@ -236,7 +246,7 @@ func (f *program) invariants(where string) {
 	if e.parked.Len > 0 && len(e.back) > 0 {
 		f.t.Fatalf("%s: parked and back", where)
 	}
-	sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Skipped + s.Dropped + s.Unrun + s.Queued + s.Running
+	sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Skipped + s.Dropped + s.Expired + s.Unrun + s.Queued + s.Running
 	if sum != s.Accepted {
 		f.t.Fatalf("%s: sum %d accepted %d: %+v\n%v", where, sum, s.Accepted, s, f.log)
 	}
@@ -255,7 +265,10 @@ func (e *engine[T]) unitsAreTaken() bool {
 // handed back, or was dropped, exactly once (A1, B14, F), that the counters add up
 // (H2), that nobody waits beside room and no job beside an idle place, and that
 // there is a token for each idle place.
-func runProgram(t *testing.T, seed uint64) {
+func runProgram(t *testing.T, seed uint64) { runProgramAs(t, seed, false) }
+
+// runProgramAs is runProgram, with the options of attrs.go if that is set.
+func runProgramAs(t *testing.T, seed uint64, fair bool) {
 	defer watchdog(fmt.Sprintf("the program of seed %d", seed))()
 	synctest.Test(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -304,6 +317,9 @@ func runProgram(t *testing.T, seed uint64) {
 		lazy := strategy != Elastic && r.IntN(3) == 0
 		if lazy {
 			opts = append(opts, WithLazy(time.Second), WithFloor(r.IntN(n)))
+		}
+		if fair {
+			opts = append(opts, f.newFair(seed, buf, ov)...)
 		}
 		f.p = mustNew(t, opts...)
 		f.most = n
@@ -425,7 +441,7 @@ func runProgram(t *testing.T, seed uint64) {
 			}
 		}
 		s := f.p.Stats()
-		if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Skipped + s.Dropped + s.Unrun; sum != s.Accepted || s.Running != 0 || s.Queued != 0 {
+		if sum := s.Completed + s.Failed + s.Panicked + s.Goexited + s.Skipped + s.Dropped + s.Expired + s.Unrun; sum != s.Accepted || s.Running != 0 || s.Queued != 0 {
 			t.Fatalf("identity %+v %v", s, f.log)
 		}
 		if n := f.p.engine.weights.Used(); n != 0 {
@@ -434,7 +450,7 @@ func runProgram(t *testing.T, seed uint64) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for id := 1; id <= f.ids; id++ {
-			n := f.ran[id] + f.back[id] + f.drop[id]
+			n := f.ran[id] + f.back[id] + f.drop[id] + f.fair.expired(id)
 			want := 0
 			if f.acc[id] {
 				want = 1

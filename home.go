@@ -52,7 +52,7 @@ type home[T any] struct {
 
 // openHomes prepares a pool for keys.
 func (e *engine[T]) openHomes() {
-	if e.strategy != PerWorker {
+	if e.strategy != PerWorker || e.routes {
 		return
 	}
 	h := &e.homes
@@ -292,7 +292,7 @@ func (w *worker[T]) serve(h *home[T]) bool {
 	if l := &h.lanes[0]; l.Load().Left() > 0 {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		w.hold(&h.cell, &l.Batch, &l.Counters)
+		w.hold(&h.cell, &l.Batch, &l.Counters, nil)
 		return true
 	}
 	return w.claimFrom(&h.cell)

@@ -99,6 +99,9 @@ func (c *cell[T]) trim() {
 	if c.keys != nil {
 		c.keys.Trim()
 	}
+	if c.fair != nil {
+		c.fair.Trim()
+	}
 }
 
 // finish is the last thing that a worker's goroutine does.

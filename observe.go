@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"runtime/pprof"
-	"runtime/trace"
 )
 
 // What profiles and traces see of a pool with a name. A pool without one has none of it: who runs
@@ -37,19 +36,4 @@ func (c *config) labelled(ctx context.Context) context.Context {
 		return ctx
 	}
 	return pprof.WithLabels(ctx, pprof.Labels("pool", c.name))
-}
-
-// label gives the labels of the tasks' context to w's goroutine.
-func (w *worker[T]) label() {
-	if w.e.name != "" {
-		pprof.SetGoroutineLabels(&w.ctx)
-	}
-}
-
-// watched runs the batch in hand of a pool that is not plain. It returns as run does.
-func (w *worker[T]) watched() bool {
-	if w.e.name != "" && trace.IsEnabled() {
-		defer trace.StartRegion(&w.ctx, "pool "+w.e.name).End()
-	}
-	return w.guarded()
 }

@@ -3,6 +3,8 @@ package pool
 import (
 	"context"
 	"errors"
+	"runtime/pprof"
+	"runtime/trace"
 )
 
 // What becomes of a task that fails: errors, panics, and Goexit; the error mode and the handlers.
@@ -25,6 +27,21 @@ func (w *worker[T]) goexit() {
 		w.owned = false
 	}
 	w.move()
+}
+
+// label gives the labels of the tasks' context to w's goroutine.
+func (w *worker[T]) label() {
+	if w.e.name != "" {
+		pprof.SetGoroutineLabels(&w.ctx)
+	}
+}
+
+// watched runs the batch in hand of a pool that is not plain. It returns as run does.
+func (w *worker[T]) watched() bool {
+	if w.e.name != "" && trace.IsEnabled() {
+		defer trace.StartRegion(&w.ctx, "pool "+w.e.name).End()
+	}
+	return w.guarded()
 }
 
 // guarded runs the batch in hand, and deals with panics if there is a handler for them. It returns as run does.

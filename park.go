@@ -203,6 +203,9 @@ func signal[T any](ws []*worker[T]) {
 // false when w has to see whether it must end.
 func (w *worker[T]) search() bool {
 	w.lighten(1)
+	if w.grant.Held() {
+		w.settleFair()
+	}
 	if w.searching && w.employed() { // it was just started
 		return true
 	}
@@ -355,7 +358,7 @@ func (w *worker[T]) park() bool {
 		return true
 	}
 	rests := w.restLocked()
-	trims := e.active() == e.parked.Len && (e.main.queue.Large() || e.live == 0 && e.expires())
+	trims := e.active() == e.parked.Len && (e.main.queue.Large() || e.routes || e.live == 0 && e.expires())
 	e.mu.Unlock()
 	e.lingers()
 	if trims {

@@ -186,6 +186,7 @@ func (e *engine[T]) Resize(n int) error {
 // placesFree is called when places may have become idle that nobody gave up, or there may be more room.
 func (e *engine[T]) placesFree() {
 	e.wakeMore()
+	e.fairRoom()
 	if e.flags.word.Load() >= flagRoom {
 		e.eachCell(func(c *cell[T]) {
 			if c.hasRoom() {

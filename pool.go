@@ -132,6 +132,26 @@ func (p *Pool) SubmitWeighted(ctx context.Context, weight int64, task Task) erro
 	return p.made().submitWeighted(ctx, weight, task)
 }
 
+// SubmitAs is [Pool.Submit] for a task with attributes. [Pool.SubmitKeyed] is SubmitAs with a Key, and [Pool.SubmitWeighted] with a Weight: what they
+// say of errors and of the overflow policies is so here. A tenant, class or deadline that is zero is that of ctx, see [WithAttrs].
+//
+// It returns an error for a tenant without [WithTenants] or [WithTenantLimit], a class that [WithClasses] does not have, a negative weight, and a
+// deadline that has passed ([ErrExpired]). It allocates nothing.
+func (p *Pool) SubmitAs(ctx context.Context, a Attrs, task Task) error {
+	if task == nil {
+		return p.made().reject(ErrNilTask)
+	}
+	return p.made().submitAs(ctx, a, task)
+}
+
+// TrySubmitAs is [Pool.TrySubmit] for a task with attributes. It has no context to take any from.
+func (p *Pool) TrySubmitAs(a Attrs, task Task) error {
+	if task == nil {
+		return p.made().reject(ErrNilTask)
+	}
+	return p.made().trySubmitAs(a, task)
+}
+
 // Leftover returns the tasks that were accepted and never started because the
 // pool was stopped, each exactly once: a second call returns those that were
 // handed back since. After Done is closed it returns all that are left.

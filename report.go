@@ -223,7 +223,10 @@ func (e *engine[T]) Observe() Stats {
 	} else {
 		c := &e.main
 		c.mu.Lock()
-		if c.keys != nil {
+		if c.fair != nil {
+			all, most, key := c.fair.Behind()
+			k = KeyStats{Waiting: uint64(all), Most: uint64(most), Key: key}
+		} else if c.keys != nil {
 			key, n := c.keys.Most()
 			k = KeyStats{Waiting: uint64(c.keys.Len()), Most: uint64(n), Key: key}
 		}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/headrace-go/pool/internal/fair"
 	"github.com/headrace-go/pool/internal/list"
 	"github.com/headrace-go/pool/internal/queue"
 	"github.com/headrace-go/pool/internal/seam"
@@ -42,10 +43,11 @@ const misses = 3
 type blocked struct {
 	list.Link[blocked]
 	ready   chan struct{}
+	waiter  fair.Waiter // for a fair cell
 	missed  int
 	checks  bool // is to see whether it is inside of a task
 	checked bool
-	held    bool // it holds the queue
+	held    bool // it holds the queue: try has to push in spite of that
 	since   time.Duration
 }
 
@@ -53,7 +55,7 @@ type blocked struct {
 func (c *cell[T]) announceLocked() {
 	r := &c.room
 	wants := r.First != nil && !r.waking
-	if wants == r.announced {
+	if c.e.routes || wants == r.announced {
 		return
 	}
 	if r.announced = wants; wants {
@@ -112,22 +114,27 @@ func (e *engine[T]) checkSubmitters() {
 // roomMade is called after a job has ended and an announcement was seen.
 func (c *cell[T]) roomMade() {
 	seam.Yield()
-	c.room.mu.Lock()
-	c.wakeLocked()
-	c.room.mu.Unlock()
+	if c.e.routes {
+		c.mu.Lock()
+		c.fair.SignalOne(c.places())
+		c.mu.Unlock()
+	} else {
+		c.room.mu.Lock()
+		c.wakeLocked()
+		c.room.mu.Unlock()
+	}
 	c.e.batchers.roomMade(c.e)
 }
 
-// waitForRoom calls try until it returns another status than Full, when there is room; held says that the caller holds the
-// queue. If the caller turns out to be inside of a task, waitForRoom returns the context of that as here.
+// waitForRoom calls try until it returns another status than Full, when there is room. If the caller turns out to be inside of a task, waitForRoom returns the context of that as here.
 //
 // A goroutine that waits here should not need more than the 2 KiB of stack that it was born with. So it blocks
 // in this function, and all else is done in others, which have returned.
-func (c *cell[T]) waitForRoom(ctx context.Context, try func(held bool) queue.Status) (here context.Context, err error) {
+func (c *cell[T]) waitForRoom(ctx context.Context, try func(b *blocked) queue.Status) (here context.Context, err error) {
 	done := ctx.Done()
 	b := c.enterRoom()
 	for {
-		s, waits := try(b.held), false
+		s, waits := try(b), false
 		if s == queue.Full {
 			waits, here = c.stay(b)
 		}
@@ -155,6 +162,7 @@ func (c *cell[T]) enterRoom() *blocked {
 	b, _ := r.spare.Get().(*blocked)
 	if b == nil {
 		b = &blocked{ready: make(chan struct{}, 1)}
+		b.waiter.Ready = b.ready
 	}
 	b.since = c.e.now()
 	r.mu.Lock()
@@ -221,6 +229,9 @@ func (c *cell[T]) leaveRoom(b *blocked) {
 	if held {
 		c.queue.Release()
 	}
+	if c.e.routes {
+		c.leaveFair(b)
+	}
 	r.mu.Lock()
 	if b.Queued {
 		r.Remove(b)
@@ -250,7 +261,7 @@ func (c *cell[T]) leaveRoom(b *blocked) {
 func (c *cell[T]) nextLocked() *blocked {
 	r := &c.room
 	b := r.First
-	if b == nil || r.waking || !c.hasRoom() {
+	if b == nil || r.waking || c.e.routes || !c.hasRoom() {
 		return nil
 	}
 	r.Remove(b)

@@ -238,7 +238,10 @@ func (r *runner[T, R]) again() {
 		defer l.left()
 		defer cancel()
 		c := &l.e.main
-		_, err := c.waitForRoom(ctx, func(held bool) queue.Status { return l.e.pushBlocked(c, s.run, queue.Attr{}, held) })
+		a, err := l.e.inherited(ctx)
+		if err == nil {
+			_, err = c.waitForRoom(ctx, func(b *blocked) queue.Status { return l.e.pushBlocked(c, s.run, &a, b) })
+		}
 		l.mu.Lock()
 		l.stuck = slices.DeleteFunc(l.stuck, func(o *runner[T, R]) bool { return o == s })
 		l.mu.Unlock()

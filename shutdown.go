@@ -31,7 +31,8 @@ type endState[T any] struct {
 	reported    bool           // a Close has returned the kept errors
 	deadlineEnd chan struct{}  // of DrainFor, nil before Close: see setDeadline
 	dropCount   uint64         // discarded by DropOldest
-	dropping    int            // drop handlers that run
+	dropping    int            // drop handlers that run, and expired jobs that are being handed over
+	expired     uint64         // never started, for their deadline
 	inlines     int            // jobs that run on their submitter's goroutine
 	last        Stats          // keeps Stats monotone
 }

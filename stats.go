@@ -1,17 +1,20 @@
 package pool
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/headrace-go/pool/internal/batch"
+	"github.com/headrace-go/pool/internal/fair"
 )
 
 // Stats is a snapshot of a pool. Counters only grow. At rest, when nothing is
 // queued or running,
 //
-//	Accepted = Completed + Failed + Panicked + Goexited + Skipped + Dropped + Unrun
+//	Accepted = Completed + Failed + Panicked + Goexited + Skipped + Dropped + Expired + Unrun
 //
 // and Accepted + Rejected is the number of submissions made. While the pool works
 // the fields are read one after the other: each is right, their sum may be off by
@@ -67,6 +70,8 @@ type Stats struct {
 	Dropped uint64
 	// Unrun is how many tasks were handed back through Leftover.
 	Unrun uint64
+	// Expired is how many tasks were not started before their deadline, see [WithExpiredHandler].
+	Expired uint64
 
 	// Batch is about batches.
 	Batch BatchStats
@@ -93,12 +98,68 @@ type Stats struct {
 	// a weight nor [WithCapacity]. Heavy says that a task waits for its units, and holds up those behind it.
 	Capacity, Units int64
 	Heavy           bool
+	// Classes is about the classes of [WithClasses], the highest first.
+	Classes []ClassStats
+	// Throttled is for how long tasks have waited for nothing but [WithRate].
+	Throttled time.Duration
 	// Linger is how long tasks wait for a batch to fill, see [WithLinger].
 	Linger time.Duration
 
 	// Keys and Process are set by [Pool.Observe] alone, Process also by whoever assigns [ReadProcess] to it.
 	Keys    *KeyStats
 	Process *ProcessStats
+}
+
+// ClassStats is about a class of tasks.
+type ClassStats struct {
+	Name  string
+	Share float64
+	// Queued is how many of its tasks wait, Started how many were started, and Expired how many were not before their deadline.
+	Queued, Started, Expired uint64
+	// Busy is how long those have run that have ended. Batches of tiny tasks count for the class that they began with.
+	Busy time.Duration
+}
+
+// TenantStats is about a tenant that has tasks in the pool, or has had some a moment ago.
+type TenantStats struct {
+	Tenant uint64
+	// Queued is how many of its tasks wait, and Running in how many workers' hands it has some.
+	Queued, Running uint64
+	// Ended is how many of its tasks have ended since the pool knows of it, and Busy how long they have run. Tasks below about .2 µs are not
+	// told apart by tenants, and are in neither.
+	Ended uint64
+	Busy  time.Duration
+}
+
+// Tenants returns the n tenants that have used most run time of those that have tasks in the pool, the first the one that has used most. It is for
+// a page or a log that people read: as labels of metrics tenants are too many. It looks at all tenants that have tasks in the pool. It may be called by any
+// goroutine at any time.
+func (e *engine[T]) Tenants(n int) []TenantStats {
+	var all []TenantStats
+	c := &e.main
+	if n <= 0 || c.fair == nil {
+		return nil
+	}
+	c.mu.Lock()
+	c.fair.Usages(func(u fair.Usage) {
+		all = append(all, TenantStats{u.Tenant, uint64(u.Waiting), uint64(u.Running), u.Ended, u.Busy})
+	})
+	c.mu.Unlock()
+	slices.SortFunc(all, func(a, b TenantStats) int {
+		return cmp.Or(cmp.Compare(b.Busy, a.Busy), cmp.Compare(b.Queued, a.Queued), cmp.Compare(a.Tenant, b.Tenant))
+	})
+	return all[:min(n, len(all))]
+}
+
+// fairStats sets what there is to say of classes and of the rate.
+func (c *cell[T]) fairStats(s *Stats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Throttled = c.fair.Throttled(c.e.now())
+	for i, k := range c.e.config.fair.classes {
+		n := c.fair.Counts(i)
+		s.Classes = append(s.Classes, ClassStats{k.Name, k.Share, uint64(n.Waiting), n.Started, n.Expired, n.Busy})
+	}
 }
 
 // KeyStats is about tasks that wait behind others with the same key, or under [PerWorker] in the queues of the workers that their keys belong
@@ -136,7 +197,7 @@ func (s Stats) String() string {
 	}{
 		{s.Queued, "queued"}, {s.Running, "running"}, {s.Accepted, "accepted"}, {s.Rejected, "rejected"},
 		{s.Completed, "completed"}, {s.Failed, "failed"}, {s.Panicked, "panicked"}, {s.Goexited, "goexited"},
-		{s.Skipped, "skipped"}, {s.Dropped, "dropped"}, {s.Unrun, "unrun"}, {s.Batch.Flushes, "flushes"},
+		{s.Skipped, "skipped"}, {s.Dropped, "dropped"}, {s.Expired, "expired"}, {s.Unrun, "unrun"}, {s.Batch.Flushes, "flushes"},
 	} {
 		if c.n > 0 {
 			fmt.Fprintf(&b, ", %d %s", c.n, c.what)
@@ -168,6 +229,7 @@ func (e *engine[T]) Stats() Stats {
 		Starts:     e.starts,
 		Linger:     e.lingerFor,
 		Dropped:    e.dropCount,
+		Expired:    e.expired,
 		Unrun:      e.unrun,
 	}
 	for i, n := range []*uint64{&s.Reject.Full, &s.Reject.Closed, &s.Reject.Context, &s.Reject.Invalid} {
@@ -184,7 +246,7 @@ func (e *engine[T]) Stats() Stats {
 	s.Running += uint64(e.inlines)
 	now := s
 	e.failures(&now)
-	if bad := now.Failed + now.Panicked + now.Goexited + now.Skipped + s.Dropped + s.Unrun; over > bad {
+	if bad := now.Failed + now.Panicked + now.Goexited + now.Skipped + s.Dropped + s.Expired + s.Unrun; over > bad {
 		s.Completed = over - bad
 	}
 	s.Batch = e.batchStatsLocked()
@@ -196,6 +258,9 @@ func (e *engine[T]) Stats() Stats {
 	e.mu.Unlock()
 	if grown {
 		e.placesFree()
+	}
+	if e.routes {
+		e.main.fairStats(&s)
 	}
 	if w := &e.weights; w.Active() {
 		s.Capacity, s.Units = w.Capacity(), w.Used()

@@ -84,9 +84,10 @@ func (k *kids[T]) changedLocked() { k.len.Store(int32(k.jobs.Len())) }
 
 // openKids makes the local queues.
 func (e *engine[T]) openKids() {
-	if e.strategy != WorkStealing {
+	if e.strategy != WorkStealing || e.routes {
 		return
 	}
+	e.inherits = true
 	e.kids = make([]kids[T], max(8, 4*runtime.GOMAXPROCS(0)))
 	for i := range e.main.lanes {
 		e.kids[i].index = i
@@ -197,7 +198,7 @@ func (w *worker[T]) takeFrom(k *kids[T], oldest bool) bool {
 	}
 	k.moves.Store(k.moves.Load() + 1)
 	b.Fill(n, tag)
-	w.hold(c, b, cs)
+	w.hold(c, b, cs, nil)
 	w.children += int32(n)
 	return true
 }

@@ -56,5 +56,13 @@ func (p *Typed[T]) SubmitWeighted(ctx context.Context, weight int64, job T) erro
 	return p.made().submitWeighted(ctx, weight, job)
 }
 
+// SubmitAs is [Pool.SubmitAs] for a job.
+func (p *Typed[T]) SubmitAs(ctx context.Context, a Attrs, job T) error {
+	return p.made().submitAs(ctx, a, job)
+}
+
+// TrySubmitAs is [Pool.TrySubmitAs] for a job.
+func (p *Typed[T]) TrySubmitAs(a Attrs, job T) error { return p.made().trySubmitAs(a, job) }
+
 // Leftover is [Pool.Leftover] for jobs.
 func (p *Typed[T]) Leftover() []T { return p.takeLeftover() }

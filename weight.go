@@ -61,7 +61,11 @@ func (e *engine[T]) submitWeighted(ctx context.Context, weight int64, v T) error
 	if err := e.useWeight(weight); err != nil {
 		return e.reject(err)
 	}
-	return e.submitSlow(ctx, &e.main, v, queue.Attr{Weight: weight})
+	a, err := e.attrsOf(ctx, Attrs{Weight: weight})
+	if err != nil {
+		return e.reject(err)
+	}
+	return e.submitSlow(ctx, &e.main, v, &a)
 }
 
 // useWeight prepares the pool for a task of the weight.

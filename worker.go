@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headrace-go/pool/internal/batch"
+	"github.com/headrace-go/pool/internal/fair"
 	"github.com/headrace-go/pool/internal/goroutine"
 	"github.com/headrace-go/pool/internal/list"
 	"github.com/headrace-go/pool/internal/seam"
@@ -53,6 +54,9 @@ type core[T any] struct {
 	carry     error    // failure of the task that ended the goroutine before
 	warm      chan<- error
 	marked
+	grant fair.Grant[T] // see fair.go; changed under the claim lock
+	ran   int           // of it, as far as was accounted for
+	took  time.Duration // for these
 }
 
 // remote is what others look at, or change.
@@ -126,6 +130,10 @@ func (c *taskContext[T]) Value(key any) any {
 			return c.w
 		}
 		return nil
+	case attrsKey{}:
+		if c.w != nil && c.e.routes {
+			return c.w.attrs()
+		}
 	}
 	return c.Context.Value(key)
 }
@@ -202,8 +210,11 @@ func (w *worker[T]) next() bool {
 
 // mustEnd is called when the pool has stopped, or has too many workers. It reports whether w has ended.
 func (w *worker[T]) mustEnd(f uint32) bool {
-	if w.b == &w.own && w.b.Load().Left() > 0 {
-		w.cell.putBack(w.b)
+	if (w.b == &w.own || w.grant.Held()) && w.b.Load().Left() > 0 {
+		w.putBack()
+	}
+	if w.grant.Held() {
+		w.settleFair()
 	}
 	if f&flagStop != 0 {
 		w.e.discard()
@@ -232,6 +243,10 @@ func (w *worker[T]) batch() {
 			return
 		}
 		w.began() // the wait for units was none of work
+		if w.expired() {
+			w.putBack() // the next claim finds that out
+			return
+		}
 	}
 	if e.handleAll != nil {
 		w.collect()
@@ -346,6 +361,9 @@ func (w *worker[T]) account() {
 		e.pull()
 	}
 	took := w.lap()
+	if w.grant.Held() {
+		w.noteGrant(n, took)
+	}
 	if e.handleAll == nil { // else the user has chosen the size
 		w.pace(n, took)
 	}

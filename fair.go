@@ -1,0 +1,350 @@
+package pool
+
+import (
+	"errors"
+	"math"
+	"runtime"
+	"time"
+
+	"github.com/headrace-go/pool/internal/fair"
+	"github.com/headrace-go/pool/internal/queue"
+	"github.com/headrace-go/pool/internal/seam"
+)
+
+// Fair cells: where package fair, and not the order of the queue, says which job is next.
+//
+// A pool that has an option of attrs.go has such a table in its main cell, in place of homes, local queues and strands, under every strategy. A job is accepted by the queue, whose tail orders it with Close and Wait as it does all jobs, and
+// passes through it: the submitter holds the claim lock, so it is the consumer, and puts the job into the table. What a Batcher has put into the queue goes
+// to the table before the next job does, or the next claim.
+//
+// Wake-ups. turns says whether the table has something to claim, and is written under the claim lock; a submitter that has made it so, and a worker
+// whose job's end has made it so, loads the idle word afterwards. A worker that claims leaves turns right, and wakes another one if there is more
+// (claimFrom). What becomes due without anybody's doing, by a deadline or a token, has the timer, which is set under the claim lock whenever that changes.
+//
+// A worker holds a grant from a claim to the end of what it has claimed (worker.grant), and ends it where it accounts for that. What others take
+// over of a batch is a grant of its own. What was claimed and not begun when a worker has to end goes back to the table.
+
+// fairTimer is the timer of the table. The claim lock guards it.
+type fairTimer struct {
+	t  *time.Timer
+	at time.Duration // what it is set to, 0 if it is not
+}
+
+// openFair prepares a pool for its options.
+func (e *engine[T]) openFair() {
+	if e.routes = e.config.fair.on(); e.routes {
+		e.inherits = true
+		e.main.useFair()
+	}
+}
+
+// useFair gives c a table.
+func (c *cell[T]) useFair() {
+	f := &c.e.config.fair
+	shares := make([]float64, len(f.classes))
+	for i, k := range f.classes {
+		shares[i] = k.Share
+	}
+	c.fair = fair.New[T](shares, f.perSecond, f.burst)
+	c.fair.Together = c.e.handleAll != nil
+	c.special.Store(true)
+}
+
+// checkTyped checks the options that depend on the type of the jobs, and on what the handler gets.
+func (e *engine[T]) checkTyped() error {
+	var p problems
+	for name, f := range map[string]any{"WithDropHandler": e.dropped, "WithExpiredHandler": e.config.fair.expired} {
+		if _, ok := f.(func(T)); f != nil && !ok {
+			p.add(true, "%s(%T): must be a %T", name, f, (func(T))(nil))
+		}
+	}
+	p.add(e.routes && e.collects(), "WithLinger(%v): contradicts tenants, classes, deadlines and rates for typed batches: what lingers is in one queue", e.linger.after)
+	return errors.Join(p...)
+}
+
+// attrs returns the attributes of w's task that those which it submits inherit.
+func (w *worker[T]) attrs() Attrs {
+	c := &w.e.main
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := w.grant.Attr()
+	to := Attrs{Tenant: a.Tenant, Class: int(a.Class)}
+	if a.Deadline != 0 && !a.Timeout {
+		to.Deadline = w.e.start.Add(a.Deadline)
+	}
+	return to
+}
+
+// accept is push for a fair cell. b is the submitter if it is blocked, or nil.
+func (e *engine[T]) accept(c *cell[T], v T, a *fair.Attr, seat any, b *blocked) queue.Status {
+	for {
+		s, late := c.admit(v, a, queue.Any, b)
+		if s == queue.Untold {
+			e.withTag(seat, func(tag int) (others int) {
+				s, late = c.admit(v, a, tag, b)
+				s, others = s.Others()
+				return others
+			})
+		}
+		if late {
+			e.tellExpired(c)
+			if s == queue.Full {
+				continue
+			}
+		}
+		if s == queue.OK {
+			seam.Yield()
+			c.pushed()
+		}
+		return s
+	}
+}
+
+// admit puts v into the table, if there is room; else b waits for it. late says that something has expired.
+func (c *cell[T]) admit(v T, a *fair.Attr, tag int, b *blocked) (s queue.Status, late bool) {
+	c.e.lock(&c.mu)
+	defer c.mu.Unlock()
+	f := c.fair.Flow(a)
+	if !c.roomFor(f, b) {
+		c.fair.Rest(f)
+		c.fair.Look(c.e.now())
+		c.turnsLocked()
+		if c.queue.IsClosed() {
+			return queue.Closed, c.fair.Late()
+		}
+		return queue.Full, c.fair.Late()
+	}
+	for {
+		s, tag, at := c.queue.Pass(tag)
+		switch s {
+		case queue.Full:
+			if !c.pour() {
+				runtime.Gosched() // a job is being published
+			}
+			continue
+		case queue.OK, queue.Other:
+			c.fair.Push(f, v, a, tag, at)
+			c.turnsLocked()
+		default:
+			c.fair.Rest(f)
+		}
+		return s, c.fair.Late()
+	}
+}
+
+// roomFor reports whether there is room for a job of f; else b waits for it.
+func (c *cell[T]) roomFor(f *fair.Flow[T], b *blocked) bool {
+	var w *fair.Waiter
+	if b != nil {
+		w = &b.waiter
+	}
+	if c.queue.Len() == 0 && c.fair.Room(f, c.fair.Places(c.buffer+int(c.width.Load())), w) || c.fair.Room(f, c.places(), w) {
+		return true
+	}
+	if b == nil {
+		return false
+	}
+	c.fair.Wait(f, w)
+	c.announceFair() // and then once more: a worker ends a job, and then looks at flags
+	return c.fair.Room(f, c.places(), w)
+}
+
+// places returns in how many places jobs may wait: those of the buffer, and those of workers that are free.
+func (c *cell[T]) places() int {
+	others := int64(c.unfinished()) - int64(c.fair.Len())
+	return int(min(int64(c.buffer)+c.width.Load()-others, math.MaxInt))
+}
+
+// leaveFair ends the wait of b for room.
+func (c *cell[T]) leaveFair(b *blocked) {
+	c.mu.Lock()
+	c.fair.Leave(&b.waiter)
+	c.announceFair()
+	c.mu.Unlock()
+}
+
+// announceFair makes flags say whether a submitter waits for room. The claim lock is held.
+func (c *cell[T]) announceFair() {
+	r := &c.room
+	wants := c.fair.Blocked()
+	if wants == r.announced {
+		return
+	}
+	if r.announced = wants; wants {
+		c.e.flags.word.Add(flagRoom)
+	} else {
+		c.e.flags.word.Add(^uint32(flagRoom - 1))
+	}
+}
+
+// fairRoom makes submitters look for room, since there may be much.
+func (e *engine[T]) fairRoom() {
+	if e.routes && e.flags.word.Load() >= flagRoom {
+		e.main.mu.Lock()
+		e.main.fair.Signal()
+		e.main.mu.Unlock()
+	}
+}
+
+// plainAttr is what a job of a Batcher is.
+func (e *engine[T]) plainAttr() *fair.Attr {
+	a := new(fair.Attr)
+	if d := e.config.fair.timeout; d > 0 {
+		a.Deadline, a.Timeout = e.now()+d, true
+	}
+	return a
+}
+
+// pour moves what is in the queue to the table, and reports whether there was any. The claim lock is held.
+func (c *cell[T]) pour() (any bool) {
+	if !c.queue.Ready() {
+		return false
+	}
+	a := c.e.plainAttr()
+	var jobs [32]T
+	var attrs [32]queue.Attr
+	for n, tag := c.pop(jobs[:], attrs[:]); n > 0; n, tag = c.pop(jobs[:], attrs[:]) {
+		for i, job := range jobs[:n] {
+			c.fair.Push(c.fair.Flow(a), job, a, tag, attrs[i].At)
+		}
+		clear(jobs[:n])
+		any = true
+	}
+	c.turnsLocked()
+	return any
+}
+
+// takeFair is take for a fair cell.
+func (c *cell[T]) takeFair(jobs []T, attrs []queue.Attr) (n, tag int) {
+	c.pour()
+	n, tag, c.granted = c.fair.Take(jobs, attrs, len(jobs) >= tinyTake && c.e.handleAll == nil, c.e.now())
+	return n, tag
+}
+
+// grantedLocked notes what w holds, after it has claimed, or taken over from the lane l. The claim lock is held.
+func (w *worker[T]) grantedLocked(c *cell[T], l *lane[T]) {
+	if c.fair == nil {
+		return
+	}
+	if l != nil {
+		c.granted = c.fair.Adopt(l.grant, c.e.now())
+	}
+	w.grant, c.granted = c.granted, fair.Grant[T]{}
+	if w.lane != nil {
+		w.lane.grant = w.grant
+	}
+}
+
+// noteGrant notes that w has run so many more jobs of what it was granted, which took so long. The grant ends with the next claim, which is next, or in
+// settleFair.
+func (w *worker[T]) noteGrant(ran int, took time.Duration) {
+	if w.ran, w.took = w.ran+ran, w.took+took; w.e.weights.Active() && w.b.Load().Left() == 0 {
+		w.settleFair() // the next claim may have to wait for a unit
+	}
+}
+
+// endGrantLocked ends what w was granted, if anything. The claim lock is held.
+func (w *worker[T]) endGrantLocked() (ready bool) {
+	if !w.grant.Held() {
+		return false
+	}
+	ready = w.cell.fair.Done(&w.grant, w.took, w.ran, time.Duration(w.since.Load()))
+	w.ran, w.took = 0, 0
+	return ready
+}
+
+// settleFair ends what w was granted.
+func (w *worker[T]) settleFair() {
+	c := w.cell
+	w.e.lock(&c.mu)
+	ready := w.endGrantLocked()
+	c.turnsLocked()
+	c.mu.Unlock()
+	if ready {
+		w.e.wakeMore()
+	}
+}
+
+// expired reports whether the job in hand must not start any more.
+func (w *worker[T]) expired() bool { return w.grant.Held() && w.grant.Late(w.e.now()) }
+
+// setTimerLocked sets the timer for what becomes due by itself.
+func (c *cell[T]) setTimerLocked() {
+	at, ok := c.fair.Wake()
+	switch x := &c.timer; {
+	case !ok && x.at != 0:
+		x.at = 0
+		x.t.Stop()
+	case ok && at != x.at:
+		d := max(0, at-c.e.now())
+		if x.at = at; x.t == nil {
+			x.t = time.AfterFunc(d, c.tick)
+		} else {
+			x.t.Reset(d)
+		}
+	}
+}
+
+// tick is the timer's function.
+func (c *cell[T]) tick() {
+	c.mu.Lock()
+	c.timer.at = 0
+	c.fair.Look(c.e.now())
+	c.turnsLocked()
+	late := c.fair.Late()
+	c.mu.Unlock()
+	if late {
+		c.e.tellExpired(c)
+	}
+	c.e.wakeMore()
+}
+
+// tellExpired hands over what has expired. No lock is held.
+func (e *engine[T]) tellExpired(c *cell[T]) {
+	c.mu.Lock()
+	jobs := c.fair.Expired()
+	c.mu.Unlock()
+	if len(jobs) == 0 {
+		return
+	}
+	e.mu.Lock()
+	e.dropping += len(jobs)
+	e.mu.Unlock()
+	e.tellEach(c, jobs)
+	e.fairRoom()
+}
+
+// tellEach hands over each of the jobs, also if the handler panics.
+func (e *engine[T]) tellEach(c *cell[T], jobs []fair.Job[T]) {
+	if len(jobs) == 0 {
+		return
+	}
+	counted := false
+	count := func(expired bool) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		counted = true
+		if expired {
+			e.expired++
+		}
+		c.disposed(jobs[0].Tag, 1)
+		e.evaluateLocked()
+	}
+	defer func() {
+		if !counted {
+			count(true)
+		}
+		e.mu.Lock()
+		e.dropping--
+		e.mu.Unlock()
+		e.tellEach(c, jobs[1:])
+		e.settle()
+	}()
+	onSubmitter(func() {
+		expired := tellDropped(jobs[0].Job, ErrExpired)
+		count(expired)
+		if f, ok := e.config.fair.expired.(func(T)); ok && expired {
+			e.shield(func() { f(jobs[0].Job) })
+		}
+	})
+}

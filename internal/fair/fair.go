@@ -1,0 +1,441 @@
+// Package fair chooses, among the jobs that wait, which is next: by their tenants, classes, deadlines, keys, and a rate.
+//
+// Jobs of one tenant and one class are a flow, first in, first out. A flow has a virtual time: the run time that its jobs have taken,
+// divided by its share. The flow with the least is next (start-time fair queuing: P. Goyal, H. Vin, H. Cheng, IEEE/ACM Transactions on
+// Networking 5(5), 1997). How long a job will run is not known when it is claimed, so the flow is charged what its jobs take on average,
+// the job's real run time when that is known, and meanwhile what it has already taken if that is more: what runs now counts.
+//
+// A flow that comes back after it had nothing begins at the virtual time of the pool, that of the flow that was claimed from last: nothing is saved
+// while idle. If it is ahead of that, because its last job was long, it stays there: so a flow that has nothing, but took more than its
+// share, is remembered until the others have caught up (debts), though never more than maxDebts of these.
+//
+// Classes are in strict order, but each has a credit: its share of all run time that is charged while it waits. A class whose
+// credit is enough for its next job is next. Run time that it gets in the strict order is not taken from its credit, and what it has beyond
+// zero is lost when nothing of it waits.
+//
+// A flow is in the heap of its class while one of its jobs may be claimed: there is one that waits for no key, and its tenant is not
+// at its limit. Equal keys: one job is in its flow or runs, the others stand behind it and come into their flows when it has ended.
+//
+// Everything is called under one lock, the claim lock of the cell.
+package fair
+
+import (
+	"time"
+
+	"github.com/headrace-go/pool/internal/queue"
+)
+
+// New returns an empty table for classes with these shares, and a rate in jobs a second if it is not 0.
+func New[T any](shares []float64, perSecond float64, burst int) *Table[T] {
+	t := &Table[T]{tenants: make(map[uint64]*tenant[T]), classes: make([]class[T], max(1, len(shares)))}
+	for i, s := range shares {
+		t.classes[i].share = s
+	}
+	t.rate = rate{per: perSecond / float64(time.Second), burst: float64(burst), tokens: float64(burst)}
+	return t
+}
+
+// Len returns how many jobs wait.
+func (t *Table[T]) Len() int { return t.waiting }
+
+// Push adds a job to its flow. at is its stamp.
+func (t *Table[T]) Push(f *Flow[T], job T, a *Attr, tag int, at time.Duration) {
+	n := t.newNode()
+	n.job, n.attr, n.tag, n.at, n.flow = job, *a, tag, at, f
+	t.count(f, 1)
+	if a.Deadline != 0 {
+		t.due.push(n)
+	}
+	if a.Keyed {
+		if t.keys == nil {
+			t.keys = make(map[uint64]*nodes[T])
+		}
+		if behind := t.keys[a.Key]; behind != nil {
+			n.held = true
+			behind.Push(n, false)
+			return
+		}
+		t.keys[a.Key] = t.newBehind()
+	}
+	t.enqueue(n, false)
+}
+
+// count notes that d jobs more wait in f.
+func (t *Table[T]) count(f *Flow[T], d int) {
+	was := f.waiting
+	f.waiting += d
+	f.class.Waiting += d
+	t.waiting += d
+	t.peak = max(t.peak, t.waiting)
+	switch {
+	case was == 0 && f.waiting > 0:
+		t.active++
+		t.crowd.First.signal() // it may be of f, and wait for that from now on
+	case was > 0 && f.waiting == 0:
+		t.active--
+	}
+}
+
+// Flow returns the flow of a job, and notes its tenant's share and limit. If no job is pushed, Rest has to be called.
+func (t *Table[T]) Flow(a *Attr) *Flow[T] {
+	n := t.tenants[a.Tenant]
+	if n == nil {
+		n = t.newTenant(a.Tenant)
+	}
+	if a.Limit != n.limit {
+		n.limit = a.Limit
+		t.placeAll(n)
+	}
+	n.share = float64(max(1, a.Share))
+	return &n.flows[a.Class]
+}
+
+// enqueue puts a job where it may be claimed.
+func (t *Table[T]) enqueue(n *node[T], front bool) {
+	f := n.flow
+	n.held = false
+	f.jobs.Push(n, front)
+	if f.jobs.Len > 1 {
+		return
+	}
+	if f.debt != 0 {
+		t.debts.remove((*debtor[T])(f))
+	}
+	f.v = max(f.v, t.virtual)
+	t.turn++
+	f.turn = t.turn
+	t.place(f)
+}
+
+// place puts f into the heap of its class, or takes it out, as it ought to be.
+func (t *Table[T]) place(f *Flow[T]) {
+	c := f.class
+	switch may := f.jobs.Len > 0 && f.tenant.free(); {
+	case may && f.index == 0:
+		f.v = max(f.v, t.virtual-f.mean/f.tenant.share) // it may have been kept out by its limit
+		c.flows.push(f)
+	case !may && f.index != 0:
+		if c.flows.remove(f); c.flows.len() == 0 {
+			c.credit = min(0, c.credit)
+		}
+	case may:
+		c.flows.fix(f)
+	}
+}
+
+func (t *Table[T]) placeAll(n *tenant[T]) {
+	for i := range n.flows {
+		t.place(&n.flows[i])
+	}
+}
+
+// Ready reports whether Take would find something, as far as was known when it was last called.
+func (t *Table[T]) Ready() bool { return !t.starved && t.next() != nil }
+
+// owed reports whether the credit of c is enough for its next job.
+func (c *class[T]) owed() bool { return c.credit > 0 && c.credit >= c.flows.all[0].expected() }
+
+// next returns the class that is next.
+func (t *Table[T]) next() *class[T] {
+	var first, owed *class[T]
+	for i := range t.classes {
+		c := &t.classes[i]
+		if c.flows.len() == 0 {
+			continue
+		}
+		if first == nil {
+			first = c
+		}
+		if c.owed() && (owed == nil || c.credit > owed.credit) {
+			owed = c
+		}
+	}
+	if owed != nil {
+		return owed
+	}
+	return first
+}
+
+// Grant is what was claimed, until it has ended.
+type Grant[T any] struct {
+	class *class[T]
+	flow  *Flow[T] // nil: of several
+	attr  Attr     // of a job that was claimed alone; of others what they have in common
+	start time.Duration
+	owed  bool // it was claimed for the credit of its class
+	est   float64
+}
+
+// Held reports whether there is something to end.
+func (g *Grant[T]) Held() bool { return g.class != nil }
+
+// Mixed reports whether it is for jobs of several flows.
+func (g *Grant[T]) Mixed() bool { return g.flow == nil }
+
+// Alone reports whether it is for a job that was claimed alone, and that nobody else may take over.
+func (g *Grant[T]) Alone() bool { return g.class != nil && g.attr.alone() }
+
+// Late reports whether the job must not start any more.
+func (g *Grant[T]) Late(now time.Duration) bool {
+	return g.attr.Deadline != 0 && g.attr.Deadline <= now
+}
+
+// Attr returns what the jobs are.
+func (g *Grant[T]) Attr() Attr { return g.attr }
+
+// Take claims jobs of the flow that is next, with what stands beside them. If they are tiny, so that it is not worth while to know whose they
+// are, it claims jobs of several flows and charges each with what jobs take on average.
+func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Duration) (n, tag int, g Grant[T]) {
+	if t.Timed() {
+		t.Look(now)
+	}
+	c := t.next()
+	if c == nil || t.starved {
+		return 0, 0, g
+	}
+	owed := c.owed()
+	for range maxSettle {
+		if !t.settle(c.flows.all[0], now) {
+			break
+		}
+	}
+	f := c.flows.all[0]
+	t.virtual = max(t.virtual, f.v)
+	g = Grant[T]{class: c, flow: f, start: now, owed: owed}
+	n, tag, g.attr = t.takeFrom(f, jobs, attrs, 0, 0)
+	g.est = f.expected() * float64(n) * g.units()
+	for first := f; tiny && f.mixes(&g.attr); {
+		t.spend(f, g.est)
+		if g.flow = nil; f.idle() {
+			t.forget(f.tenant)
+		}
+		if n == len(jobs) || c.flows.len() == 0 {
+			break
+		}
+		f = c.flows.all[0]
+		k, attr := 0, Attr{}
+		if d := f.jobs.First; f == first || d.tag != tag || !f.mixes(&d.attr) {
+			break
+		}
+		if k, _, attr = t.takeFrom(f, jobs, attrs, n, tag); k == 0 {
+			break
+		}
+		n, g.attr, g.est = n+k, attr, f.expected()*float64(k)
+	}
+	c.Started += uint64(n)
+	t.inHand += n
+	if t.running++; g.flow != nil {
+		t.begin(&g, 1)
+		f.charged += g.est
+		t.spend(f, g.est)
+		if g.owed {
+			c.credit -= g.est
+		}
+	}
+	t.forgive()
+	return n, tag, g
+}
+
+// takeFrom takes jobs of f, and puts them behind the first n jobs, which have the tag. It returns how many, their tag, and what the last one is.
+func (t *Table[T]) takeFrom(f *Flow[T], jobs []T, attrs []queue.Attr, n, tag int) (k, tagged int, a Attr) {
+	for n < len(jobs) && f.jobs.Len > 0 {
+		d := f.jobs.First
+		if n > 0 && (d.tag != tag || t.alone(&d.attr)) || !t.rate.take() {
+			break
+		}
+		jobs[n], tag, a = d.job, d.tag, d.attr
+		attrs[n] = queue.Attr{Key: a.Key, Weight: a.Units, Keyed: a.Keyed, At: d.at}
+		n, k = n+1, k+1
+		t.leave(d)
+		if t.alone(&a) {
+			break
+		}
+	}
+	return k, tag, a
+}
+
+// alone is Attr.alone, but for jobs that begin together.
+func (t *Table[T]) alone(a *Attr) bool {
+	return a.alone() && (!t.Together || a.Keyed || a.Units > 1 || a.Limit > 0)
+}
+
+// expected returns how long a job of f will run, as far as that is known.
+func (f *Flow[T]) expected() float64 {
+	if f.mean == 0 {
+		return max(1, f.tenant.table.mean)
+	}
+	return f.mean
+}
+
+// mixes reports whether jobs of f like that of a may be claimed together with others.
+func (f *Flow[T]) mixes(a *Attr) bool { return f.mean <= tinyMean && !a.alone() }
+
+// spend charges f with what it has claimed, and puts it where it belongs.
+func (t *Table[T]) spend(f *Flow[T], took float64) {
+	t.charge(f, took)
+	t.turn++
+	f.turn = t.turn
+	t.place(f)
+}
+
+func (g *Grant[T]) units() float64 { return float64(max(1, g.attr.Units)) }
+
+// begin counts the claim as running, or as ended with d -1.
+func (t *Table[T]) begin(g *Grant[T], d int) {
+	f := g.flow
+	f.running += d
+	f.started += time.Duration(d) * g.start
+	f.means += float64(d) * g.est
+	f.tenant.running += uint32(d)
+	if f.tenant.limit > 0 {
+		t.placeAll(f.tenant)
+	}
+}
+
+// Adopt is a claim of jobs that were claimed with g and that another worker takes over.
+func (t *Table[T]) Adopt(g Grant[T], now time.Duration) Grant[T] {
+	g.start, g.est, g.owed = now, 0, false
+	if t.running++; g.flow != nil {
+		t.begin(&g, 1)
+	}
+	return g
+}
+
+// charge adds run time to f's virtual time, and its shares to the credits of classes.
+func (t *Table[T]) charge(f *Flow[T], took float64) {
+	f.v += took / f.tenant.share
+	if len(t.classes) == 1 {
+		return
+	}
+	for i := range t.classes {
+		if c := &t.classes[i]; c.flows.len() > 0 {
+			c.credit += c.share * took
+		}
+	}
+}
+
+// settle charges f, the first of its class, for what its running jobs have taken beyond what it was charged. It reports whether that was anything.
+func (t *Table[T]) settle(f *Flow[T], now time.Duration) bool {
+	over := float64(time.Duration(f.running)*now-f.started) - f.charged
+	if f.running == 0 || over <= 0 {
+		return false
+	}
+	t.charge(f, over)
+	f.charged += over
+	f.class.flows.fix(f)
+	return true
+}
+
+// Done ends a claim of which so many jobs have run, for so long together, and reports whether there is something to claim now.
+func (t *Table[T]) Done(g *Grant[T], took time.Duration, ran int, now time.Duration) bool {
+	if t.running--; t.running == 0 {
+		t.inHand = 0
+	} else {
+		t.inHand -= ran
+	}
+	if ran > 0 {
+		t.mean = smooth(t.mean, float64(took)/float64(ran))
+		g.class.Busy += took
+	}
+	if g.flow != nil {
+		t.end(g, took, ran, now)
+	}
+	*g = Grant[T]{}
+	return t.Ready()
+}
+
+// end is Done for the jobs of one flow.
+func (t *Table[T]) end(g *Grant[T], took time.Duration, ran int, now time.Duration) {
+	f := g.flow
+	real := float64(took) * g.units()
+	t.begin(g, -1)
+	left := 0.
+	if f.running > 0 {
+		left = max(f.means, float64(time.Duration(f.running)*now-f.started))
+	} else {
+		f.means = 0 // but for rounding it is
+	}
+	t.charge(f, real-(f.charged-left))
+	f.charged = left
+	if g.owed {
+		f.class.credit -= real - g.est
+	}
+	if ran > 0 {
+		f.mean = smooth(f.mean, float64(took)/float64(ran))
+		f.tenant.busy += took
+		f.tenant.ended += uint64(ran)
+	}
+	if g.attr.Keyed {
+		t.release(g.attr.Key)
+	}
+	t.place(f)
+	t.rest(f)
+}
+
+func smooth(mean, v float64) float64 {
+	if mean == 0 {
+		return v
+	}
+	return mean + (v-mean)/smoothing
+}
+
+// release makes the next job of a key one that may be claimed.
+func (t *Table[T]) release(key uint64) {
+	behind := t.keys[key]
+	n := behind.First
+	if n == nil {
+		delete(t.keys, key)
+		if len(t.behind) < maxSpare {
+			t.behind = append(t.behind, behind)
+		}
+		return
+	}
+	behind.Remove(n)
+	t.enqueue(n, false)
+}
+
+// Return puts a job of a claim, which was not begun, back to the front of its flow. Those of a claim are returned the last first.
+func (t *Table[T]) Return(g *Grant[T], job T, tag int, at time.Duration) {
+	n := t.newNode()
+	n.job, n.attr, n.tag, n.at, n.flow = job, g.attr, tag, at, t.Flow(&g.attr)
+	t.inHand--
+	if g.class.Started--; t.rate.per > 0 {
+		t.rate.tokens++
+	}
+	g.attr.Keyed = false // it still has its key
+	t.count(n.flow, 1)
+	if n.attr.Deadline != 0 {
+		t.due.push(n)
+	}
+	t.enqueue(n, true)
+}
+
+// leave takes a job out of where it waits.
+func (t *Table[T]) leave(n *node[T]) {
+	f := n.flow
+	if n.held {
+		t.keys[n.attr.Key].Remove(n)
+	} else {
+		f.jobs.Remove(n)
+	}
+	if n.index != 0 {
+		t.due.remove(n)
+	}
+	t.count(f, -1)
+	t.left(f)
+	*n = node[T]{}
+	if len(t.nodes) < maxSpare {
+		t.nodes = append(t.nodes, n)
+	}
+}
+
+// remove takes out a job that will never run.
+func (t *Table[T]) remove(n *node[T]) {
+	f, a, held := n.flow, n.attr, n.held
+	t.leave(n)
+	if a.Keyed && !held {
+		t.release(a.Key)
+	}
+	t.place(f)
+	t.rest(f)
+}
