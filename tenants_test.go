@@ -414,3 +414,18 @@ func TestRateAbort(t *testing.T) {
 		}
 	})
 }
+
+// A task whose deadline passes while it waits for its units does not start.
+func TestExpiresAtItsUnits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		expired := 0
+		p := mustNew(t, WithWorkers(2), WithCapacity(2), WithExpiredHandler(func(Task) { expired++ }))
+		must(t, p.Submit(t.Context(), func(context.Context) error { time.Sleep(2 * time.Second); return nil }))
+		synctest.Wait()
+		must(t, p.SubmitAs(t.Context(), Attrs{Weight: 2, Deadline: time.Now().Add(time.Second)}, func(context.Context) error { t.Error("ran"); return nil }))
+		must(t, p.Close())
+		if s := p.Stats(); expired != 1 || s.Expired != 1 || s.Completed != 1 {
+			t.Errorf("%d expired: %v", expired, s)
+		}
+	})
+}

@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	prefix    = "workerpool_"
-	poolLabel = "pool"
+	prefix     = "workerpool_"
+	poolLabel  = "pool"
+	classLabel = "class"
 
 	gauge   = prometheus.GaugeValue
 	counter = prometheus.CounterValue
@@ -47,6 +48,8 @@ var counts = []family{
 		one(func(s *pool.Stats) float64 { return float64(s.Queued) })},
 	{"running", gauge, "How many tasks have started and not ended.", "",
 		one(func(s *pool.Stats) float64 { return float64(s.Running) })},
+	{"throttled_seconds_total", counter, "For how long tasks have waited for nothing but the rate (WithRate).", "",
+		one(func(s *pool.Stats) float64 { return s.Throttled.Seconds() })},
 	{"longest_running_seconds", gauge, "For how long the task runs that has run for longest, of those that run now.", "",
 		one(func(s *pool.Stats) float64 { return s.Longest.Seconds() })},
 	{"accepted_total", counter, "How many tasks were accepted.", "",
@@ -66,6 +69,7 @@ var counts = []family{
 			{"goexited", func(s *pool.Stats) float64 { return float64(s.Goexited) }},
 			{"skipped", func(s *pool.Stats) float64 { return float64(s.Skipped) }},
 			{"dropped", func(s *pool.Stats) float64 { return float64(s.Dropped) }},
+			{"expired", func(s *pool.Stats) float64 { return float64(s.Expired) }},
 			{"unrun", func(s *pool.Stats) float64 { return float64(s.Unrun) }},
 		}},
 }
@@ -76,6 +80,23 @@ var weights = []family{
 		one(func(s *pool.Stats) float64 { return float64(s.Capacity) })},
 	{"units", gauge, "What the weights of running tasks add up to. Only for a pool with weights.", "",
 		one(func(s *pool.Stats) float64 { return float64(s.Units) })},
+}
+
+// classes are shown for each class of a pool. Tenants are too many for labels.
+var classes = []struct {
+	name string
+	kind prometheus.ValueType
+	help string
+	of   func(*pool.ClassStats) float64
+}{
+	{"class_queued", gauge, "How many tasks of the class wait. Only for a pool with classes.",
+		func(s *pool.ClassStats) float64 { return float64(s.Queued) }},
+	{"class_started_total", counter, "How many tasks of the class were started. Only for a pool with classes.",
+		func(s *pool.ClassStats) float64 { return float64(s.Started) }},
+	{"class_expired_total", counter, "How many tasks of the class were not started before their deadline. Only for a pool with classes.",
+		func(s *pool.ClassStats) float64 { return float64(s.Expired) }},
+	{"class_busy_seconds_total", counter, "For how long tasks of the class have run that have ended. Only for a pool with classes.",
+		func(s *pool.ClassStats) float64 { return s.Busy.Seconds() }},
 }
 
 // histograms are shown for each pool.

@@ -8,6 +8,7 @@ package poolprom
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -32,6 +33,9 @@ type Source interface{ Stats() pool.Stats }
 // "mail", "mail#2", "mail#3". The numbers follow the order of the arguments, so give each pool a name of its own. U+FFFD
 // replaces bytes that are not UTF-8. NewCollector decides on the names, and they do not change later.
 //
+// The label "class" has the name of a class, see [pool.WithClasses], made different in the same way. A type that adds up
+// pools must keep its classes, and their order. No label has a tenant or a key: those are too many.
+//
 // A pool that has ended is still shown, with its last statistics. A registry refuses a second
 // collector that has a pool of the same name: Register returns an error. A collector without pools shows nothing, and
 // a registry cannot unregister it.
@@ -39,24 +43,44 @@ type Source interface{ Stats() pool.Stats }
 // NewCollector panics if a pool is nil, also if it is a nil pointer: that is a mistake in the program, and
 // nobody would notice the missing series in time.
 //
-// It backfires with a pool for each request or customer. Each pool is 71 series, or 73 with weights. The collector also keeps
-// its pools from being collected as garbage, until it is unregistered.
+// It backfires with a pool for each request or customer. Each pool is 73 series, or 75 with weights, and 4 more for each class. The
+// collector also keeps its pools from being collected as garbage, until it is unregistered.
 func NewCollector(pools ...Source) prometheus.Collector {
 	c := new(collector)
-	for i, name := range namesOf(pools) {
-		c.pools = append(c.pools, watch(pools[i], name))
+	first := snapshots(pools)
+	for i, name := range namesOf(first) {
+		c.pools = append(c.pools, watch(pools[i], &first[i], name))
 	}
 	return c
 }
 
-// namesOf returns a name for each pool, all different.
-func namesOf(pools []Source) []string {
-	own, names, taken := make([]string, len(pools)), make([]string, len(pools)), make(map[string]bool)
+// snapshots returns the statistics of each pool.
+func snapshots(pools []Source) []pool.Stats {
+	all := make([]pool.Stats, len(pools))
 	for i, p := range pools {
 		if v := reflect.ValueOf(p); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 			panic(fmt.Sprintf("poolprom: NewCollector: pool is nil, at index %d", i))
 		}
-		own[i] = strings.ToValidUTF8(p.Stats().Name, "\uFFFD")
+		all[i] = p.Stats()
+	}
+	return all
+}
+
+// namesOf returns a name for each pool, all different.
+func namesOf(pools []pool.Stats) []string {
+	own := make([]string, len(pools))
+	for i := range pools {
+		own[i] = pools[i].Name
+	}
+	return different(own)
+}
+
+// different makes values of a label of names, all different.
+func different(names []string) []string {
+	own, taken := make([]string, len(names)), make(map[string]bool)
+	names = slices.Clone(names)
+	for i, name := range names {
+		own[i], names[i] = strings.ToValidUTF8(name, "\uFFFD"), ""
 		if own[i] == "" {
 			own[i] = "unnamed"
 		}
@@ -65,7 +89,7 @@ func namesOf(pools []Source) []string {
 			taken[names[i]] = true
 		}
 	}
-	for i := range names { // those whose name another pool has
+	for i := range names { // those whose name another one has
 		for n := 2; names[i] == ""; n++ {
 			if name := fmt.Sprintf("%s#%d", own[i], n); !taken[name] {
 				names[i] = name
@@ -84,6 +108,7 @@ type watched struct {
 	source     Source
 	counts     []series
 	weights    []series // shown while the pool has a capacity
+	classes    [][]series // of each class
 	histograms []*prometheus.Desc
 
 	mu     sync.Mutex
@@ -98,8 +123,11 @@ type series struct {
 }
 
 // watch returns what a collector keeps of a pool.
-func watch(p Source, name string) *watched {
+func watch(p Source, first *pool.Stats, name string) *watched {
 	w := &watched{source: p, counts: seriesOf(counts, name), weights: seriesOf(weights, name), folded: make([]*histogram, len(histograms))}
+	for i, class := range classNames(first) {
+		w.classes = append(w.classes, seriesOfClass(i, class, name))
+	}
 	for _, h := range histograms {
 		w.histograms = append(w.histograms, prometheus.NewDesc(prefix+h.name, h.help, nil, prometheus.Labels{poolLabel: name}))
 	}
@@ -120,6 +148,26 @@ func seriesOf(fs []family, name string) []series {
 	return all
 }
 
+// classNames returns a name for each class, all different.
+func classNames(s *pool.Stats) []string {
+	own := make([]string, len(s.Classes))
+	for i, k := range s.Classes {
+		own[i] = k.Name
+	}
+	return different(own)
+}
+
+// seriesOfClass returns the series of the class at index i.
+func seriesOfClass(i int, class, name string) []series {
+	all := make([]series, len(classes))
+	for j, f := range classes {
+		labels := prometheus.Labels{poolLabel: name, classLabel: class}
+		of := func(s *pool.Stats) float64 { return f.of(&s.Classes[i]) }
+		all[j] = series{prometheus.NewDesc(prefix+f.name, f.help, nil, labels), f.kind, of}
+	}
+	return all
+}
+
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, w := range c.pools {
@@ -127,6 +175,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 			ch <- s.desc
 		}
 		for _, s := range w.weights {
+			ch <- s.desc
+		}
+		for _, s := range slices.Concat(w.classes...) {
 			ch <- s.desc
 		}
 		for _, d := range w.histograms {
@@ -151,6 +202,9 @@ func (w *watched) collect(ch chan<- prometheus.Metric) {
 	send(ch, w.counts, &s, since)
 	if s.Capacity > 0 {
 		send(ch, w.weights, &s, since)
+	}
+	for _, class := range w.classes[:min(len(w.classes), len(s.Classes))] {
+		send(ch, class, &s, since)
 	}
 	for i := range w.histograms {
 		ch <- w.fold(i, histograms[i].of(&s), since)

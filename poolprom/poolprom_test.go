@@ -112,8 +112,12 @@ func each() fixed {
 	return fixed{
 		Name: "mail", Started: time.Unix(1e9, 0), Workers: 1, Goroutines: 2, Buffer: 3, Starts: 4, Queued: 5, Running: 6, Accepted: 7,
 		Rejected: 26, Reject: pool.RejectStats{Full: 8, Closed: 9, Context: 10, Invalid: 11},
-		Completed: 12, Failed: 13, Panicked: 14, Goexited: 15, Skipped: 16, Dropped: 17, Unrun: 18,
+		Completed: 12, Failed: 13, Panicked: 14, Goexited: 15, Skipped: 16, Dropped: 17, Unrun: 18, Expired: 23,
 		Busy: 19500 * time.Millisecond, Longest: 20500 * time.Millisecond, LongestKey: 4711, Capacity: 21, Units: 22,
+		Throttled: 24500 * time.Millisecond, Classes: []pool.ClassStats{
+			{Name: "high", Share: .7, Queued: 30, Started: 31, Expired: 32, Busy: 33500 * time.Millisecond},
+			{Name: "low", Share: .1, Queued: 40, Started: 41, Expired: 42, Busy: 43500 * time.Millisecond},
+		},
 	}
 }
 
@@ -139,6 +143,8 @@ func TestEachNumber(t *testing.T) {
 		`workerpool_tasks_total{outcome="skipped",pool="mail"}`:   16,
 		`workerpool_tasks_total{outcome="dropped",pool="mail"}`:   17,
 		`workerpool_tasks_total{outcome="unrun",pool="mail"}`:     18,
+		`workerpool_tasks_total{outcome="expired",pool="mail"}`:   23,
+		`workerpool_throttled_seconds_total{pool="mail"}`:         24.5,
 		`workerpool_busy_seconds_total{pool="mail"}`:              19.5,
 		`workerpool_longest_running_seconds{pool="mail"}`:         20.5,
 		`workerpool_capacity{pool="mail"}`:                        21,
@@ -156,7 +162,8 @@ func TestEachNumber(t *testing.T) {
 
 // There are as many series as NewCollector says.
 func TestSeries(t *testing.T) {
-	for source, n := range map[Source]int{newPool(t): 71, newPool(t, pool.WithCapacity(3)): 73} {
+	classes := pool.WithClasses(pool.Class{Name: "high"}, pool.Class{Name: "low"})
+	for source, n := range map[Source]int{newPool(t): 73, newPool(t, pool.WithCapacity(3)): 75, newPool(t, classes): 73 + 2*4} {
 		var text strings.Builder
 		for _, f := range gather(t, register(t, source)) {
 			_, err := expfmt.MetricFamilyToText(&text, f)
@@ -196,7 +203,7 @@ func TestCreated(t *testing.T) {
 			}
 		}
 	}
-	if n != 17 {
+	if n != 25 {
 		t.Errorf("%d counters and histograms", n)
 	}
 }
@@ -289,7 +296,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	// A name belongs to its pool, whatever comes before it.
-	if got := namesOf([]Source{fixed{Name: "a"}, fixed{Name: "a"}, fixed{Name: "a#2"}}); !slices.Equal(got, []string{"a", "a#3", "a#2"}) {
+	if got := namesOf([]pool.Stats{{Name: "a"}, {Name: "a"}, {Name: "a#2"}}); !slices.Equal(got, []string{"a", "a#3", "a#2"}) {
 		t.Errorf("names %q", got)
 	}
 }
@@ -431,7 +438,7 @@ func TestStartsNothing(t *testing.T) {
 	metrics := make(chan prometheus.Metric, 100)
 	c := NewCollector(each())
 	c.Collect(metrics)
-	if after := runtime.NumGoroutine(); after > before || len(metrics) != 25 {
+	if after := runtime.NumGoroutine(); after > before || len(metrics) != 35 {
 		t.Errorf("%d goroutines, before there were %d; %d metrics", after, before, len(metrics))
 	}
 }
@@ -447,7 +454,7 @@ func TestCollected(t *testing.T) {
 	}()
 	must(t, reg.Register(c))
 	runtime.GC()
-	if n := len(gather(t, reg)); n != 14 {
+	if n := len(gather(t, reg)); n != 15 {
 		t.Errorf("%d metrics", n)
 	}
 	select {

@@ -30,7 +30,7 @@ func TestReadme(t *testing.T) {
 				if i == 0 {
 					words = append(words, l.GetName())
 				}
-				if l.GetName() != poolLabel {
+				if l.GetName() != poolLabel && l.GetName() != classLabel {
 					words = append(words, l.GetValue())
 				}
 			}

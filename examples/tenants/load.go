@@ -19,42 +19,32 @@ type load struct {
 	flooder, others party
 }
 
-// A party is customer 1, or all others.
-type party struct {
-	mu      sync.Mutex
-	waits   []time.Duration // of each request that was answered
-	refused int
-}
-
-// impatience is how soon customer 1 comes again after it was refused, whatever Retry-After says.
-const impatience = 100 * time.Millisecond
-
-// run lets customers send requests for the time of the load, and returns when all are answered. It fails when a request
-// fails or ctx is done.
+// run lets customers send requests until the load is over, and returns when all are answered. It stops at once when one
+// fails, or ctx is done.
 func (l *load) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	open, end := context.WithTimeout(ctx, l.lasts)
 	defer end()
 	var clients sync.WaitGroup
-	start := func(client func() error) {
+	start := func(client func(ctx, open context.Context) error) {
 		clients.Go(func() {
-			if err := client(); err != nil {
+			if err := client(ctx, open); err != nil {
 				fail(err)
 			}
 		})
 	}
 	for range l.flood {
-		start(func() error { return l.pour(ctx, open) })
+		start(l.pour)
 	}
 	for i := range l.customers {
-		start(func() error { return l.visit(ctx, open, i) })
+		start(func(ctx, open context.Context) error { return l.visit(ctx, open, i) })
 	}
 	clients.Wait()
 	return context.Cause(ctx)
 }
 
-// pour sends requests of customer 1, the next one as soon as one is answered, until open is done.
+// pour sends requests of customer 1, one after the other, until open is done. It does not heed Retry-After.
 func (l *load) pour(ctx, open context.Context) error {
 	for open.Err() == nil {
 		answered, err := l.request(ctx, 1, &l.flooder)
@@ -62,18 +52,18 @@ func (l *load) pour(ctx, open context.Context) error {
 			return err
 		}
 		if !answered {
-			pause(open, impatience)
+			_ = pause(open, 100*time.Millisecond)
 		}
 	}
 	return nil
 }
 
-// visit sends a request of the other customer i now and then, until open is done. The customers take turns.
+// visit sends a request of the other customer i each second, until open is done. The others take turns.
 func (l *load) visit(ctx, open context.Context, i int) error {
-	if !pause(open, l.every*time.Duration(i)/time.Duration(l.customers)) {
+	if pause(open, time.Second*time.Duration(i)/time.Duration(l.customers)) != nil {
 		return nil
 	}
-	tick := time.NewTicker(l.every)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		if _, err := l.request(ctx, 2+i, &l.others); err != nil {
@@ -87,7 +77,7 @@ func (l *load) visit(ctx, open context.Context, i int) error {
 	}
 }
 
-// request sends a request and notes what has become of it.
+// request sends a request, and notes what becomes of it.
 func (l *load) request(ctx context.Context, customer int, p *party) (answered bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/customers/%d", l.url, customer), nil)
 	if err != nil {
@@ -103,29 +93,34 @@ func (l *load) request(ctx context.Context, customer int, p *party) (answered bo
 		return false, err
 	}
 	answered = resp.StatusCode == http.StatusOK
-	if !answered && (resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "") {
-		return false, fmt.Errorf("the service answered %s", resp.Status)
+	if !answered && resp.Header.Get("Retry-After") == "" {
+		return false, fmt.Errorf("customer %d got the answer %s", customer, resp.Status)
 	}
-	p.note(answered, time.Since(begin))
-	return answered, nil
-}
-
-// note notes what has become of a request, and how long it took.
-func (p *party) note(answered bool, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if answered {
-		p.waits = append(p.waits, wait)
+		p.waits = append(p.waits, time.Since(begin))
 	} else {
 		p.refused++
 	}
+	return answered, nil
 }
 
-// latest returns how long the latest n requests waited, the shortest first.
-func (p *party) latest(n int) []time.Duration {
+// A party is customer 1, or the others.
+type party struct {
+	mu      sync.Mutex
+	waits   []time.Duration // of those that were answered
+	refused int
+}
+
+// wait returns which wait so many percent of the latest n answers did not exceed. It is 0 if there is no answer.
+func (p *party) wait(percent, n int) time.Duration {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	waits := slices.Clone(p.waits[max(0, len(p.waits)-n):])
+	p.mu.Unlock()
+	if len(waits) == 0 {
+		return 0
+	}
 	slices.Sort(waits)
-	return waits
+	return waits[(len(waits)*percent+99)/100-1]
 }

@@ -1,31 +1,28 @@
-// Tenants is an HTTP service that one customer floods while a hundred others send a request now and then:
+// Tenants is an HTTP service that one customer floods while a hundred others send a request each second:
 //
 //	go run ./examples/tenants
 //	go run ./examples/tenants -buffer 100
 //
-// Clients and service are in one process, and talk over 127.0.0.1. A request takes -work, for a database, say.
-//
 // # What it shows
 //
-// The same load twice, for -for each. The pools differ in one option, the handler does not differ at all:
+// The same load on two services. Their pools differ in one option, their handlers do not differ:
 //
-//	off   the pool has one queue. Who comes waits for all that came before, which is nearly all of customer 1
-//	on    [pool.WithTenants] shares the workers by customer. Customer 1 waits behind itself alone
+//	off   the pool has one queue, and all wait for the backlog of customer 1
+//	on    [pool.WithTenants] shares the workers and the buffer, and customer 1 waits behind itself
 //
-// The handler says with [pool.WithAttrs] whose request it is, and waits for its task with [pool.Do]. A pool without tenants
-// does not look at that. A full buffer makes it answer 503 with Retry-After ([pool.Reject]).
+// The handler says with [pool.WithAttrs] whose request it is, and waits for its task in [pool.Do]. If the pool is full
+// ([pool.Reject]), it answers 503 with Retry-After.
 //
 // # When it backfires
 //
-// Tenants share run time, in which a task may do nothing but wait: if the database is slow for one customer, that one is charged.
-// Who can be many tenants gets many shares: take the tenant from the login, never from what a client may choose. And
-// fairness makes no worker faster: if all customers together want too much, all of them wait.
+// A customer is charged for the time of the workers, also where they wait for a database that is slow for all. Who can be many
+// tenants gets many shares: take the tenant from the login. And fairness makes no
+// worker faster: where the others alone are too many, they wait too.
 //
 // # What to look at
 //
-// How long the others wait, from the request to its answer: off for the whole backlog, on for about one request. How much
-// less customer 1 is served: not at all, but for what the others were refused. With -buffer 100 there
-// is no place for all of the flood: off, nearly all of the others are refused, and on nobody but customer 1.
+// How long the others wait for an answer: off as long as customer 1, on for about one request more than their own. With
+// -buffer 100 not all of the flood has a place: off, most of the others are refused, on, none of them.
 package main
 
 import (
@@ -34,6 +31,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"syscall"
@@ -46,68 +45,54 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program the hard way
 	err := run(ctx, os.Args[1:], os.Stdout)
-	_, usage := errors.AsType[usageError](err)
-	switch {
+	code := 1
+	switch _, usage := errors.AsType[usageError](err); {
 	case err == nil:
-	case ctx.Err() != nil:
-		fmt.Fprintln(os.Stderr, "tenants: interrupted")
-		os.Exit(130) // as a shell reports a program ended by an interrupt
+		return
 	case usage:
-		fmt.Fprintln(os.Stderr, "tenants:", err)
-		os.Exit(2)
-	default:
-		fmt.Fprintln(os.Stderr, "tenants:", err)
-		os.Exit(1)
+		code = 2
+	case ctx.Err() != nil:
+		err, code = errors.New("interrupted"), 130 // as a shell reports it
 	}
+	fmt.Fprintln(os.Stderr, "tenants:", err)
+	os.Exit(code)
 }
 
-// settings is what the command line says.
+// settings is what the command line says, and whether fairness is on.
 type settings struct {
 	workers, buffer, flood, customers int
-	work, every, lasts                time.Duration
+	work, lasts                       time.Duration
+	fair                              bool
 }
 
-// usageError says that a flag has a bad value.
+// usageError says that the command line is wrong.
 type usageError struct{ error }
-
-// maxClients bounds the clients. Each takes a port and two files.
-const maxClients = 10_000
 
 // parse reads the command line.
 func parse(args []string) (s settings, err error) {
 	flags := flag.NewFlagSet("tenants", flag.ExitOnError)
 	flags.IntVar(&s.workers, "workers", 8, "work on so many requests at a time")
 	flags.IntVar(&s.buffer, "buffer", pool.DefaultBuffer, "let so many requests wait")
-	flags.IntVar(&s.flood, "flood", 200, "customer 1 has so many requests open at all times")
-	flags.IntVar(&s.customers, "customers", 100, "how many other customers there are")
-	flags.DurationVar(&s.work, "work", 20*time.Millisecond, "how long a request takes")
-	flags.DurationVar(&s.every, "every", time.Second, "each other customer sends one request in that time")
-	flags.DurationVar(&s.lasts, "for", 3*time.Second, "how long the load lasts, with fairness off and then on")
+	flags.IntVar(&s.flood, "flood", 200, "customer 1 keeps so many requests open")
+	flags.IntVar(&s.customers, "customers", 100, "so many others send a request each second")
+	flags.DurationVar(&s.work, "work", 20*time.Millisecond, "how long the work on a request takes")
+	flags.DurationVar(&s.lasts, "for", 3*time.Second, "how long the load lasts, off and then on")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	if flags.NArg() > 0 {
-		return s, usageError{fmt.Errorf("takes no arguments, got %q", flags.Arg(0))}
+	switch most := 5000; { // clients: each takes two files
+	case flags.NArg() > 0:
+		err = fmt.Errorf("takes no arguments, got %q", flags.Arg(0))
+	case s.workers < 1 || s.buffer < 0:
+		err = fmt.Errorf("-workers must be at least 1 and -buffer at least 0, got %d and %d", s.workers, s.buffer)
+	case min(s.flood, s.customers) < 1 || max(s.flood, s.customers) > most:
+		err = fmt.Errorf("-flood and -customers must be 1 to %d, got %d and %d", most, s.flood, s.customers)
+	case s.work <= 0 || s.lasts <= 0:
+		err = fmt.Errorf("-work and -for must be positive, got %v and %v", s.work, s.lasts)
+	default:
+		return s, nil
 	}
-	return s, s.check()
-}
-
-// check reports the first bad value.
-func (s *settings) check() error {
-	for name, n := range map[string]int{"workers": s.workers, "flood": s.flood, "customers": s.customers} {
-		if n < 1 || n > maxClients {
-			return usageError{fmt.Errorf("-%s must be from 1 to %d, got %d", name, maxClients, n)}
-		}
-	}
-	for name, d := range map[string]time.Duration{"work": s.work, "every": s.every, "for": s.lasts} {
-		if d <= 0 || d > time.Hour {
-			return usageError{fmt.Errorf("-%s must be positive, and one hour at most, got %v", name, d)}
-		}
-	}
-	if s.buffer < 0 {
-		return usageError{fmt.Errorf("-buffer must not be negative, got %d", s.buffer)}
-	}
-	return nil
+	return s, usageError{err}
 }
 
 // run shows the load with fairness off and on, and compares.
@@ -116,33 +101,32 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Customer 1 keeps %d requests open, and %d others send one every %v: see how long each waits, first with fairness off, then on.\n\n",
-		s.flood, s.customers, s.every)
-	off, err := phase(ctx, s, false, out)
-	if err != nil {
-		return err
+	fmt.Fprintf(out, "Customer 1 keeps %d requests open, %d others send one each second: see how long they wait, with fairness off and then on.\n\n", s.flood, s.customers)
+	var loads []*load
+	for _, s.fair = range []bool{false, true} {
+		l, err := phase(ctx, s, out)
+		if err != nil {
+			return err
+		}
+		loads = append(loads, l)
 	}
-	on, err := phase(ctx, s, true, out)
-	if err != nil {
-		return err
-	}
-	compare(out, off, on)
+	compare(out, loads[0], loads[1])
 	return nil
 }
 
 // phase puts the load on a service of its own, and shows how that goes.
-func phase(ctx context.Context, s settings, fair bool, out io.Writer) (*load, error) {
-	svc, err := newService(s, fair)
+func phase(ctx context.Context, s settings, out io.Writer) (*load, error) {
+	svc, err := newService(s)
 	if err != nil {
-		return nil, err
+		return nil, usageError{err} // of values that are out of bounds
 	}
-	l, stop, err := svc.listen()
-	if err != nil {
-		return nil, errors.Join(err, svc.pool.Close())
-	}
-	v := newView(out, fair, l)
-	shown := v.follow()
-	err = l.run(ctx)
-	shown()
-	return l, errors.Join(err, stop(), svc.pool.Close())
+	server := httptest.NewServer(svc.handler())
+	transport := &http.Transport{MaxIdleConnsPerHost: s.flood + s.customers}
+	l := &load{settings: s, client: &http.Client{Transport: transport}, url: server.URL}
+	ended := make(chan error, 1)
+	go func() { ended <- l.run(ctx) }()
+	err = watch(out, l, ended)
+	transport.CloseIdleConnections()
+	server.Close()
+	return l, errors.Join(err, svc.pool.Close())
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -14,26 +13,21 @@ import (
 
 // A service answers requests of customers.
 type service struct {
-	settings
 	pool *pool.Pool
+	work time.Duration
 }
 
-// newService returns a service, with or without fairness. All that fairness takes is an option.
-func newService(s settings, fair bool) (*service, error) {
-	opts := []pool.Option{
-		pool.WithName("tenants"),
-		pool.WithWorkers(s.workers),
-		pool.WithBuffer(s.buffer),
-		pool.WithOverflow(pool.Reject),
-	}
-	if fair {
+// newService returns a service. All that fairness takes is an option.
+func newService(s settings) (*service, error) {
+	opts := []pool.Option{pool.WithWorkers(s.workers), pool.WithBuffer(s.buffer), pool.WithOverflow(pool.Reject)}
+	if s.fair {
 		opts = append(opts, pool.WithTenants(nil))
 	}
 	p, err := pool.New(opts...)
-	return &service{s, p}, err
+	return &service{p, s.work}, err
 }
 
-// handler returns what serves requests.
+// handler returns the handler of the service.
 func (s *service) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /customers/{number}", s.serve)
@@ -61,45 +55,18 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // query stands for a call of a database.
-func (s *service) query(ctx context.Context) (string, error) {
-	if !pause(ctx, s.work) {
-		return "", ctx.Err()
-	}
-	return "done", nil
+func (s *service) query(ctx context.Context) (answer string, err error) {
+	return "done", pause(ctx, s.work)
 }
 
-// pause waits for d. It returns false if ctx is done first.
-func pause(ctx context.Context, d time.Duration) bool {
+// pause waits for d, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return true
+		return nil
 	case <-ctx.Done():
-		return false
+		return ctx.Err()
 	}
-}
-
-// listen makes the service listen, and returns a load for it. stop ends the server when the clients have ended.
-func (s *service) listen() (l *load, stop func() error, err error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, nil, err
-	}
-	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	l = &load{
-		settings: s.settings,
-		client:   &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: s.flood + s.customers}},
-		url:      "http://" + listener.Addr().String(),
-	}
-	return l, func() error {
-		l.client.CloseIdleConnections()
-		err := server.Shutdown(context.Background())
-		if e := <-ended; !errors.Is(e, http.ErrServerClosed) {
-			err = errors.Join(err, e)
-		}
-		return err
-	}, nil
 }

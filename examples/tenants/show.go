@@ -6,129 +6,81 @@ import (
 	"math"
 	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
-const (
-	often  = 200 * time.Millisecond // the time between two looks at a load
-	recent = 200                    // how many waits of a party are looked at
-)
-
-// A view shows how long the customers of a load wait: bars on a terminal, a line at the end elsewhere.
-type view struct {
-	out      io.Writer
-	terminal bool
-	drawn    bool
-	title    string
-	load     *load
-}
-
-// newView returns a view that shows nothing yet.
-func newView(out io.Writer, fair bool, l *load) *view {
-	v := &view{out: out, title: "fairness " + onOff(fair), load: l}
-	if f, ok := out.(*os.File); ok {
-		info, err := f.Stat()
-		v.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	return v
-}
-
-func onOff(on bool) string {
-	if on {
+// onOff says whether fairness is on.
+func (s *settings) onOff() string {
+	if s.fair {
 		return "on"
 	}
 	return "off"
 }
 
-// follow shows the load as it goes, until the function that it returns is called.
-func (v *view) follow() (end func()) {
-	ended := make(chan struct{})
-	var follower sync.WaitGroup
-	follower.Go(func() {
-		tick := time.NewTicker(often)
-		defer tick.Stop()
-		for {
-			v.draw()
-			select {
-			case <-tick.C:
-			case <-ended:
-				v.draw()
-				v.tell()
-				return
-			}
+// watch waits for the end of l. On a terminal it shows bars meanwhile.
+func watch(out io.Writer, l *load, ended <-chan error) error {
+	fmt.Fprintf(out, "fairness %s, for %v\n", l.onOff(), l.lasts)
+	bars := isTerminal(out)
+	if bars {
+		fmt.Fprint(out, "\n\n\n") // to draw over
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if bars {
+			draw(out, l)
 		}
-	})
-	return func() {
-		close(ended)
-		follower.Wait()
+		select {
+		case err := <-ended:
+			return err
+		case <-tick.C:
+		}
 	}
 }
 
-// draw draws the bars, over the earlier ones. A bar is full at the time in which the service can answer all that may be open.
-func (v *view) draw() {
-	if !v.terminal {
-		return
+// isTerminal reports whether somebody watches.
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
 	}
-	if v.drawn {
-		fmt.Fprint(v.out, "\x1b[4A") // four lines up
-	}
-	v.drawn = true
-	l := v.load
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// draw draws a bar for each wait, of the latest answers, over the three lines above. A bar is full if it takes as long to answer all
+// requests that can be open.
+func draw(out io.Writer, l *load) {
+	const width, latest = 40, 200
 	full := l.work * time.Duration(l.flood+l.customers) / time.Duration(l.workers)
-	others := l.others.latest(recent)
-	fmt.Fprintf(v.out, "\r\x1b[K%s\n", v.title)
-	bar(v.out, "customer 1, p50", percentile(l.flooder.latest(recent), 50), full)
-	bar(v.out, "the others, p50", percentile(others, 50), full)
-	bar(v.out, "the others, p99", percentile(others, 99), full)
-}
-
-// bar draws a bar.
-func bar(out io.Writer, name string, wait, full time.Duration) {
-	const width = 40
-	n := int(min(width, max(0, math.Ceil(width*wait.Seconds()/full.Seconds()))))
-	fmt.Fprintf(out, "\r\x1b[K  %-16s [%-*s] %9s\n", name, width, strings.Repeat("#", n), ms(wait))
-}
-
-// tell prints a line about a load that has ended.
-func (v *view) tell() {
-	if v.terminal {
-		return
+	bar := func(name string, wait time.Duration) {
+		n := min(width, math.Ceil(width*wait.Seconds()/full.Seconds()))
+		fmt.Fprintf(out, "\r\x1b[K%-16s [%-*s] %9s\n", name, width, strings.Repeat("#", int(n)), ms(wait))
 	}
-	fmt.Fprintf(v.out, "%s: half of the requests of customer 1 waited for %s or less, and half of the others' for %s or less.\n",
-		v.title, ms(percentile(v.load.flooder.latest(math.MaxInt), 50)), ms(percentile(v.load.others.latest(math.MaxInt), 50)))
-}
-
-// percentile returns the wait that so many percent do not exceed, or -1 if there is none.
-func percentile(sorted []time.Duration, percent int) time.Duration {
-	if len(sorted) == 0 {
-		return -1
-	}
-	return sorted[(len(sorted)*percent+99)/100-1]
+	fmt.Fprint(out, "\x1b[3A")
+	bar("customer 1, p50", l.flooder.wait(50, latest))
+	bar("the others, p50", l.others.wait(50, latest))
+	bar("the others, p99", l.others.wait(99, latest))
 }
 
 // ms prints a wait in milliseconds.
 func ms(d time.Duration) string {
-	if d < 0 {
-		return "-"
+	if d == 0 {
+		return "no answer"
 	}
 	return fmt.Sprintf("%.0f ms", d.Seconds()*1000)
 }
 
-// compare prints a table of both loads, and what is to be learned from it.
+// compare prints what all got, and what is to be learned from that.
 func compare(out io.Writer, off, on *load) {
-	fmt.Fprintf(out, "\n%-10s %-12s %9s %9s %10s %10s\n", "fairness", "", "answered", "refused", "wait, p50", "wait, p99")
-	for i, l := range []*load{off, on} {
-		row(out, onOff(i == 1), "customer 1", &l.flooder)
-		row(out, "", "the others", &l.others)
+	fmt.Fprintf(out, "\n%-8s  %-10s %9s %9s %10s %10s\n", "fairness", "who", "answered", "refused", "wait, p50", "wait, p99")
+	row := func(l *load, name string, p *party) {
+		fmt.Fprintf(out, "%-8s  %-10s %9d %9d %10s %10s\n", l.onOff(), name, len(p.waits), p.refused, ms(p.wait(50, len(p.waits))), ms(p.wait(99, len(p.waits))))
 	}
-	before, after := off.others.latest(math.MaxInt), on.others.latest(math.MaxInt)
-	fmt.Fprintf(out, "\nFairness made the others' median wait %s instead of %s, and %d of their requests were refused instead of %d.\n",
-		ms(percentile(after, 50)), ms(percentile(before, 50)), on.others.refused, off.others.refused)
-}
-
-// row prints what a party got.
-func row(out io.Writer, fairness, name string, p *party) {
-	waits := p.latest(math.MaxInt)
-	fmt.Fprintf(out, "%-10s %-12s %9d %9d %10s %10s\n", fairness, name, len(waits), p.refused, ms(percentile(waits, 50)), ms(percentile(waits, 99)))
+	for _, l := range []*load{off, on} {
+		row(l, "customer 1", &l.flooder)
+		row(l, "the others", &l.others)
+	}
+	fmt.Fprintf(out, "\nWith tenants the others waited %s instead of %s, since each customer waits behind its own backlog.\n",
+		ms(on.others.wait(50, math.MaxInt)), ms(off.others.wait(50, math.MaxInt)))
 }

@@ -42,7 +42,7 @@ func (r *rate) take() bool {
 
 // next returns when there will be a token.
 func (r *rate) next() time.Duration {
-	return r.last + time.Duration(max(1, math.Ceil((1-r.tokens)/r.per)))
+	return r.last + time.Duration(max(1, math.Ceil((enough-r.tokens)/r.per)))
 }
 
 // Wake returns when the table is to be looked at though nothing was pushed and nothing has ended: a deadline or a token.

@@ -51,12 +51,13 @@ const (
 	outcome  = "outcome"
 	batching = "batcher"
 	measured = "measured wrong"
+	fairness = "unfair"
 )
 
 // allBugs returns the list.
 func allBugs() []bug {
 	var all []bug
-	for _, some := range [][]bug{waitingBugs, taskBugs, featureBugs, measureBugs} {
+	for _, some := range [][]bug{waitingBugs, taskBugs, featureBugs, measureBugs, fairBugs} {
 		all = append(all, some...)
 	}
 	return all

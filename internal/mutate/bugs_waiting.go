@@ -93,8 +93,8 @@ var waitingBugs = []bug{{
 	tests: "TestReservedSubmitObeysContext",
 }, {
 	name: "batch-looks-at-its-context-once", class: uncancel, file: "batch.go",
-	old:   "if err := e.submitSlow(ctx, &e.main, vs[n], queue.Attr{}); err != nil {",
-	new:   "if err := e.submitSlow(context.WithoutCancel(ctx), &e.main, vs[n], queue.Attr{}); err != nil {",
+	old:   "if err := e.submitSlow(ctx, &e.main, vs[n], nil); err != nil {",
+	new:   "if err := e.submitSlow(context.WithoutCancel(ctx), &e.main, vs[n], nil); err != nil {",
 	tests: "TestSubmitBatch|TestBlockedSubmitObeysContext|TestStressOperations",
 }, {
 	name: "closing-refuses-only-the-first-waiter", class: uncancel, file: "room.go",

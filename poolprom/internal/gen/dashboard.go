@@ -72,13 +72,29 @@ var panels = []panel{
 			{sum("pool", "workerpool_buffer"+selected), "{{pool}} buffer"},
 		},
 	},
+	{
+		title:       "Run time by class",
+		description: "How many workers the tasks of each class have kept busy, counted when a task ends. Only of pools with classes.",
+		unit:        "short",
+		stacked:     true,
+		queries:     []query{{sum("pool, class", rate("workerpool_class_busy_seconds_total")), "{{pool}} {{class}}"}},
+	},
+	{
+		title:       "Queued and expired by class",
+		description: "How many tasks of each class wait, and how many a second were not started before their deadline. Only of pools with classes.",
+		unit:        "short",
+		queries: []query{
+			{sum("pool, class", "workerpool_class_queued"+selected), "{{pool}} {{class}} queued"},
+			{sum("pool, class", rate("workerpool_class_expired_total")), "{{pool}} {{class}} expired/s"},
+		},
+	},
 }
 
 func rate(name string) string { return fmt.Sprintf("rate(%s%s[%s])", name, selected, window) }
 
 func sum(by, expr string) string { return fmt.Sprintf("sum by (%s) (%s)", by, expr) }
 
-// dashboard returns the model of a dashboard: two panels beside each other, in three rows.
+// dashboard returns the model of a dashboard: two panels beside each other, in four rows.
 func dashboard() []byte {
 	const width, height = 12, 8
 	source := object{"type": "prometheus", "uid": "${datasource}"}

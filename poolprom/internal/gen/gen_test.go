@@ -96,10 +96,10 @@ func readDashboard(t *testing.T) grafana {
 	return g
 }
 
-// There are six panels, none on another, and they use the variables that there are.
+// There are eight panels, none on another, and they use the variables that there are.
 func TestDashboard(t *testing.T) {
 	g := readDashboard(t)
-	if len(g.Panels) != 6 {
+	if len(g.Panels) != 8 {
 		t.Fatalf("%d panels", len(g.Panels))
 	}
 	for i, p := range g.Panels {
@@ -128,10 +128,10 @@ func TestDashboard(t *testing.T) {
 // known is what a scrape in the text format has: the labels of each series, and their values.
 type known map[string]map[string][]string
 
-// scraped returns what a scrape of a pool with weights has.
+// scraped returns what a scrape of a pool with weights and classes has.
 func scraped(t *testing.T) known {
 	t.Helper()
-	p, err := pool.New(pool.WithName("mail"), pool.WithCapacity(3))
+	p, err := pool.New(pool.WithName("mail"), pool.WithCapacity(3), pool.WithClasses(pool.Class{Name: "high"}, pool.Class{Name: "low"}))
 	must(t, err)
 	defer p.Close()
 	reg := prometheus.NewRegistry()
