@@ -9,8 +9,12 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// nameKey is the attribute with the name of a pool.
-const nameKey = "pool.name"
+const (
+	// nameKey is the attribute with the name of a pool.
+	nameKey = "pool.name"
+	// classKey is the attribute with the name of a class.
+	classKey = "class"
+)
 
 // instrument is one line of the table in README.md.
 type instrument struct {
@@ -22,8 +26,8 @@ type instrument struct {
 	figures
 }
 
-// figures are the series that an instrument has for each pool.
-type figures []figure
+// figures returns the series that an instrument has for a pool whose first snapshot is s.
+type figures func(s *pool.Stats) []figure
 
 // figure is one number of a snapshot. An instrument in seconds has it in nanoseconds.
 type figure struct {
@@ -44,22 +48,28 @@ var instruments = append([]instrument{
 	{"workerpool.queue.length", level, "{task}", "How many accepted tasks have not started.", "", only(func(s *pool.Stats) uint64 { return s.Queued })},
 	{"workerpool.tasks.running", level, "{task}", "How many tasks have started and not ended.", "", only(func(s *pool.Stats) uint64 { return s.Running })},
 	{"workerpool.tasks.accepted", counter, "{task}", "How many tasks were accepted.", "", only(func(s *pool.Stats) uint64 { return s.Accepted })},
-	{"workerpool.tasks.rejected", counter, "{task}", "How many tasks were not accepted, by reason.", "reason", figures{
+	{"workerpool.tasks.rejected", counter, "{task}", "How many tasks were not accepted, by reason.", "reason", each(
 		figureOf("full", func(s *pool.Stats) uint64 { return s.Reject.Full }),
 		figureOf("closed", func(s *pool.Stats) uint64 { return s.Reject.Closed }),
 		figureOf("context", func(s *pool.Stats) uint64 { return s.Reject.Context }),
 		figureOf("invalid", func(s *pool.Stats) uint64 { return s.Reject.Invalid }),
-	}},
-	{"workerpool.tasks.ended", counter, "{task}", "How many accepted tasks have ended, by outcome.", "outcome", figures{
+	)},
+	{"workerpool.tasks.ended", counter, "{task}", "How many accepted tasks have ended, by outcome.", "outcome", each(
 		figureOf("completed", func(s *pool.Stats) uint64 { return s.Completed }),
 		figureOf("failed", func(s *pool.Stats) uint64 { return s.Failed }),
 		figureOf("panicked", func(s *pool.Stats) uint64 { return s.Panicked }),
 		figureOf("goexited", func(s *pool.Stats) uint64 { return s.Goexited }),
 		figureOf("skipped", func(s *pool.Stats) uint64 { return s.Skipped }),
 		figureOf("dropped", func(s *pool.Stats) uint64 { return s.Dropped }),
+		figureOf("expired", func(s *pool.Stats) uint64 { return s.Expired }),
 		figureOf("unrun", func(s *pool.Stats) uint64 { return s.Unrun }),
-	}},
+	)},
+	{"workerpool.tasks.throttled_time", timeCounter, seconds, "How long tasks have waited for nothing but the rate.", "", only(func(s *pool.Stats) time.Duration { return s.Throttled })},
 	{"workerpool.task.longest", timeLevel, seconds, "For how long the task runs that has run for longest, of those that workers run now.", "", only(func(s *pool.Stats) time.Duration { return s.Longest })},
+	{"workerpool.class.queue.length", level, "{task}", "How many tasks of a class wait.", classKey, byClass(func(k *pool.ClassStats) uint64 { return k.Queued })},
+	{"workerpool.class.tasks.started", counter, "{task}", "How many tasks of a class were started.", classKey, byClass(func(k *pool.ClassStats) uint64 { return k.Started })},
+	{"workerpool.class.tasks.expired", counter, "{task}", "How many tasks of a class were not started before their deadline.", classKey, byClass(func(k *pool.ClassStats) uint64 { return k.Expired })},
+	{"workerpool.class.busy_time", timeCounter, seconds, "How long tasks of a class have run that have ended.", classKey, byClass(func(k *pool.ClassStats) time.Duration { return k.Busy })},
 }, histograms()...)
 
 // histograms returns the instruments for what is measured in a sample.
@@ -82,7 +92,7 @@ func histograms() (all []instrument) {
 		}
 		all = append(all,
 			instrument{h.name + ".quantile", timeLevel, seconds, "How long " + h.what + ": quantiles since the pool was made.", "quantile",
-				figures{quantile("0.5", .5), quantile("0.9", .9), quantile("0.99", .99)}},
+				each(quantile("0.5", .5), quantile("0.9", .9), quantile("0.99", .99))},
 			instrument{h.name + ".count", counter, h.unit, "How many were measured of how long " + h.what + ".", "",
 				only(func(s *pool.Stats) uint64 { return h.of(s).Count })},
 			instrument{h.name + ".sum", timeCounter, seconds, "How long " + h.what + ", all that were measured together.", "",
@@ -100,8 +110,26 @@ func figureOf[N number](value string, of func(*pool.Stats) N) figure {
 	return figure{value, func(s *pool.Stats) int64 { return int64(of(s)) }}
 }
 
+// each returns the figures of an instrument that has the same ones for each pool.
+func each(all ...figure) figures { return func(*pool.Stats) []figure { return all } }
+
 // only returns the figures of an instrument that has one for each pool.
-func only[N number](of func(*pool.Stats) N) figures { return figures{figureOf("", of)} }
+func only[N number](of func(*pool.Stats) N) figures { return each(figureOf("", of)) }
+
+// byClass returns the figures of an instrument that has one for each class of a pool. Tenants are too many for attributes.
+func byClass[N number](of func(*pool.ClassStats) N) figures {
+	return func(first *pool.Stats) (all []figure) {
+		for i, k := range first.Classes {
+			all = append(all, figure{k.Name, func(s *pool.Stats) int64 {
+				if i >= len(s.Classes) {
+					return none
+				}
+				return int64(of(&s.Classes[i]))
+			}})
+		}
+		return all
+	}
+}
 
 // A kind makes an instrument.
 type kind func(metric.Meter, instrument) (metric.Observable, observe, error)

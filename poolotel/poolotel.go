@@ -38,12 +38,15 @@ const scopeName = "github.com/headrace-go/pool/poolotel"
 type Source interface{ Stats() pool.Stats }
 
 // Register shows the statistics of the pools to provider, or to the global meter provider if provider is nil. It
-// calls Stats once for each pool here, to learn its name, and once for each pool in each collection: all instruments of a
+// calls Stats once for each pool here, to learn its name and classes, and once for each pool in each collection: all instruments of a
 // collection show the same snapshot. Nothing runs between collections. Any number of goroutines may call Register.
 //
 // The attribute pool.name has the name of the pool, see [pool.WithName]. One pool alone may do without a name: then it has no
 // such attribute. Register cannot see what other calls of Register show. Give each pool of a provider a name of its own:
 // OpenTelemetry adds up the counters of two pools with one name.
+//
+// The attribute class has the name of a class, see [pool.WithClasses]. A type that adds up pools must keep its classes, and their
+// order. No attribute has a tenant or a key: those are too many.
 //
 // On success unregister takes the pools away again, and they can be collected as garbage. With the SDK of OpenTelemetry it
 // waits for a collection that is under way. It does nothing after the first call. Until then a pool that has ended is
@@ -56,9 +59,9 @@ type Source interface{ Stats() pool.Stats }
 // workerpool.room has each wait for room, unless sampling is off. OpenTelemetry has no observable histogram, so Register shows three quantiles of everything measured since the pool
 // was made, and the count and the sum of what was measured. Mean times over a window follow from these two.
 //
-// It backfires with a pool for each request or customer: each pool is up to 35 series.
+// It backfires with a pool for each request or customer: each pool is up to 37 series, and 4 more for each class.
 func Register(provider metric.MeterProvider, pools ...Source) (unregister func() error, err error) {
-	names, err := namesOf(pools)
+	first, err := snapshots(pools)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +78,7 @@ func Register(provider metric.MeterProvider, pools ...Source) (unregister func()
 	}
 	all := make([]*watched, len(pools))
 	for i, p := range pools {
-		all[i] = watch(p, names[i])
+		all[i] = watch(p, &first[i])
 	}
 	r.pools.Store(&all)
 	callback, err := meter.RegisterCallback(r.collect, observables...)
@@ -91,26 +94,27 @@ func Register(provider metric.MeterProvider, pools ...Source) (unregister func()
 	}, nil
 }
 
-// namesOf returns the names of the pools, or why Register cannot show them together.
-func namesOf(pools []Source) ([]string, error) {
+// snapshots returns the statistics of the pools, or why Register cannot show them together.
+func snapshots(pools []Source) ([]pool.Stats, error) {
 	if len(pools) == 0 {
 		return nil, errors.New("poolotel: Register: no pool")
 	}
-	names, first := make([]string, len(pools)), make(map[string]int)
+	all, first := make([]pool.Stats, len(pools)), make(map[string]int)
 	for i, p := range pools {
 		if v := reflect.ValueOf(p); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 			return nil, fmt.Errorf("poolotel: Register: pool is nil, got %T at index %d", p, i)
 		}
-		name := p.Stats().Name
+		all[i] = p.Stats()
+		name := all[i].Name
 		if j, ok := first[name]; ok && name != "" {
 			return nil, fmt.Errorf("poolotel: Register: two pools have the name %q, at index %d and %d", name, j, i)
 		}
 		if name == "" && len(pools) > 1 {
 			return nil, fmt.Errorf("poolotel: Register: one of %d pools has no name, at index %d: see pool.WithName", len(pools), i)
 		}
-		names[i], first[name] = name, i
+		first[name] = i
 	}
-	return names, nil
+	return all, nil
 }
 
 // registration is one call of Register. Who may end it keeps it alive, but no pool: unregister takes the
@@ -129,10 +133,10 @@ func (r *registration) collect(_ context.Context, o metric.Observer) error {
 	for _, w := range *pools {
 		s := w.source.Stats()
 		s.Busy = w.mostBusy(s.Busy)
-		for i, in := range instruments {
-			for j, f := range in.figures {
-				if v := f.of(&s); v != none {
-					r.observe[i](o, v, w.options[i][j])
+		for i, all := range w.series {
+			for _, x := range all {
+				if v := x.of(&s); v != none {
+					r.observe[i](o, v, x.options)
 				}
 			}
 		}
@@ -140,26 +144,33 @@ func (r *registration) collect(_ context.Context, o metric.Observer) error {
 	return nil
 }
 
-// watched is a pool, and the attributes of its series.
+// watched is a pool, and its series.
 type watched struct {
-	source  Source
-	options [][][]metric.ObserveOption // by instrument and figure, so that a collection makes none
-	busy    atomic.Int64               // the most that was shown
+	source Source
+	series [][]series   // of each instrument
+	busy   atomic.Int64 // the most that was shown
 }
 
-// watch returns what a registration keeps of a pool.
-func watch(p Source, name string) *watched {
-	w := &watched{source: p, options: make([][][]metric.ObserveOption, len(instruments))}
+// series is a figure of a pool, and its attributes, so that a collection makes none.
+type series struct {
+	figure
+	options []metric.ObserveOption
+}
+
+// watch returns what a registration keeps of a pool whose first snapshot is s.
+func watch(p Source, s *pool.Stats) *watched {
+	w := &watched{source: p, series: make([][]series, len(instruments))}
 	for i, in := range instruments {
-		for _, f := range in.figures {
+		for _, f := range in.figures(s) {
 			var attributes []attribute.KeyValue
-			if name != "" {
-				attributes = append(attributes, attribute.String(nameKey, name))
+			if s.Name != "" {
+				attributes = append(attributes, attribute.String(nameKey, s.Name))
 			}
 			if in.key != "" {
 				attributes = append(attributes, attribute.String(in.key, f.value))
 			}
-			w.options[i] = append(w.options[i], []metric.ObserveOption{metric.WithAttributeSet(attribute.NewSet(attributes...))})
+			options := []metric.ObserveOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}
+			w.series[i] = append(w.series[i], series{f, options})
 		}
 	}
 	return w

@@ -151,8 +151,12 @@ func full(t *testing.T) pool.Stats {
 	return pool.Stats{
 		Name: "mail", Workers: 101, Goroutines: 102, Buffer: 103, Starts: 104, Queued: 105, Running: 106,
 		Accepted: 107, Rejected: 108, Reject: pool.RejectStats{Full: 109, Closed: 110, Context: 111, Invalid: 112},
-		Completed: 113, Failed: 114, Panicked: 115, Goexited: 116, Skipped: 117, Dropped: 118, Unrun: 119,
-		Busy: 120500 * time.Millisecond, Longest: 121250 * time.Millisecond,
+		Completed: 113, Failed: 114, Panicked: 115, Goexited: 116, Skipped: 117, Dropped: 118, Unrun: 119, Expired: 122,
+		Busy: 120500 * time.Millisecond, Longest: 121250 * time.Millisecond, Throttled: 123750 * time.Millisecond,
+		Classes: []pool.ClassStats{
+			{Name: "high", Share: .7, Queued: 130, Started: 131, Expired: 132, Busy: 133500 * time.Millisecond},
+			{Name: "low", Share: .1, Queued: 140, Started: 141, Expired: 142, Busy: 143500 * time.Millisecond},
+		},
 		Room: durations(t, time.Second),
 		Wait: durations(t, time.Second, 2*time.Second),
 		Run:  durations(t, upTo(20)...),
@@ -167,32 +171,42 @@ func TestValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]float64{
-		"workerpool.workers.limit pool.name=mail":                 101,
-		"workerpool.workers.count pool.name=mail":                 102,
-		"workerpool.workers.started pool.name=mail":               104,
-		"workerpool.workers.busy_time pool.name=mail":             120.5,
-		"workerpool.queue.limit pool.name=mail":                   103,
-		"workerpool.queue.length pool.name=mail":                  105,
-		"workerpool.tasks.running pool.name=mail":                 106,
-		"workerpool.tasks.accepted pool.name=mail":                107,
-		"workerpool.tasks.rejected pool.name=mail reason=full":    109,
-		"workerpool.tasks.rejected pool.name=mail reason=closed":  110,
-		"workerpool.tasks.rejected pool.name=mail reason=context": 111,
-		"workerpool.tasks.rejected pool.name=mail reason=invalid": 112,
-		"workerpool.tasks.ended outcome=completed pool.name=mail": 113,
-		"workerpool.tasks.ended outcome=failed pool.name=mail":    114,
-		"workerpool.tasks.ended outcome=panicked pool.name=mail":  115,
-		"workerpool.tasks.ended outcome=goexited pool.name=mail":  116,
-		"workerpool.tasks.ended outcome=skipped pool.name=mail":   117,
-		"workerpool.tasks.ended outcome=dropped pool.name=mail":   118,
-		"workerpool.tasks.ended outcome=unrun pool.name=mail":     119,
-		"workerpool.task.longest pool.name=mail":                  121.25,
-		"workerpool.room.count pool.name=mail":                    1,
-		"workerpool.room.sum pool.name=mail":                      s.Room.Sum.Seconds(),
-		"workerpool.wait.count pool.name=mail":                    2,
-		"workerpool.wait.sum pool.name=mail":                      s.Wait.Sum.Seconds(),
-		"workerpool.run.count pool.name=mail":                     20,
-		"workerpool.run.sum pool.name=mail":                       s.Run.Sum.Seconds(),
+		"workerpool.workers.limit pool.name=mail":                  101,
+		"workerpool.workers.count pool.name=mail":                  102,
+		"workerpool.workers.started pool.name=mail":                104,
+		"workerpool.workers.busy_time pool.name=mail":              120.5,
+		"workerpool.queue.limit pool.name=mail":                    103,
+		"workerpool.queue.length pool.name=mail":                   105,
+		"workerpool.tasks.running pool.name=mail":                  106,
+		"workerpool.tasks.accepted pool.name=mail":                 107,
+		"workerpool.tasks.rejected pool.name=mail reason=full":     109,
+		"workerpool.tasks.rejected pool.name=mail reason=closed":   110,
+		"workerpool.tasks.rejected pool.name=mail reason=context":  111,
+		"workerpool.tasks.rejected pool.name=mail reason=invalid":  112,
+		"workerpool.tasks.ended outcome=completed pool.name=mail":  113,
+		"workerpool.tasks.ended outcome=failed pool.name=mail":     114,
+		"workerpool.tasks.ended outcome=panicked pool.name=mail":   115,
+		"workerpool.tasks.ended outcome=goexited pool.name=mail":   116,
+		"workerpool.tasks.ended outcome=skipped pool.name=mail":    117,
+		"workerpool.tasks.ended outcome=dropped pool.name=mail":    118,
+		"workerpool.tasks.ended outcome=unrun pool.name=mail":      119,
+		"workerpool.tasks.ended outcome=expired pool.name=mail":    122,
+		"workerpool.tasks.throttled_time pool.name=mail":           123.75,
+		"workerpool.class.queue.length class=high pool.name=mail":  130,
+		"workerpool.class.tasks.started class=high pool.name=mail": 131,
+		"workerpool.class.tasks.expired class=high pool.name=mail": 132,
+		"workerpool.class.busy_time class=high pool.name=mail":     133.5,
+		"workerpool.class.queue.length class=low pool.name=mail":   140,
+		"workerpool.class.tasks.started class=low pool.name=mail":  141,
+		"workerpool.class.tasks.expired class=low pool.name=mail":  142,
+		"workerpool.class.busy_time class=low pool.name=mail":      143.5,
+		"workerpool.task.longest pool.name=mail":                   121.25,
+		"workerpool.room.count pool.name=mail":                     1,
+		"workerpool.room.sum pool.name=mail":                       s.Room.Sum.Seconds(),
+		"workerpool.wait.count pool.name=mail":                     2,
+		"workerpool.wait.sum pool.name=mail":                       s.Wait.Sum.Seconds(),
+		"workerpool.run.count pool.name=mail":                      20,
+		"workerpool.run.sum pool.name=mail":                        s.Run.Sum.Seconds(),
 	}
 	for what, h := range map[string]pool.Histogram{"room": s.Room, "wait": s.Wait, "run": s.Run} {
 		for _, q := range []float64{.5, .9, .99} {
@@ -203,7 +217,7 @@ func TestValues(t *testing.T) {
 	wantValues(t, got, want)
 	text, err := os.ReadFile("README.md")
 	check(t, err)
-	if says := fmt.Sprintf("up to %d series", len(got)); !strings.Contains(string(text), says) {
+	if says := fmt.Sprintf("up to %d series, and 4 more for each class", len(got)-4*len(s.Classes)); !strings.Contains(string(text), says) {
 		t.Errorf("README.md does not say %q", says)
 	}
 }
@@ -245,6 +259,9 @@ func TestReadme(t *testing.T) {
 		for _, in := range all {
 			for _, vs := range in.attributes {
 				slices.Sort(vs)
+			}
+			if in.attributes[classKey] != nil {
+				in.attributes[classKey] = []string{"any"}
 			}
 		}
 	}

@@ -107,7 +107,7 @@ type collector struct{ pools []*watched }
 type watched struct {
 	source     Source
 	counts     []series
-	weights    []series // shown while the pool has a capacity
+	weights    []series   // shown while the pool has a capacity
 	classes    [][]series // of each class
 	histograms []*prometheus.Desc
 

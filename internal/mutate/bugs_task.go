@@ -63,7 +63,7 @@ var taskBugs = []bug{{
 	tests: "TestContract$|TestStressOperations|TestKeyed",
 }, {
 	name: "rejected-batch-counts-one-too-many", class: counters, file: "batch.go",
-	old:   "queue.Attr{}); err != nil {\n\t\t\treturn n, e.rejectAll(len(vs)-n-1, err)",
-	new:   "queue.Attr{}); err != nil {\n\t\t\treturn n, e.rejectAll(len(vs)-n, err)",
+	old:   "vs[n], nil); err != nil {\n\t\t\treturn n, e.rejectAll(len(vs)-n-1, err)",
+	new:   "vs[n], nil); err != nil {\n\t\t\treturn n, e.rejectAll(len(vs)-n, err)",
 	tests: "TestSubmitBatch|TestReject|TestStatsAreExactWhenBlocked",
 }}
