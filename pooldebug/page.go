@@ -16,7 +16,7 @@ import (
 var pageText string
 
 var page = template.Must(template.New("").Funcs(template.FuncMap{
-	"brief": brief, "percent": func(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) },
+	"brief": brief, "percent": percent,
 	"count": count, "rate": func(x float64) string { return count(uint64(math.Round(x))) },
 	"spark": spark, "bars": bars, "key": func(k uint64) string { return label("", k) },
 	"clock": func(t time.Time) string { return t.Format(time.TimeOnly) },
@@ -26,6 +26,9 @@ var page = template.Must(template.New("").Funcs(template.FuncMap{
 
 // render executes a template. It fails only with its writer, which has gone away then.
 func render(w io.Writer, name string, views []View) { _ = page.ExecuteTemplate(w, name, views) }
+
+// percent prints a part of 1.
+func percent(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
 
 // brief prints d with three digits at most.
 func brief(d time.Duration) string {
@@ -45,18 +48,21 @@ func count(n uint64) string {
 	return s
 }
 
-// counter is a number of tasks, and what became of them.
-type counter struct {
-	What string
-	N    uint64
-}
+// counter is a number of tasks, and what became of them, or how long they had to wait.
+type counter struct{ What, Text string }
 
-func counters(s pool.Stats) []counter {
-	return []counter{
+func counters(s pool.Stats) (all []counter) {
+	for _, c := range []struct {
+		what string
+		n    uint64
+	}{
 		{"accepted", s.Accepted}, {"completed", s.Completed}, {"failed", s.Failed}, {"panicked", s.Panicked}, {"goexited", s.Goexited},
-		{"skipped", s.Skipped}, {"dropped", s.Dropped}, {"handed back", s.Unrun},
+		{"skipped", s.Skipped}, {"dropped", s.Dropped}, {"expired", s.Expired}, {"handed back", s.Unrun},
 		{"rejected: full", s.Reject.Full}, {"closed", s.Reject.Closed}, {"context", s.Reject.Context}, {"invalid", s.Reject.Invalid},
+	} {
+		all = append(all, counter{c.what, count(c.n)})
 	}
+	return append(all, counter{"throttled", brief(s.Throttled)})
 }
 
 // gain returns what a finding promises, or nothing.

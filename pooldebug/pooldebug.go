@@ -23,7 +23,8 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// Source is what the page shows: a [pool.Pool], or a [pool.Typed] of any type.
+// Source is what the page shows: a [pool.Pool], or a [pool.Typed] of any type. The page shows tenants of a source that also has the method
+// Tenants of these.
 type Source interface {
 	pool.Source
 	RunningTasks(n int, stacks bool) []pool.RunningTask
@@ -31,9 +32,10 @@ type Source interface {
 }
 
 const (
-	every     = time.Second // between two snapshots, at least
-	kept      = 300         // snapshots
-	mostTasks = 10          // that are listed for a pool
+	every       = time.Second // between two snapshots, at least
+	kept        = 300         // snapshots
+	mostTasks   = 10          // that are listed for a pool
+	mostTenants = 10          // of these too
 	// reported is how far back the snapshot is that a report compares with.
 	reported = 10 * time.Second
 )
@@ -41,7 +43,7 @@ const (
 // Handler returns a handler that shows pools, in their order. It answers GET:
 //
 //	(nothing)      an HTML page that follows the pools: once a second, as long as it is open
-//	?format=json   a JSON array with an object for each pool: Stats, Report, Running, see [View]
+//	?format=json   a JSON array with an object for each pool: Stats, Report, Running and more, see [View]
 //	?format=text   a few lines for each pool
 //	&stacks=1      in all formats: the stack traces of the tasks that have run for longest
 //
@@ -117,6 +119,10 @@ type View struct {
 	Stats   pool.Stats
 	Report  pool.Report
 	Running []pool.RunningTask
+	// Classes are those of the pool, the highest first.
+	Classes []Class `json:",omitempty"`
+	// Tenants are those that have used most run time of those that have tasks in the pool.
+	Tenants []pool.TenantStats `json:",omitempty"`
 	// Ended says that nothing of the pool runs any more.
 	Ended bool
 	// Resizes are the last changes of the number of workers, the latest first.
@@ -159,6 +165,7 @@ func (w *watched) view(stacks bool) (v View) {
 		from--
 	}
 	v.Report = pool.Diagnose(w.past[from], v.Stats)
+	v.Classes = classes(w.past[from], v.Stats)
 	for i := n - 1; i > 0 && len(v.Resizes) < 5; i-- {
 		if a, b := w.past[i-1].Workers, w.past[i].Workers; a != b {
 			v.Resizes = append(v.Resizes, Resize{w.at[i], a, b})
@@ -172,7 +179,7 @@ func (w *watched) view(stacks bool) (v View) {
 	case <-p.Done():
 		v.Ended = true
 	default:
-		v.Running = w.running(p, stacks)
+		v.Running, v.Tenants = w.running(p, stacks), tenants(p)
 	}
 	return v
 }
@@ -274,6 +281,7 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, stacks bool) {
 func (v View) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v\n%v\n", v.Stats, v.Report)
+	v.writeShares(&b)
 	for _, t := range v.Running {
 		fmt.Fprintf(&b, "running for %v%s%s\n", t.Age.Round(time.Millisecond), label(" key ", t.Key), label(" ", t.Name))
 		if t.Stack != "" {

@@ -52,9 +52,9 @@ func isTerminal(out io.Writer) bool {
 // requests that can be open.
 func draw(out io.Writer, l *load) {
 	const width, latest = 40, 200
-	full := l.work * time.Duration(l.flood+l.customers) / time.Duration(l.workers)
+	full := l.work.Seconds() * float64(l.flood+l.customers) / float64(l.workers)
 	bar := func(name string, wait time.Duration) {
-		n := min(width, math.Ceil(width*wait.Seconds()/full.Seconds()))
+		n := min(width, math.Ceil(width*wait.Seconds()/full))
 		fmt.Fprintf(out, "\r\x1b[K%-16s [%-*s] %9s\n", name, width, strings.Repeat("#", int(n)), ms(wait))
 	}
 	fmt.Fprint(out, "\x1b[3A")
@@ -81,6 +81,6 @@ func compare(out io.Writer, off, on *load) {
 		row(l, "customer 1", &l.flooder)
 		row(l, "the others", &l.others)
 	}
-	fmt.Fprintf(out, "\nWith tenants the others waited %s instead of %s, since each customer waits behind its own backlog.\n",
+	fmt.Fprintf(out, "\nWith tenants the median wait of the others was %s instead of %s, since each customer waits behind its own backlog.\n",
 		ms(on.others.wait(50, math.MaxInt)), ms(off.others.wait(50, math.MaxInt)))
 }

@@ -52,7 +52,7 @@ var fairBugs = []bug{{
 	new:   "\tif g.attr.Keyed && g.attr.Key == 0 {\n\t\tt.release(g.attr.Key)\n",
 	tests: "TestComposition|TestDeadlines",
 }, {
-	name: "expired-task-keeps-its-key", class: fairness, file: "internal/fair/tenants.go",
+	name: "expired-task-keeps-its-key", class: fairness, file: "internal/fair/fair.go",
 	old:   "if a.Keyed && !held {",
 	new:   "if a.Keyed && held {",
 	tests: "TestDeadlines|TestComposition|TestStressFairness",
