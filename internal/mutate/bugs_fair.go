@@ -65,7 +65,7 @@ var fairBugs = []bug{{
 	name: "expired-is-not-handed-over", class: fairness, file: "batch.go",
 	old:   "\tif late {\n\t\te.tellExpired(&e.main)\n\t}\n",
 	new:   "\t_ = late\n",
-	tests: "TestStressFairness|TestExpiredBesideBatcher",
+	tests: "TestStressFairness",
 }, {
 	name: "late-task-starts", class: fairness, file: "worker.go",
 	old:   "\t\tif w.expired() {\n",
@@ -75,7 +75,7 @@ var fairBugs = []bug{{
 	name: "tokens-beyond-burst", class: fairness, file: "internal/fair/rate.go",
 	old:   "r.tokens = min(r.burst, r.tokens+",
 	new:   "r.tokens = min(2*r.burst, r.tokens+",
-	tests: "TestRate|TestTokens",
+	tests: "TestTokens", pkg: "./internal/fair",
 }, {
 	name: "blocked-submitter-is-not-signalled", class: fairness, file: "internal/fair/room.go",
 	old:   "\tf.blocked.First.signal()\n\tt.crowd.First.signal()\n",
@@ -90,7 +90,7 @@ var fairBugs = []bug{{
 	name: "announces-and-does-not-look-again", class: fairness, file: "fair.go",
 	old:   "\treturn c.fair.Room(f, c.places(), w)\n",
 	new:   "\treturn false\n",
-	tests: "TestStressFairness|TestRoomBesideAnnouncement",
+	tests: "TestStressFairness",
 }, {
 	name: "table-changes-and-turns-do-not", class: fairness, file: "fair.go",
 	old:   "\t\tc.fair.Look(c.e.now())\n\t\tc.turnsLocked()\n",
