@@ -59,8 +59,8 @@ type fairness struct {
 // Tasks that run count, and nothing is saved up by a tenant that has nothing to do. weight is called by the submitter for each submission, and must
 // return 1 to 1<<20; nil makes all tenants alike.
 //
-// The queue is shared too. When [WithBuffer]'s places are taken, a tenant that has less than its share of them, or less than 16, is accepted still: so
-// one that floods the pool keeps nobody out. Up to twice as many tasks as places may wait for that reason.
+// The queue is shared too. When [WithBuffer]'s places are taken, a tenant is accepted still that has less than an equal part of them, or less than 16
+// tasks waiting: so one that floods the pool keeps nobody out. Twice as many tasks as places may wait for that reason, and 65,536 more.
 //
 // A tenant takes memory while it has tasks in the pool, and a moment longer: any number of tenants may come and go.
 //

@@ -51,10 +51,16 @@ func TestTenantsShareRunTime(t *testing.T) {
 				weight := func(n uint64) int { return []int{1, 2, 5}[n%3] }
 				p := mustNew(t, WithWorkers(c.workers), WithBuffer(max(64, c.workers)*c.tenants), WithTenants(weight))
 				ctx, stop := context.WithCancel(t.Context())
+				all := make(gate) // until all have tasks waiting
+				for range c.workers {
+					must(t, p.Submit(ctx, func(context.Context) error { <-all; return nil }))
+				}
 				for i := range c.tenants {
 					weights[i] = float64(weight(uint64(i)))
 					flood(ctx, p, Attrs{Tenant: uint64(i)}, runs[i%len(runs)], &used[i])
 				}
+				synctest.Wait()
+				close(all)
 				for range 100 * c.tenants {
 					time.Sleep(100 * time.Millisecond / time.Duration(c.workers))
 				}

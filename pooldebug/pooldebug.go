@@ -23,8 +23,8 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// Source is what the page shows: a [pool.Pool], or a [pool.Typed] of any type. The page shows tenants of a source that also has the method
-// Tenants of these.
+// Source is what the page shows: a [pool.Pool], or a [pool.Typed] of any type. The page shows the tenants of a source that
+// has the method Tenants of these too.
 type Source interface {
 	pool.Source
 	RunningTasks(n int, stacks bool) []pool.RunningTask

@@ -265,3 +265,107 @@ func TestFullHistory(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// sleep is a task that takes so long.
+func sleep(d time.Duration) pool.Task {
+	return func(context.Context) error { time.Sleep(d); return nil }
+}
+
+// fairPool returns a pool that is in the middle of a known load of two classes and four tenants, and its handler.
+func fairPool(t *testing.T) (*pool.Pool, http.Handler) {
+	t.Helper()
+	p := newPool(t, pool.WithWorkers(1), pool.WithTenants(nil), pool.WithRate(1, 2),
+		pool.WithClasses(pool.Class{Name: "<high>", Share: .25}, pool.Class{Name: "low", Share: .5}))
+	h := Handler(p)
+	for _, a := range []pool.Attrs{
+		{Tenant: 7, Class: 1}, {Tenant: 7, Class: 1}, {Tenant: 8}, {Tenant: 8}, {Tenant: 1<<64 - 1},
+		{Tenant: 9, Class: 1, Deadline: time.Now().Add(10 * time.Millisecond)},
+	} {
+		if err := p.SubmitAs(bg, a, sleep(300*time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+	}
+	time.Sleep(1500 * time.Millisecond) // two start at once, and one each second
+	return p, h
+}
+
+// All formats tell of classes and tenants, of what has expired and of the rate.
+func TestClassesAndTenants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, h := fairPool(t)
+		_, text := get(t, h, "GET", "?format=text")
+		wants(t, text, `class "<high>": share 25 %, 1 queued, 2 started, busy share 67 %`, `class "low": share 50 %, 1 queued, 1 started, busy share 33 %`,
+			"throttled for 600ms", "tenant 18446744073709551615: run time 300ms, 0 queued", "tenant 7: run time 300ms, 1 queued, 0 running, 1 ended", "1 expired")
+		if strings.Contains(text, "tenant 9") {
+			t.Errorf("a tenant is shown that has nothing: %s", text)
+		}
+		_, text = get(t, h, "GET", "")
+		wants(t, text, "<h3>Classes</h3>", "<td>25 %</td><td>1</td><td>2</td><td>67 %</td><td>&lt;high&gt;</td>", "<h3>Tenants with most run time</h3>",
+			"<td>300ms</td><td>1</td><td>0</td><td>1</td><td>7</td>", "<dt>expired</dt><dd>1</dd>", "<dt>throttled</dt><dd>600ms</dd>")
+		_, text = get(t, h, "GET", "?format=json")
+		var views []View
+		if err := json.Unmarshal([]byte(text), &views); err != nil {
+			t.Fatal(err)
+		}
+		v := views[0]
+		if len(v.Classes) != 2 || v.Classes[0].Name != "<high>" || v.Classes[0].Started != 2 || v.Classes[1].Expired != 1 || v.Classes[1].BusyShare < .33 || v.Classes[1].BusyShare > .34 {
+			t.Errorf("classes %+v", v.Classes)
+		}
+		if len(v.Tenants) != 3 || v.Tenants[0].Tenant != 7 || v.Tenants[2].Tenant != 1<<64-1 || v.Tenants[0].Busy != 300*time.Millisecond || v.Stats.Throttled.Round(time.Millisecond) != 600*time.Millisecond {
+			t.Errorf("tenants %+v, throttled %v", v.Tenants, v.Stats.Throttled)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, text = get(t, h, "GET", "")
+		wants(t, text, "<h3>Classes</h3>", ", ended")
+		if strings.Contains(text, "Tenants") {
+			t.Error("a pool that has ended has tenants")
+		}
+	})
+}
+
+// What a pool does not have is not shown.
+func TestNoClassesAndTenants(t *testing.T) {
+	for name, opts := range map[string][]pool.Option{"plain": nil, "rate": {pool.WithRate(1000, 1)}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, opts...)
+			h := Handler(p)
+			if err := p.Submit(bg, sleep(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			for _, format := range []string{"", "?format=text", "?format=json"} {
+				_, text := get(t, h, "GET", format)
+				text = strings.Replace(text, `"Classes":null`, "", 1) // in the JSON of Stats
+				for _, part := range []string{"Classes", "class ", "enant", "NaN"} {
+					if strings.Contains(text, part) {
+						t.Errorf("%s: there is %q in\n%s", name, part, text)
+					}
+				}
+			}
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// foreign is a source that is no pool, and knows no tenants.
+type foreign struct{ Source }
+
+// A source needs no more than the methods of Source.
+func TestForeignSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := fairPool(t)
+		_, text := get(t, Handler(foreign{p}), "GET", "?format=text")
+		wants(t, text, `class "low"`, "busy share 0 %")
+		if strings.Contains(text, "tenant ") {
+			t.Errorf("there are tenants in\n%s", text)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

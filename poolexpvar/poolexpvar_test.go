@@ -108,6 +108,24 @@ func TestFieldNames(t *testing.T) {
 	}
 }
 
+// Classes are shown with what they have done.
+func TestClasses(t *testing.T) {
+	p := newPool(t, pool.WithClasses(pool.Class{Name: "high", Share: .5}, pool.Class{Name: "low"}), pool.WithRate(1000, 1))
+	publish(t, p)
+	for i := range 3 {
+		if err := p.SubmitAs(context.Background(), pool.Attrs{Class: min(i, 1)}, func(context.Context) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want, got := p.Stats(), shown(t)
+	if !reflect.DeepEqual(got.Classes, want.Classes) || got.Throttled != want.Throttled || got.Classes[1].Name != "low" || got.Classes[1].Started != 2 {
+		t.Errorf("%+v and %v are shown, want %+v and %v", got.Classes, got.Throttled, want.Classes, want.Throttled)
+	}
+}
+
 // total adds up pools.
 type total []Source
 

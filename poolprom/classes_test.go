@@ -76,7 +76,11 @@ func TestThrottled(t *testing.T) {
 			must(t, p.Submit(context.Background(), func(context.Context) error { return nil }))
 		}
 		must(t, p.Close())
-		want(t, scrape(t, register(t, p)), map[string]float64{`workerpool_throttled_seconds_total{pool="mail"}`: 2})
+		d := p.Stats().Throttled
+		if d.Round(time.Millisecond) != 2*time.Second {
+			t.Errorf("throttled for %v", d)
+		}
+		want(t, scrape(t, register(t, p)), map[string]float64{`workerpool_throttled_seconds_total{pool="mail"}`: d.Seconds()})
 	})
 }
 

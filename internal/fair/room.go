@@ -2,9 +2,9 @@ package fair
 
 import "github.com/headrace-go/pool/internal/list"
 
-// How the places in which jobs may wait are shared. Each flow that has jobs waiting gets an equal part of them, or fewPlaces if that is more, as long as
-// there are less than twice as many jobs as places: so many there are when flows come after others have filled the places. The first job
-// of a flow has a place in any case, unless there are manyFlows: so a flow that has little to do is not kept out by those that have much.
+// How the places in which jobs may wait are shared. As long as there are any, anybody gets one. When they are taken, a flow that has less than an equal part of
+// them gets one beyond, as long as there are less than twice as many jobs as places; and a flow of which fewer than fewPlaces wait gets one as long as there
+// are no morePlaces than that. So a flow that has little to do is not kept out by those that have much.
 //
 // A submitter that finds no place waits, first come first served, for its flow (flow.blocked), or, if nothing of that waits, for any place (crowd). Whoever
 // takes a job out of a flow signals the first of those that wait for it, and the first of the crowd; the first stays the first until it has got its
@@ -63,10 +63,12 @@ func (t *Table[T]) fits(waiting, places int) bool {
 	switch {
 	case places <= 0:
 		return false
-	case waiting == 0:
-		return t.active < max(manyFlows, places)
+	case t.waiting < places:
+		return true
+	case waiting < min(places, fewPlaces):
+		return t.waiting < 2*places+morePlaces
 	}
-	return t.waiting < 2*places && waiting < max(min(places, fewPlaces), places/t.active)
+	return t.waiting < 2*places && waiting < places/t.active
 }
 
 func (w *Waiter) join(q *waiters, front bool) {

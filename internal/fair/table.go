@@ -144,6 +144,7 @@ const (
 	maxSettle = 8 // flows whose running jobs are looked at in a claim
 	smoothing = 8 // of means: an average over about so many
 	tinyMean  = float64(200 * time.Nanosecond)
-	fewPlaces = 16
-	manyFlows = 1 << 16
+
+	fewPlaces  = 16
+	morePlaces = 1 << 16
 )

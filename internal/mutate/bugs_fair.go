@@ -83,7 +83,7 @@ var fairBugs = []bug{{
 	tests: "TestTenantsShareRunTime|TestStressFairness",
 }, {
 	name: "flood-keeps-others-out", class: fairness, file: "internal/fair/room.go",
-	old:   "return t.active < max(manyFlows, places)",
+	old:   "return t.waiting < 2*places+morePlaces",
 	new:   "return t.waiting < places",
 	tests: "TestLightTenant",
 }, {

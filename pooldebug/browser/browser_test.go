@@ -33,8 +33,22 @@ func waitsForTheDatabase(ctx context.Context) error {
 
 // serve shows a pool with a stuck task and some load.
 func serve(t *testing.T) string {
+	return show(t, func(i int, task pool.Task, p *pool.Pool) error { return p.Submit(context.Background(), task) })
+}
+
+// serveShared shows one that is shared by classes and tenants, with names and numbers that take much room.
+func serveShared(t *testing.T) string {
+	submit := func(i int, task pool.Task, p *pool.Pool) error {
+		return p.SubmitAs(context.Background(), pool.Attrs{Tenant: 1<<64 - 1 - uint64(i), Class: i % 2}, task)
+	}
+	return show(t, submit, pool.WithTenants(nil), pool.WithRate(500, 10), pool.WithOverflow(pool.Reject), pool.WithBuffer(200_000),
+		pool.WithClasses(pool.Class{Name: "interactive", Share: .25}, pool.Class{Name: "recomputationOfAllThumbnailsAtNight", Share: .5}))
+}
+
+// show shows a pool with a stuck task, and the load of four tasks every 5 ms that submit is called for.
+func show(t *testing.T, submit func(i int, task pool.Task, p *pool.Pool) error, opts ...pool.Option) string {
 	t.Helper()
-	p, err := pool.New(pool.WithName("mail"), pool.WithWorkers(4), pool.WithSampling(1))
+	p, err := pool.New(append(opts, pool.WithName("mail"), pool.WithWorkers(4), pool.WithSampling(1))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +67,7 @@ func serve(t *testing.T) string {
 			case <-tick.C:
 			}
 			for i := range 4 {
-				_ = p.Submit(context.Background(), func(context.Context) error { time.Sleep(time.Duration(1+i) * time.Millisecond); return nil })
+				_ = submit(i, func(context.Context) error { time.Sleep(time.Duration(1+i) * time.Millisecond); return nil }, p)
 			}
 		}
 	}()
@@ -155,23 +169,41 @@ func TestPage(t *testing.T) {
 // At the width of a telephone nothing is cut off or has to be scrolled sideways, in the light and in the dark.
 func TestNarrowAndDark(t *testing.T) {
 	url, ctx := serve(t), open(t)
-	run(t, ctx, chromedp.EmulateViewport(400, 900, chromedp.EmulateMobile))
 	for _, scheme := range []string{"light", "dark"} {
-		run(t, ctx, chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
-			_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-			})
-			return err
-		}))
-		run(t, ctx, chromedp.Navigate(url))
-		run(t, ctx, chromedp.Poll[bool](follows))
-		if w := run(t, ctx, chromedp.Evaluate[int]("document.documentElement.scrollWidth")); w > 400 {
-			t.Errorf("%s: the page is %d wide, the window 400", scheme, w)
-		}
-		if c := run(t, ctx, chromedp.Evaluate[float64](contrastOf)); c < 4.5 {
-			t.Errorf("%s: the least contrast is %.1f, want 4.5", scheme, c)
-		}
+		isNarrow(t, ctx, url, scheme)
 		shot(t, ctx, "debug-page-"+scheme+".png")
+	}
+}
+
+// Neither do the tables of classes and tenants, which the page has.
+func TestNarrowTables(t *testing.T) {
+	url, ctx := serveShared(t), open(t)
+	isNarrow(t, ctx, url, "dark")
+	text := run(t, ctx, chromedp.Text(chromedp.CSS("main")))
+	for _, part := range []string{"interactive", "recomputationOfAllThumbnailsAtNight", "CLASSES", "run time", "18446744073709551612", "throttled"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("there is no %q on the page:\n%s", part, text)
+		}
+	}
+}
+
+// isNarrow opens the page in a window that is 400 wide, and checks that all of it is to be seen.
+func isNarrow(t *testing.T, ctx context.Context, url, scheme string) {
+	t.Helper()
+	run(t, ctx, chromedp.EmulateViewport(400, 900, chromedp.EmulateMobile))
+	run(t, ctx, chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
+		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	}))
+	run(t, ctx, chromedp.Navigate(url))
+	run(t, ctx, chromedp.Poll[bool](follows))
+	if w := run(t, ctx, chromedp.Evaluate[int]("document.documentElement.scrollWidth")); w > 400 {
+		t.Errorf("%s: the page is %d wide, the window 400", scheme, w)
+	}
+	if c := run(t, ctx, chromedp.Evaluate[float64](contrastOf)); c < 4.5 {
+		t.Errorf("%s: the least contrast is %.1f, want 4.5", scheme, c)
 	}
 }
 

@@ -1,0 +1,69 @@
+package pooldebug
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/headrace-go/pool"
+)
+
+// What there is to show of classes, tenants and the rate.
+
+// Class is a class of tasks, see [pool.WithClasses].
+type Class struct {
+	pool.ClassStats
+	// BusyShare is the part that the class has in the run time of all classes, from 0 to 1. It is of the time that the report is about, and
+	// of tasks that have ended in it.
+	BusyShare float64
+}
+
+// classes returns the classes of a pool, as they have changed between two snapshots.
+func classes(before, now pool.Stats) []Class {
+	var all []Class
+	var sum time.Duration
+	busy := make([]time.Duration, len(now.Classes))
+	for i, k := range now.Classes {
+		busy[i] = k.Busy
+		if i < len(before.Classes) {
+			busy[i] -= before.Classes[i].Busy
+		}
+		sum += busy[i]
+	}
+	for i, k := range now.Classes {
+		all = append(all, Class{k, busy[i].Seconds() / cmp.Or(sum.Seconds(), 1)})
+	}
+	return all
+}
+
+// tenanted is a [Source] that knows its tenants, as pools do.
+type tenanted interface {
+	Tenants(n int) []pool.TenantStats
+}
+
+// tenants returns the largest tenants of p. A pool whose tasks are all of tenant 0 has none to tell apart.
+func tenants(p Source) []pool.TenantStats {
+	q, ok := p.(tenanted)
+	if !ok {
+		return nil
+	}
+	all := q.Tenants(mostTenants)
+	if len(all) == 1 && all[0].Tenant == 0 {
+		return nil
+	}
+	return all
+}
+
+// writeShares writes what there is of classes, tenants and the rate, a line each.
+func (v View) writeShares(w io.Writer) {
+	if d := v.Stats.Throttled; d > 0 {
+		fmt.Fprintf(w, "throttled for %v\n", brief(d))
+	}
+	for _, k := range v.Classes {
+		fmt.Fprintf(w, "class %q: share %s, %d queued, %d started, busy share %s\n", k.Name, percent(k.Share), k.Queued, k.Started, percent(k.BusyShare))
+	}
+	for _, n := range v.Tenants {
+		fmt.Fprintf(w, "tenant %d: run time %v, %d queued, %d running, %d ended\n", n.Tenant, brief(n.Busy), n.Queued, n.Running, n.Ended)
+	}
+}
