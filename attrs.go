@@ -111,7 +111,7 @@ func WithQueueTimeout(d time.Duration) Option {
 
 // WithExpiredHandler makes the pool call f with each task that did not start before its deadline ([Attrs].Deadline, [WithQueueTimeout]), once.
 // [Stats].Expired counts them. They are found when a worker looks for a task or when the queue is full, which makes room, and else right after
-// the deadline. Who finds them calls f: a worker, a submitter, or the goroutine of a timer. f may submit tasks. A panic in f is treated
+// the deadline; but one that a worker has taken and that waits for its units is found when it gets them. Who finds them calls f: a worker, a submitter, or the goroutine of a timer. f may submit tasks. A panic in f is treated
 // as one in a task. The task of a [Group], a [Future] or a loop fails with [ErrExpired] too.
 //
 // It backfires if f is slow: the one who has found the task waits for it.

@@ -358,6 +358,7 @@ func (c *cell[T]) drain(give func(job T, tag int)) {
 	}
 	if c.fair != nil {
 		c.fair.Drain(give)
+		c.fair.Look(c.e.now())
 	}
 	var jobs [64]T
 	var attrs [64]queue.Attr

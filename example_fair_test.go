@@ -128,6 +128,6 @@ func ExamplePool_Tenants() {
 	release()
 	_ = p.Close()
 	// Output:
+	// tenant 0 queued 0 running 1
 	// tenant 2 queued 2 running 0
-	// tenant 1 queued 1 running 0
 }

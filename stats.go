@@ -125,7 +125,7 @@ type TenantStats struct {
 	Tenant uint64
 	// Queued is how many of its tasks wait, and Running in how many workers' hands it has some.
 	Queued, Running uint64
-	// Ended is how many of its tasks have ended since the pool knows of it, and Busy how long they have run. Tasks below about .2 µs are not
+	// Ended is how many of its tasks have ended since the pool knows of it, and Busy how long tasks have run, with those that run now. Tasks below about .2 µs are not
 	// told apart by tenants, and are in neither.
 	Ended uint64
 	Busy  time.Duration
@@ -141,7 +141,7 @@ func (e *engine[T]) Tenants(n int) []TenantStats {
 		return nil
 	}
 	c.mu.Lock()
-	c.fair.Usages(func(u fair.Usage) {
+	c.fair.Usages(e.now(), func(u fair.Usage) {
 		all = append(all, TenantStats{u.Tenant, uint64(u.Waiting), uint64(u.Running), u.Ended, u.Busy})
 	})
 	c.mu.Unlock()
@@ -202,6 +202,9 @@ func (s Stats) String() string {
 		if c.n > 0 {
 			fmt.Fprintf(&b, ", %d %s", c.n, c.what)
 		}
+	}
+	if s.Throttled > 0 {
+		fmt.Fprintf(&b, ", throttled %s", brief(s.Throttled))
 	}
 	for _, h := range []struct {
 		Histogram

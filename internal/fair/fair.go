@@ -222,7 +222,6 @@ func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Durati
 		}
 		n, g.attr, g.est = n+k, attr, f.expected()*float64(k)
 	}
-	c.Started += uint64(n)
 	t.inHand += n
 	if t.running++; g.flow != nil {
 		t.begin(&g, 1)
@@ -246,6 +245,9 @@ func (t *Table[T]) takeFrom(f *Flow[T], jobs []T, attrs []queue.Attr, n, tag int
 		jobs[n], tag, a = d.job, d.tag, d.attr
 		attrs[n] = queue.Attr{Key: a.Key, Weight: a.Units, Keyed: a.Keyed, At: d.at}
 		n, k = n+1, k+1
+		if !d.again {
+			f.class.Started++
+		}
 		t.leave(d)
 		if t.alone(&a) {
 			break
@@ -399,7 +401,8 @@ func (t *Table[T]) Return(g *Grant[T], job T, tag int, at time.Duration) {
 	n := t.newNode()
 	n.job, n.attr, n.tag, n.at, n.flow = job, g.attr, tag, at, t.Flow(&g.attr)
 	t.inHand--
-	if g.class.Started--; t.rate.per > 0 {
+	n.again = true
+	if t.rate.per > 0 {
 		t.rate.tokens++
 	}
 	g.attr.Keyed = false // it still has its key

@@ -40,6 +40,7 @@ type node[T any] struct {
 	at                 time.Duration // its stamp, or 0
 	flow               *Flow[T]
 	held               bool // it stands behind its key
+	again              bool // it was claimed before, and returned
 	index              int  // in due
 }
 

@@ -158,13 +158,14 @@ func (t *Table[T]) Behind() (all, most int, key uint64) {
 	return all, most, key
 }
 
-// Usages calls f for each tenant.
-func (t *Table[T]) Usages(f func(Usage)) {
+// Usages calls f for each tenant. What runs counts until now.
+func (t *Table[T]) Usages(now time.Duration, f func(Usage)) {
 	for _, n := range t.tenants {
 		u := Usage{Tenant: n.id, Ended: n.ended, Busy: n.busy}
 		for i := range n.flows {
 			u.Waiting += n.flows[i].waiting
 			u.Running += n.flows[i].running
+			u.Busy += max(0, time.Duration(n.flows[i].running)*now-n.flows[i].started)
 		}
 		f(u)
 	}
