@@ -71,10 +71,10 @@ func (e *engine[T]) useKeys() error {
 	return nil
 }
 
-// attrsOf returns what the pool has to know of a task that was submitted with a and ctx, which may be nil.
+// attrsOf returns what the pool has to know of a task that was submitted with a and ctx.
 func (e *engine[T]) attrsOf(ctx context.Context, a Attrs) (fair.Attr, error) {
 	f := &e.config.fair
-	if e.routes && ctx != nil {
+	if e.routes {
 		if from, ok := ctx.Value(attrsKey{}).(Attrs); ok {
 			if a.Tenant == 0 {
 				a.Tenant = from.Tenant
@@ -152,7 +152,7 @@ func (e *engine[T]) submitAs(ctx context.Context, given Attrs, v T) error {
 }
 
 func (e *engine[T]) trySubmitAs(given Attrs, v T) error {
-	a, c, err := e.prepare(nil, given)
+	a, c, err := e.prepare(context.Background(), given)
 	if err != nil {
 		return e.reject(err)
 	}
