@@ -79,6 +79,10 @@ type batchers[T any] struct {
 
 func (e *engine[T]) newBatcher() *batcher[T] {
 	b := &batcher[T]{e: e, buf: make([]T, 0, e.batch)}
+	if a, err := e.attrsOf(context.Background(), Attrs{}); e.routes && err == nil {
+		a.Deadline = 0
+		e.batched.Store(&a)
+	}
 	if e.hasLinger {
 		b.timer = time.AfterFunc(time.Hour, b.lingered)
 		b.timer.Stop()

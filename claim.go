@@ -137,7 +137,11 @@ func (w *worker[T]) claimFrom(c *cell[T]) bool {
 	late := e.routes && c.fair.Late()
 	c.mu.Unlock()
 	if late {
-		e.tellExpired(c)
+		if e.tellExpired(c); n > 0 && w.expired() { // meanwhile
+			w.putBack()
+			w.settleFair()
+			return false
+		}
 	}
 	if e.routes {
 		e.wakeMore() // what was put into the table may be seen by nobody else

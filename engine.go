@@ -43,6 +43,7 @@ type engine[T any] struct {
 	handleAll func(context.Context, []T) error // nil, or see collect.go
 	plain     bool                             // see observe.go
 	routes    bool                             // no job is plain, see fair.go
+	batched   atomic.Pointer[fair.Attr]        // what the jobs of a Batcher are
 	inherits  bool                             // what a task submits is no plain submission: routes, or kids
 	start     time.Time                        // of the monotonic clock that batches are measured with
 	outer     context.Context                  // WithContext's, if it can end
@@ -364,7 +365,9 @@ func (e *engine[T]) dropUntil(v T, a *fair.Attr, seat any) (err error) {
 		}
 		switch old, ok, dropping := e.dropOldest(); {
 		case ok:
-			dropped = append(dropped, old)
+			if dropped = append(dropped, old); e.routes {
+				e.wakeMore() // what was in the queue is in the table now
+			}
 			if dropping > maxDropping && e.here() != nil {
 				return ErrFull // a handler submits what was dropped, and so on
 			}

@@ -69,6 +69,9 @@ func (w *worker[T]) attrs() Attrs {
 	defer c.mu.Unlock()
 	a := w.grant.Attr()
 	to := Attrs{Tenant: a.Tenant, Class: int(a.Class)}
+	if b := w.cur.Load().Current(); w.grant.Held() && w.grant.Mixed() && b != nil {
+		to.Tenant = b.Key
+	}
 	if a.Deadline != 0 && !a.Timeout {
 		to.Deadline = w.e.start.Add(a.Deadline)
 	}
@@ -95,6 +98,8 @@ func (e *engine[T]) accept(c *cell[T], v T, a *fair.Attr, seat any, b *blocked) 
 		if s == queue.OK {
 			seam.Yield()
 			c.pushed()
+		} else {
+			e.wakeMore() // a token may be there, or a limit may be higher
 		}
 		return s
 	}
@@ -189,11 +194,17 @@ func (e *engine[T]) fairRoom() {
 // plainAttr is what a job of a Batcher is.
 func (e *engine[T]) plainAttr() *fair.Attr {
 	a := new(fair.Attr)
+	if of := e.batched.Load(); of != nil {
+		*a = *of
+	}
 	if d := e.config.fair.timeout; d > 0 {
-		a.Deadline, a.Timeout = e.now()+d, true
+		a.Deadline, a.Timeout = after(e.now(), d), true
 	}
 	return a
 }
+
+// after returns what is d after now, or as late as can be.
+func after(now, d time.Duration) time.Duration { return now + min(d, math.MaxInt64-now) }
 
 // pour moves what is in the queue to the table, and reports whether there was any. The claim lock is held.
 func (c *cell[T]) pour() (any bool) {
@@ -299,7 +310,7 @@ func (c *cell[T]) tick() {
 	c.e.wakeMore()
 }
 
-// tellExpired hands over what has expired. No lock is held.
+// tellExpired hands over what has expired. No lock is held. All of it has made room before the first handler is called, which may submit tasks.
 func (e *engine[T]) tellExpired(c *cell[T]) {
 	c.mu.Lock()
 	jobs := c.fair.Expired()
@@ -310,41 +321,51 @@ func (e *engine[T]) tellExpired(c *cell[T]) {
 	e.mu.Lock()
 	e.dropping += len(jobs)
 	e.mu.Unlock()
-	e.tellEach(c, jobs)
+	var told []fair.Job[T]
+	onSubmitter(func() {
+		for _, j := range jobs {
+			if tellDropped(j.Job, ErrExpired) {
+				told = append(told, j)
+			}
+		}
+	})
+	e.mu.Lock()
+	e.expired += uint64(len(told))
+	e.dropping -= len(jobs) - len(told)
+	for _, j := range jobs {
+		c.disposed(j.Tag, 1)
+	}
+	e.evaluateLocked()
+	e.mu.Unlock()
+	c.mu.Lock()
+	c.fair.Told(len(jobs))
+	c.mu.Unlock()
 	e.fairRoom()
+	e.handOver(told)
+	e.settle()
 }
 
-// tellEach hands over each of the jobs, also if the handler panics.
-func (e *engine[T]) tellEach(c *cell[T], jobs []fair.Job[T]) {
-	if len(jobs) == 0 {
-		return
-	}
-	counted := false
-	count := func(expired bool) {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		counted = true
-		if expired {
-			e.expired++
-		}
-		c.disposed(jobs[0].Tag, 1)
-		e.evaluateLocked()
-	}
+// handOver calls the handler with each of the jobs, also if it panics or ends its goroutine.
+func (e *engine[T]) handOver(jobs []fair.Job[T]) {
+	i := 0
 	defer func() {
-		if !counted {
-			count(true)
+		if i < len(jobs) {
+			e.handOver(jobs[i+1:])
 		}
+	}()
+	for ; i < len(jobs); i++ {
+		e.handOne(jobs[i].Job)
+	}
+}
+
+func (e *engine[T]) handOne(job T) {
+	defer func() {
 		e.mu.Lock()
 		e.dropping--
 		e.mu.Unlock()
-		e.tellEach(c, jobs[1:])
 		e.settle()
 	}()
-	onSubmitter(func() {
-		expired := tellDropped(jobs[0].Job, ErrExpired)
-		count(expired)
-		if f, ok := e.config.fair.expired.(func(T)); ok && expired {
-			e.shield(func() { f(jobs[0].Job) })
-		}
-	})
+	if f, ok := e.config.fair.expired.(func(T)); ok {
+		onSubmitter(func() { e.shield(func() { f(job) }) })
+	}
 }

@@ -28,6 +28,8 @@ func (e *engine[T]) submitKeyed(ctx context.Context, key uint64, v T) error {
 	attr := queue.Attr{Key: key, Keyed: true}
 	beside := &attr
 	switch {
+	case e.routes && e.overflow == DropOldest:
+		return e.reject(errKeyedDrop)
 	case e.routes:
 		a, err := e.attrsOf(ctx, Attrs{Key: key})
 		if err != nil {
@@ -122,7 +124,7 @@ func (e *engine[T]) attrsOf(ctx context.Context, a Attrs) (fair.Attr, error) {
 			return to, fmt.Errorf("pool: Attrs.Deadline was %v ago: %w", now-to.Deadline, ErrExpired)
 		}
 	case f.hasTimeout:
-		to.Deadline, to.Timeout = e.now()+f.timeout, true
+		to.Deadline, to.Timeout = after(e.now(), f.timeout), true
 	}
 	return to, nil
 }

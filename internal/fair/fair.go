@@ -5,7 +5,7 @@
 // Networking 5(5), 1997). How long a job will run is not known when it is claimed, so the flow is charged what its jobs take on average,
 // the job's real run time when that is known, and meanwhile what it has already taken if that is more: what runs now counts.
 //
-// A flow that comes back after it had nothing begins at the virtual time of the pool, that of the flow that was claimed from last: nothing is saved
+// A flow that comes back after it had nothing begins at the virtual time of its class, that of the flow that was claimed from last: nothing is saved
 // while idle. If it is ahead of that, because its last job was long, it stays there: so a flow that has nothing, but took more than its
 // share, is remembered until the others have caught up (debts), though never more than maxDebts of these.
 //
@@ -101,7 +101,7 @@ func (t *Table[T]) enqueue(n *node[T], front bool) {
 	if f.debt != 0 {
 		t.debts.remove((*debtor[T])(f))
 	}
-	f.v = max(f.v, t.virtual)
+	f.v = max(f.v, f.class.virtual)
 	t.turn++
 	f.turn = t.turn
 	t.place(f)
@@ -112,7 +112,7 @@ func (t *Table[T]) place(f *Flow[T]) {
 	c := f.class
 	switch may := f.jobs.Len > 0 && f.tenant.free(); {
 	case may && f.index == 0:
-		f.v = max(f.v, t.virtual-f.mean/f.tenant.share) // it may have been kept out by its limit
+		f.v = max(f.v, c.virtual-f.mean/f.tenant.share) // it may have been kept out by its limit
 		c.flows.push(f)
 	case !may && f.index != 0:
 		if c.flows.remove(f); c.flows.len() == 0 {
@@ -200,12 +200,15 @@ func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Durati
 		}
 	}
 	f := c.flows.all[0]
-	t.virtual = max(t.virtual, f.v)
+	c.virtual = max(c.virtual, f.v)
 	g = Grant[T]{class: c, flow: f, start: now, owed: owed}
 	n, tag, g.attr = t.takeFrom(f, jobs, attrs, 0, 0)
 	g.est = f.expected() * float64(n) * g.units()
 	for first := f; tiny && f.mixes(&g.attr); {
 		t.spend(f, g.est)
+		if g.owed {
+			c.credit -= g.est
+		}
 		if g.flow = nil; f.idle() {
 			t.forget(f.tenant)
 		}
@@ -244,6 +247,9 @@ func (t *Table[T]) takeFrom(f *Flow[T], jobs []T, attrs []queue.Attr, n, tag int
 		}
 		jobs[n], tag, a = d.job, d.tag, d.attr
 		attrs[n] = queue.Attr{Key: a.Key, Weight: a.Units, Keyed: a.Keyed, At: d.at}
+		if !a.Keyed {
+			attrs[n].Key = a.Tenant // for a job of a claim of several flows
+		}
 		n, k = n+1, k+1
 		if !d.again {
 			f.class.Started++
@@ -399,7 +405,7 @@ func (t *Table[T]) release(key uint64) {
 // Return puts a job of a claim, which was not begun, back to the front of its flow. Those of a claim are returned the last first.
 func (t *Table[T]) Return(g *Grant[T], job T, tag int, at time.Duration) {
 	n := t.newNode()
-	n.job, n.attr, n.tag, n.at, n.flow = job, g.attr, tag, at, t.Flow(&g.attr)
+	n.job, n.attr, n.tag, n.at, n.flow = job, g.attr, tag, at, g.flow
 	t.inHand--
 	n.again = true
 	if t.rate.per > 0 {

@@ -64,6 +64,7 @@ func (t *Table[T]) Look(now time.Duration) {
 		n := t.due.all[0]
 		n.flow.class.Expired++
 		t.expired = append(t.expired, Job[T]{n.job, n.tag})
+		t.gone++
 		t.remove(n)
 	}
 	starved := t.next() != nil && !t.rate.ready(now)
@@ -82,6 +83,9 @@ func (t *Table[T]) Expired() []Job[T] {
 	t.expired = nil
 	return all
 }
+
+// Told notes that n jobs that have expired count as accepted no more.
+func (t *Table[T]) Told(n int) { t.gone -= n }
 
 // Late reports whether Expired would return something.
 func (t *Table[T]) Late() bool { return len(t.expired) > 0 }

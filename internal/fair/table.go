@@ -92,9 +92,10 @@ type tenant[T any] struct {
 func (n *tenant[T]) free() bool { return n.limit == 0 || n.running < n.limit }
 
 type class[T any] struct {
-	share  float64
-	credit float64
-	flows  heap[Flow[T], *Flow[T]] // from which a job may be claimed
+	share   float64
+	credit  float64
+	virtual float64
+	flows   heap[Flow[T], *Flow[T]] // from which a job may be claimed
 	Counts
 }
 
@@ -117,12 +118,12 @@ type Table[T any] struct {
 	crowd   waiters                      // submitters whose flows have nothing waiting
 	lines   list.List[Flow[T], *Flow[T]] // flows with blocked submitters
 
-	virtual float64
 	mean    float64 // run time of a job of any flow
 	turn    uint64
 	waiting int
 	running int // claims
 	inHand  int // jobs of these, at most
+	gone    int // jobs that have expired and still count as accepted
 	active  int // flows in which something waits
 	peak    int // the most jobs that have waited since Trim
 

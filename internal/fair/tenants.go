@@ -15,7 +15,7 @@ func (t *Table[T]) rest(f *Flow[T]) {
 			t.forgiveFirst()
 		}
 		t.forget(f.tenant)
-	case f.v > t.virtual && f.debt == 0:
+	case f.v > f.class.virtual && f.debt == 0:
 		t.debts.push((*debtor[T])(f))
 		t.forgive()
 	default:
@@ -25,7 +25,7 @@ func (t *Table[T]) rest(f *Flow[T]) {
 
 // forgive forgets flows that owe nothing any more.
 func (t *Table[T]) forgive() {
-	for t.debts.len() > maxDebts || t.debts.len() > 0 && t.debts.all[0].v <= t.virtual {
+	for t.debts.len() > maxDebts || t.debts.len() > 0 && t.debts.all[0].v <= t.debts.all[0].class.virtual {
 		t.forgiveFirst()
 	}
 }
