@@ -302,6 +302,9 @@ func (t *Table[T]) begin(g *Grant[T], d int) {
 
 // Adopt is a claim of jobs that were claimed with g and that another worker takes over.
 func (t *Table[T]) Adopt(g Grant[T], now time.Duration) Grant[T] {
+	if !g.Held() { // they were put back before
+		return g
+	}
 	g.start, g.est, g.owed = now, 0, false
 	if t.running++; g.flow != nil {
 		t.begin(&g, 1)

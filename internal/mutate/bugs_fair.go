@@ -18,8 +18,8 @@ var fairBugs = []bug{{
 	tests: "TestTenantsShareRunTime",
 }, {
 	name: "debt-is-forgotten", class: fairness, file: "internal/fair/tenants.go",
-	old:   "\tcase f.v > t.virtual && f.debt == 0:\n",
-	new:   "\tcase f.v > t.virtual && f.debt == 1:\n",
+	old:   "\tcase f.v > f.class.virtual && f.debt == 0:\n",
+	new:   "\tcase f.v > f.class.virtual && f.debt == 1:\n",
 	tests: "TestTenantsOneAtATime",
 }, {
 	name: "tenant-is-spared-twice", class: fairness, file: "internal/fair/tenants.go",
@@ -33,8 +33,8 @@ var fairBugs = []bug{{
 	tests: "TestClasses",
 }, {
 	name: "credit-is-not-used-up", class: fairness, file: "internal/fair/fair.go",
-	old:   "\t\t\tc.credit -= g.est\n",
-	new:   "",
+	old:   "\t\tf.charged += g.est\n\t\tt.spend(f, g.est)\n\t\tif g.owed {\n",
+	new:   "\t\tf.charged += g.est\n\t\tt.spend(f, g.est)\n\t\tif g.owed && n == 0 {\n",
 	tests: "TestClasses",
 }, {
 	name: "limit-is-one-too-many", class: fairness, file: "internal/fair/table.go",
