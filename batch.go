@@ -139,6 +139,11 @@ func (b *batcher[T]) add(ctx context.Context, v T) error {
 // moved sees to it that n jobs that were just moved are taken. No lock is held.
 func (b *batcher[T]) moved(n int) {
 	if n > 0 {
+		if c := &b.e.main; c.fair != nil { // the time that jobs have to start begins
+			c.mu.Lock()
+			c.pour()
+			c.mu.Unlock()
+		}
 		b.e.main.pushed()
 	}
 }
