@@ -79,10 +79,7 @@ type batchers[T any] struct {
 
 func (e *engine[T]) newBatcher() *batcher[T] {
 	b := &batcher[T]{e: e, buf: make([]T, 0, e.batch)}
-	if a, err := e.attrsOf(context.Background(), Attrs{}); e.routes && err == nil {
-		a.Deadline = 0
-		e.batched.Store(&a)
-	}
+	e.noteBatched()
 	if e.hasLinger {
 		b.timer = time.AfterFunc(time.Hour, b.lingered)
 		b.timer.Stop()
@@ -139,11 +136,7 @@ func (b *batcher[T]) add(ctx context.Context, v T) error {
 // moved sees to it that n jobs that were just moved are taken. No lock is held.
 func (b *batcher[T]) moved(n int) {
 	if n > 0 {
-		if c := &b.e.main; c.fair != nil { // the time that jobs have to start begins
-			c.mu.Lock()
-			c.pour()
-			c.mu.Unlock()
-		}
+		b.e.pourBatch()
 		b.e.main.pushed()
 	}
 }

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"errors"
 	"math"
 	"runtime"
@@ -201,6 +202,23 @@ func (e *engine[T]) plainAttr() *fair.Attr {
 		a.Deadline, a.Timeout = after(e.now(), d), true
 	}
 	return a
+}
+
+// noteBatched notes what the jobs of Batchers are: of tenant 0.
+func (e *engine[T]) noteBatched() {
+	if a, err := e.attrsOf(context.Background(), Attrs{}); e.routes && err == nil {
+		a.Deadline = 0
+		e.batched.Store(&a)
+	}
+}
+
+// pourBatch moves what has left a Batcher to the table: the time that it has to start begins.
+func (e *engine[T]) pourBatch() {
+	if c := &e.main; c.fair != nil {
+		c.mu.Lock()
+		c.pour()
+		c.mu.Unlock()
+	}
 }
 
 // after returns what is d after now, or as late as can be.
