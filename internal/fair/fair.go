@@ -390,21 +390,6 @@ func smooth(mean, v float64) float64 {
 	return mean + (v-mean)/smoothing
 }
 
-// release makes the next job of a key one that may be claimed.
-func (t *Table[T]) release(key uint64) {
-	behind := t.keys[key]
-	n := behind.First
-	if n == nil {
-		delete(t.keys, key)
-		if len(t.behind) < maxSpare {
-			t.behind = append(t.behind, behind)
-		}
-		return
-	}
-	behind.Remove(n)
-	t.enqueue(n, false)
-}
-
 // Return puts a job of a claim, which was not begun, back to the front of its flow. Those of a claim are returned the last first.
 func (t *Table[T]) Return(g *Grant[T], job T, tag int, at time.Duration) {
 	n := t.newNode()

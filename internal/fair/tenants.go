@@ -95,6 +95,21 @@ func (t *Table[T]) newTenant(id uint64) *tenant[T] {
 	return n
 }
 
+// release makes the next job of a key one that may be claimed.
+func (t *Table[T]) release(key uint64) {
+	behind := t.keys[key]
+	n := behind.First
+	if n == nil {
+		delete(t.keys, key)
+		if len(t.behind) < maxSpare {
+			t.behind = append(t.behind, behind)
+		}
+		return
+	}
+	behind.Remove(n)
+	t.enqueue(n, false)
+}
+
 // Oldest takes out the oldest job of the flow in which most wait, in the lowest class in which any do.
 func (t *Table[T]) Oldest() (job T, tag int, ok bool) {
 	var most *Flow[T]
