@@ -46,6 +46,9 @@ func TestTenantsShareRunTime(t *testing.T) {
 	runs := []time.Duration{100 * time.Microsecond, 100 * time.Millisecond, 3 * time.Millisecond, 20 * time.Millisecond}
 	for _, c := range []struct{ workers, tenants int }{{1, 2}, {2, 3}, {16, 3}, {16, 10}, {16, 100}, {200, 50}} {
 		t.Run(fmt.Sprint(c.workers, "/", c.tenants), func(t *testing.T) {
+			if c.tenants > 3 && (testing.Short() || strategy != Shared) {
+				t.Skip("it takes some seconds, and is the same under every strategy")
+			}
 			synctest.Test(t, func(t *testing.T) {
 				used, weights := make([]atomic.Int64, c.tenants), make([]float64, c.tenants)
 				weight := func(n uint64) int { return []int{1, 2, 5}[n%3] }
