@@ -57,7 +57,7 @@ type fairness struct {
 // WithTenants makes tenants share the workers by run time: while several have tasks waiting, each gets run time in proportion to its
 // weight, whatever its tasks take and however many of them wait. A tenant that needs less than its share leaves the rest to the others.
 // Tasks that run count, and nothing is saved up by a tenant that has nothing to do. weight is called by the submitter for each submission, and must
-// return 1 to 1<<20; nil makes all tenants alike.
+// return 1 to 1<<20; nil makes all tenants alike. If it panics, that is the error of the submission.
 //
 // The queue is shared too. When [WithBuffer]'s places are taken, a tenant is accepted still that has less than an equal part of them, or less than 16
 // tasks waiting: so one that floods the pool keeps nobody out. Twice as many tasks as places may wait for that reason, and 65,536 more.
@@ -72,8 +72,8 @@ func WithTenants(weight func(tenant uint64) int) Option {
 
 // WithTenantLimit bounds how many tasks of a tenant run at a time: two requests to each host, one migration for each customer. A tenant at its
 // limit holds no worker and delays nobody, and its next task may start when one of its tasks has ended. With a limit of 1 its tasks run in the
-// order of acceptance. limit is called by the submitter for each submission; 0 is no limit, and below 0 is an error. Tenants share the
-// workers as [WithTenants] says.
+// order of acceptance. limit is called by the submitter for each submission; 0 is no limit, and below 0 is an error, as is a panic.
+// Tenants share the workers as [WithTenants] says.
 //
 // It contradicts [CallerRuns], which runs tasks beyond any limit. A task that runs inside the task that has submitted it is not counted.
 //

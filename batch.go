@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -200,6 +201,8 @@ func (b *batcher[T]) submitFirst(ctx context.Context, why flushReason) error {
 	case e.overflow == DropOldest:
 		if old, ok, _ := e.dropOldest(); ok {
 			e.tellAll([]T{old})
+		} else {
+			runtime.Gosched() // all that waits is about to be started
 		}
 		return nil
 	case ctx.Value(e) != nil, e.overflow == CallerRuns:

@@ -309,6 +309,12 @@ func TestBadFairness(t *testing.T) {
 			}
 		}
 	}
+	var p *PanicError
+	g := NewGroup(bg, mustNew(t, WithTenantLimit(func(uint64) int { panic("no limit") })))
+	g.Go(noop) // and it does not wait for ever
+	if err := g.Wait(); !errors.As(err, &p) || p.Value != "no limit" || !strings.Contains(err.Error(), "the limit of tenant 0") {
+		t.Errorf("a limit that panics: %v", err)
+	}
 	for _, err := range []error{plain.SubmitAs(bg, Attrs{}, nil), plain.TrySubmitAs(Attrs{}, nil)} {
 		if err != ErrNilTask {
 			t.Errorf("nil task: %v", err)

@@ -251,7 +251,7 @@ func (e *engine[T]) tried(s queue.Status) error {
 // submitter's context has for this pool: a worker, a callerRun, or nil.
 func (e *engine[T]) push(c *cell[T], v T, a *fair.Attr, seat any) queue.Status {
 	e.obey()
-	if e.routes {
+	if e.routes && !e.quick(a) {
 		return e.accept(c, v, a, seat, nil)
 	}
 	var attr queue.Attr
@@ -267,6 +267,8 @@ func (e *engine[T]) push(c *cell[T], v T, a *fair.Attr, seat any) queue.Status {
 		switch {
 		case s == queue.Full && c.raise():
 			continue
+		case s == queue.Full && e.routes:
+			return e.accept(c, v, a, seat, nil)
 		case s == queue.OK:
 			seam.Yield()
 			c.pushed()

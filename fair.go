@@ -79,6 +79,12 @@ func (w *worker[T]) attrs() Attrs {
 	return to
 }
 
+// quick reports whether a job with a may stay in the queue until somebody looks at the table.
+func (e *engine[T]) quick(a *fair.Attr) bool {
+	f := &e.config.fair
+	return !a.Ordered() && a.Deadline == 0 && !f.hasLimit && !f.hasRate && e.flags.word.Load() < flagRoom
+}
+
 // accept is push for a fair cell. b is the submitter if it is blocked, or nil.
 func (e *engine[T]) accept(c *cell[T], v T, a *fair.Attr, seat any, b *blocked) queue.Status {
 	for {
@@ -110,6 +116,7 @@ func (e *engine[T]) accept(c *cell[T], v T, a *fair.Attr, seat any, b *blocked) 
 func (c *cell[T]) admit(v T, a *fair.Attr, tag int, b *blocked) (s queue.Status, late bool) {
 	c.e.lock(&c.mu)
 	defer c.mu.Unlock()
+	c.pour()
 	f := c.fair.Flow(a)
 	if !c.roomFor(f, b) {
 		c.fair.Rest(f)
@@ -157,7 +164,7 @@ func (c *cell[T]) roomFor(f *fair.Flow[T], b *blocked) bool {
 
 // places returns in how many places jobs may wait: those of the buffer, and those of workers that are free.
 func (c *cell[T]) places() int {
-	others := int64(c.unfinished()) - int64(c.fair.Len())
+	others := int64(c.unfinished()) - int64(c.fair.Len()+c.fair.Gone())
 	return int(min(int64(c.buffer)+c.width.Load()-others, math.MaxInt))
 }
 
@@ -229,12 +236,20 @@ func (c *cell[T]) pour() (any bool) {
 	if !c.queue.Ready() {
 		return false
 	}
-	a := c.e.plainAttr()
+	var batched *fair.Attr
 	var jobs [32]T
 	var attrs [32]queue.Attr
 	for n, tag := c.pop(jobs[:], attrs[:]); n > 0; n, tag = c.pop(jobs[:], attrs[:]) {
 		for i, job := range jobs[:n] {
-			c.fair.Push(c.fair.Flow(a), job, a, tag, attrs[i].At)
+			q := &attrs[i]
+			a := &fair.Attr{Tenant: q.Key, Class: q.Class, Share: q.Share}
+			if a.Share == 0 {
+				if batched == nil {
+					batched = c.e.plainAttr()
+				}
+				a = batched
+			}
+			c.fair.Push(c.fair.Flow(a), job, a, tag, q.At)
 		}
 		clear(jobs[:n])
 		any = true
@@ -350,14 +365,14 @@ func (e *engine[T]) tellExpired(c *cell[T]) {
 	e.mu.Lock()
 	e.expired += uint64(len(told))
 	e.dropping -= len(jobs) - len(told)
+	c.mu.Lock()
 	for _, j := range jobs {
 		c.disposed(j.Tag, 1)
 	}
-	e.evaluateLocked()
-	e.mu.Unlock()
-	c.mu.Lock()
 	c.fair.Told(len(jobs))
 	c.mu.Unlock()
+	e.evaluateLocked()
+	e.mu.Unlock()
 	e.fairRoom()
 	e.handOver(told)
 	e.settle()

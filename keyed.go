@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"runtime/debug"
 
 	"github.com/headrace-go/pool/internal/fair"
 	"github.com/headrace-go/pool/internal/queue"
@@ -102,16 +103,22 @@ func (e *engine[T]) attrsOf(ctx context.Context, a Attrs) (fair.Attr, error) {
 	}
 	to.Class = uint8(a.Class)
 	if f.share != nil {
-		n := f.share(a.Tenant)
-		if n < 1 || n > maxShare {
-			return to, fmt.Errorf("pool: WithTenants: the weight of tenant %d must be between 1 and 1<<20, got %d", a.Tenant, n)
+		n, err := ask(f.share, a.Tenant)
+		if err == nil && (n < 1 || n > maxShare) {
+			err = fmt.Errorf("must be between 1 and 1<<20, got %d", n)
+		}
+		if err != nil {
+			return to, fmt.Errorf("pool: WithTenants: the weight of tenant %d: %w", a.Tenant, err)
 		}
 		to.Share = uint32(n)
 	}
 	if f.limit != nil {
-		n := f.limit(a.Tenant)
-		if n < 0 {
-			return to, fmt.Errorf("pool: WithTenantLimit: the limit of tenant %d must be at least 0, got %d", a.Tenant, n)
+		n, err := ask(f.limit, a.Tenant)
+		if err == nil && n < 0 {
+			err = fmt.Errorf("must be at least 0, got %d", n)
+		}
+		if err != nil {
+			return to, fmt.Errorf("pool: WithTenantLimit: the limit of tenant %d: %w", a.Tenant, err)
 		}
 		to.Limit = uint32(min(n, maxWorkers)) // which is no limit
 	}
@@ -127,6 +134,16 @@ func (e *engine[T]) attrsOf(ctx context.Context, a Attrs) (fair.Attr, error) {
 		to.Deadline, to.Timeout = after(e.now(), f.timeout), true
 	}
 	return to, nil
+}
+
+// ask calls the user's f. A panic in it is an error of the submission: who submits may have counted the job.
+func ask(f func(uint64) int, tenant uint64) (n int, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: debug.Stack()}
+		}
+	}()
+	return f(tenant), nil
 }
 
 // submitAs is submit for a job with attributes.
@@ -199,10 +216,14 @@ func (e *engine[T]) inherited(ctx context.Context) (a fair.Attr, err error) {
 // keys need none.
 // It fills in attr for it.
 func (c *cell[T]) beside(a *fair.Attr, attr *queue.Attr) *queue.Attr {
-	if c.home != nil || !a.Ordered() {
+	switch {
+	case c.fair != nil:
+		*attr = queue.Attr{Key: a.Tenant, Class: a.Class, Share: max(1, a.Share)}
+	case c.home != nil || !a.Ordered():
 		return nil
+	default:
+		*attr = queue.Attr{Key: a.Key, Weight: a.Units, Keyed: a.Keyed}
 	}
-	*attr = queue.Attr{Key: a.Key, Weight: a.Units, Keyed: a.Keyed}
 	return attr
 }
 

@@ -271,6 +271,52 @@ func TestClasses(t *testing.T) {
 	}
 }
 
+// A class gets its share also when what it has is kept out by a limit meanwhile, and when one task at a time waits.
+func TestClassKeepsCredit(t *testing.T) {
+	limit := func(tenant uint64) int { return int(tenant) } // tenant 1 runs one at a time
+	for _, c := range []struct {
+		name string
+		low  func(ctx context.Context, p *Pool, used *atomic.Int64)
+		want float64
+	}{
+		{"limit", func(ctx context.Context, p *Pool, used *atomic.Int64) {
+			flood(ctx, p, Attrs{Tenant: 1, Class: 1}, 10*time.Millisecond, used)
+		}, .3},
+		{"one", func(ctx context.Context, p *Pool, used *atomic.Int64) {
+			go func() {
+				for ctx.Err() == nil {
+					_, _ = Do(WithAttrs(ctx, Attrs{Class: 1}), p, func(context.Context) (int, error) {
+						time.Sleep(10 * time.Millisecond)
+						used.Add(10e6)
+						return 0, nil
+					})
+				}
+			}()
+		}, 10 / (10 + 10/.3/2)}, // it waits until its share of both workers is enough for a task
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := mustNew(t, WithWorkers(2), WithClasses(Class{"high", 0}, Class{"low", .3}), WithTenantLimit(limit))
+				ctx, stop := context.WithCancel(t.Context())
+				var high, low atomic.Int64
+				flood(ctx, p, Attrs{}, time.Millisecond, &high)
+				c.low(ctx, p, &low)
+				time.Sleep(10 * time.Second)
+				got := float64(low.Load()) / float64(high.Load()+low.Load())
+				if c.name == "one" {
+					got *= 2 // of one worker
+				}
+				if got < .9*c.want || got > 1.1*c.want {
+					t.Errorf("got %.3f, want %.3f", got, c.want)
+				}
+				stop()
+				p.Abort()
+				must(t, p.Close())
+			})
+		})
+	}
+}
+
 // What the highest class has is next, whatever waits below it.
 func TestClassesAreStrict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

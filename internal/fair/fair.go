@@ -11,7 +11,7 @@
 //
 // Classes are in strict order, but each has a credit: its share of all run time that is charged while it waits. A class whose
 // credit is enough for its next job is next. Run time that it gets in the strict order is not taken from its credit, and what it has beyond
-// zero is lost when nothing of it waits.
+// zero is lost when nothing of it waits. While all that waits of it is kept out by limits and keys, the credit rises to what one job takes.
 //
 // A flow is in the heap of its class while one of its jobs may be claimed: there is one that waits for no key, and its tenant is not
 // at its limit. Equal keys: one job is in its flow or runs, the others stand behind it and come into their flows when it has ended.
@@ -115,9 +115,7 @@ func (t *Table[T]) place(f *Flow[T]) {
 		f.v = max(f.v, c.virtual-f.mean/f.tenant.share) // it may have been kept out by its limit
 		c.flows.push(f)
 	case !may && f.index != 0:
-		if c.flows.remove(f); c.flows.len() == 0 {
-			c.credit = min(0, c.credit)
-		}
+		c.flows.remove(f)
 	case may:
 		c.flows.fix(f)
 	}
@@ -205,10 +203,10 @@ func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Durati
 	n, tag, g.attr = t.takeFrom(f, jobs, attrs, 0, 0)
 	g.est = f.expected() * float64(n) * g.units()
 	for first := f; tiny && f.mixes(&g.attr); {
-		t.spend(f, g.est)
 		if g.owed {
 			c.credit -= g.est
 		}
+		t.spend(f, g.est)
 		if g.flow = nil; f.idle() {
 			t.forget(f.tenant)
 		}
@@ -229,11 +227,13 @@ func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Durati
 	if t.running++; g.flow != nil {
 		t.begin(&g, 1)
 		f.charged += g.est
-		t.spend(f, g.est)
+		c.last = g.est
 		if g.owed {
 			c.credit -= g.est
 		}
+		t.spend(f, g.est)
 	}
+	c.lose()
 	t.forgive()
 	return n, tag, g
 }
@@ -319,9 +319,19 @@ func (t *Table[T]) charge(f *Flow[T], took float64) {
 		return
 	}
 	for i := range t.classes {
-		if c := &t.classes[i]; c.flows.len() > 0 {
+		switch c := &t.classes[i]; {
+		case c.flows.len() > 0:
 			c.credit += c.share * took
+		case c.Waiting > 0 && c.credit < c.last:
+			c.credit = min(c.last, c.credit+c.share*took)
 		}
+	}
+}
+
+// lose takes what credit c has, if nothing of it waits.
+func (c *class[T]) lose() {
+	if c.Waiting == 0 {
+		c.credit = min(0, c.credit)
 	}
 }
 
@@ -370,6 +380,7 @@ func (t *Table[T]) end(g *Grant[T], took time.Duration, ran int, now time.Durati
 	f.charged = left
 	if g.owed {
 		f.class.credit -= real - g.est
+		f.class.lose()
 	}
 	if ran > 0 {
 		f.mean = smooth(f.mean, float64(took)/float64(ran))
@@ -433,6 +444,7 @@ func (t *Table[T]) remove(n *node[T]) {
 	if a.Keyed && !held {
 		t.release(a.Key)
 	}
+	f.class.lose()
 	t.place(f)
 	t.rest(f)
 }

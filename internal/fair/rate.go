@@ -42,7 +42,8 @@ func (r *rate) take() bool {
 
 // next returns when there will be a token.
 func (r *rate) next() time.Duration {
-	return r.last + time.Duration(max(1, math.Ceil((enough-r.tokens)/r.per)))
+	wait := max(1, math.Ceil((enough-r.tokens)/r.per))
+	return r.last + time.Duration(min(wait, float64(math.MaxInt64/2)))
 }
 
 // Wake returns when the table is to be looked at though nothing was pushed and nothing has ended: a deadline or a token.
@@ -83,6 +84,9 @@ func (t *Table[T]) Expired() []Job[T] {
 	t.expired = nil
 	return all
 }
+
+// Gone returns how many jobs have expired and count as accepted still. They take no places.
+func (t *Table[T]) Gone() int { return t.gone }
 
 // Told notes that n jobs that have expired count as accepted no more.
 func (t *Table[T]) Told(n int) { t.gone -= n }

@@ -35,8 +35,8 @@ func (t *Table[T]) Room(f *Flow[T], places int, w *Waiter) bool {
 	return (first == nil || first == w) && t.fits(f.waiting, places)
 }
 
-// Places returns how many places there are at least, of so many, beside those of what was claimed or has expired.
-func (t *Table[T]) Places(all int) int { return all - t.inHand - t.gone }
+// Places returns how many places there are at least, of so many, beside those of what was claimed.
+func (t *Table[T]) Places(all int) int { return all - t.inHand }
 
 // queueOf returns where submitters of f wait.
 func (t *Table[T]) queueOf(f *Flow[T]) *waiters {

@@ -94,6 +94,7 @@ func (n *tenant[T]) free() bool { return n.limit == 0 || n.running < n.limit }
 type class[T any] struct {
 	share   float64
 	credit  float64
+	last    float64 // what was charged for the last claim
 	virtual float64
 	flows   heap[Flow[T], *Flow[T]] // from which a job may be claimed
 	Counts

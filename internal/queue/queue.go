@@ -90,6 +90,8 @@ type Attr struct {
 	Key    uint64
 	Weight int64
 	Keyed  bool
+	Class  uint8
+	Share  uint32
 	At     time.Duration // its stamp, once it was popped, or 0
 }
 
