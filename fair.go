@@ -159,7 +159,12 @@ func (c *cell[T]) roomFor(f *fair.Flow[T], b *blocked) bool {
 	}
 	c.fair.Wait(f, w)
 	c.announceFair() // and then once more: a worker ends a job, and then looks at flags
-	return c.fair.Room(f, c.places(), w)
+	places := c.places()
+	if c.fair.Room(f, places, w) {
+		return true
+	}
+	c.fair.Call(places)
+	return false
 }
 
 // places returns in how many places jobs may wait: those of the buffer, and those of workers that are free.
@@ -173,6 +178,7 @@ func (c *cell[T]) leaveFair(b *blocked) {
 	c.mu.Lock()
 	c.fair.Leave(&b.waiter)
 	c.announceFair()
+	c.fair.Call(c.places())
 	c.mu.Unlock()
 }
 
@@ -190,11 +196,11 @@ func (c *cell[T]) announceFair() {
 	}
 }
 
-// fairRoom makes submitters look for room, since there may be much.
+// fairRoom makes submitters look for room, since there may be more.
 func (e *engine[T]) fairRoom() {
 	if e.routes && e.flags.word.Load() >= flagRoom {
 		e.main.mu.Lock()
-		e.main.fair.Signal()
+		e.main.fair.Call(e.main.places())
 		e.main.mu.Unlock()
 	}
 }
@@ -239,7 +245,12 @@ func (c *cell[T]) pour() (any bool) {
 	var batched *fair.Attr
 	var jobs [32]T
 	var attrs [32]queue.Attr
-	for n, tag := c.pop(jobs[:], attrs[:]); n > 0; n, tag = c.pop(jobs[:], attrs[:]) {
+	for left := c.queue.Len(); left > 0; { // and not what is pushed meanwhile: the slots would go to and fro
+		n, tag := c.pop(jobs[:min(left, len(jobs))], attrs[:])
+		if n == 0 {
+			break // one is being published
+		}
+		left -= n
 		for i, job := range jobs[:n] {
 			q := &attrs[i]
 			a := &fair.Attr{Tenant: q.Key, Class: q.Class, Share: q.Share}

@@ -95,7 +95,9 @@ func (e *engine[T]) expire() {
 func (c *cell[T]) trim() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue.Trim()
+	if c.fair == nil || c.queue.Large() { // a table is trimmed more often
+		c.queue.Trim()
+	}
 	if c.keys != nil {
 		c.keys.Trim()
 	}

@@ -116,7 +116,7 @@ func (c *cell[T]) roomMade() {
 	seam.Yield()
 	if c.e.routes {
 		c.mu.Lock()
-		c.fair.SignalOne(c.places())
+		c.fair.Call(c.places())
 		c.mu.Unlock()
 	} else {
 		c.room.mu.Lock()

@@ -141,6 +141,7 @@ func (e *engine[T]) Tenants(n int) []TenantStats {
 		return nil
 	}
 	c.mu.Lock()
+	c.pour()
 	c.fair.Usages(e.now(), func(u fair.Usage) {
 		all = append(all, TenantStats{u.Tenant, uint64(u.Waiting), uint64(u.Running), u.Ended, u.Busy})
 	})
@@ -155,6 +156,7 @@ func (e *engine[T]) Tenants(n int) []TenantStats {
 func (c *cell[T]) fairStats(s *Stats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.pour()
 	s.Throttled = c.fair.Throttled(c.e.now())
 	for i, k := range c.e.config.fair.classes {
 		n := c.fair.Counts(i)

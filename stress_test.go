@@ -20,12 +20,14 @@ func TestStressLoops(t *testing.T) {
 	for round := range rounds(1000) {
 		synctest.Test(t, func(t *testing.T) {
 			p := mustNew(t, WithWorkers(1+round%3), WithBuffer([]int{1, 64, 0, 2}[round%4]))
-			stop := make(chan struct{})
+			done := make(chan struct{})
+			stop := sync.OnceFunc(func() { close(done) })
+			defer stop() // also if the test fails
 			var others sync.WaitGroup
 			others.Go(func() { // so that runners find no room, and give way
 				for round%2 == 0 {
 					select {
-					case <-stop:
+					case <-done:
 						return
 					default:
 						must(t, p.Submit(bg, func(context.Context) error { runtime.Gosched(); return nil }))
@@ -80,7 +82,7 @@ func TestStressLoops(t *testing.T) {
 			if next != 40 || sum.Load() != 2*40*39/2 || at.now.Load() != 0 {
 				t.Fatalf("%d results, sum %d, %d run", next, sum.Load(), at.now.Load())
 			}
-			close(stop)
+			stop()
 			others.Wait()
 			must(t, p.Close())
 		})
@@ -113,7 +115,12 @@ func TestStressLoopWidens(t *testing.T) {
 // waitsForTurn reports whether a goroutine waits to put a runner back into a queue.
 func waitsForTurn() bool {
 	buf := make([]byte, 1<<16)
-	return bytes.Contains(buf[:runtime.Stack(buf, true)], []byte(".again.func"))
+	for _, stack := range bytes.Split(buf[:runtime.Stack(buf, true)], []byte("\n\n")) { // one that has waited may be about to end
+		if bytes.Contains(stack, []byte(".again.func")) && bytes.Contains(stack, []byte(".waitForRoom(")) {
+			return true
+		}
+	}
+	return false
 }
 
 // A task stays in a batcher, or in a queue with room, while a worker is idle and nobody moves it.

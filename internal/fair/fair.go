@@ -70,7 +70,6 @@ func (t *Table[T]) count(f *Flow[T], d int) {
 	switch {
 	case was == 0 && f.waiting > 0:
 		t.active++
-		t.crowd.First.signal() // it may be of f, and wait for that from now on
 	case was > 0 && f.waiting == 0:
 		t.active--
 	}

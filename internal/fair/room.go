@@ -6,33 +6,34 @@ import "github.com/headrace-go/pool/internal/list"
 // them gets one beyond, as long as there are less than twice as many jobs as places; and a flow of which fewer than fewPlaces wait gets one as long as there
 // are no morePlaces than that. So a flow that has little to do is not kept out by those that have much.
 //
-// A submitter that finds no place waits, first come first served, for its flow (flow.blocked), or, if nothing of that waits, for any place (crowd). Whoever
-// takes a job out of a flow signals the first of those that wait for it, and the first of the crowd; the first stays the first until it has got its
-// place or has given up, and then signals the next one. All that is under the claim lock, so no signal is lost.
+// A submitter that finds no place waits, first come first served, for its flow (flow.blocked), or, if nothing of that waits, for any place (crowd). One
+// at a time is called. It looks for its place, and then the next one for which there is a place is called. So a worker that has made many places
+// pays for one wake, and who was called takes several of them, one after the other, since a submitter that has not waited may overtake. One that was
+// called in vain misses times lets nobody pass any more.
+//
+// No call is lost. All that is under the claim lock, and Call is called after whatever may make a place: when a job has ended, when one has left its
+// flow, when who was called has looked or has given up, and when there are more places. A flow that Call passes over has something waiting, and comes first
+// when that leaves.
 
 // Waiter is a submitter that waits for a place.
 type Waiter struct {
 	list.Link[Waiter]
-	Ready chan struct{} // of one signal
-	queue *waiters      // in which it waits
+	Ready  chan struct{} // of one signal
+	queue  *waiters      // in which it waits
+	missed int
 }
 
 type waiters = list.List[Waiter, *Waiter]
 
-func (w *Waiter) signal() {
-	if w == nil {
-		return
-	}
-	select {
-	case w.Ready <- struct{}{}:
-	default:
-	}
-}
+const (
+	misses   = 3
+	maxLooks = 4 // flows that Call looks at
+)
 
 // Room reports whether there is a place for a job of f, if there are so many in all. w is its submitter, if that waits already.
 func (t *Table[T]) Room(f *Flow[T], places int, w *Waiter) bool {
 	first := t.queueOf(f).First
-	return (first == nil || first == w) && t.fits(f.waiting, places)
+	return (first == nil || first == w || first.missed < misses) && t.fits(f.waiting, places)
 }
 
 // Places returns how many places there are at least, of so many, beside those of what was claimed.
@@ -44,18 +45,6 @@ func (t *Table[T]) queueOf(f *Flow[T]) *waiters {
 		return &f.blocked
 	}
 	return &t.crowd
-}
-
-// Wait makes w wait for a place.
-func (t *Table[T]) Wait(f *Flow[T], w *Waiter) {
-	q := t.queueOf(f)
-	if w.queue == q {
-		return
-	}
-	t.Leave(w)
-	if w.join(q, false); q == &f.blocked && !f.Queued {
-		t.lines.Push(f, false)
-	}
 }
 
 // fits reports whether there is a place for a flow of which so many jobs wait.
@@ -71,28 +60,53 @@ func (t *Table[T]) fits(waiting, places int) bool {
 	return t.waiting < 2*places && waiting < places/t.active
 }
 
+// Wait makes w wait for a place.
+func (t *Table[T]) Wait(f *Flow[T], w *Waiter) {
+	if t.called == w {
+		t.called = nil
+		w.missed++
+	}
+	q := t.queueOf(f)
+	if w.queue == q {
+		return
+	}
+	w.quit()
+	if w.join(q, false); q == &f.blocked && !f.Queued {
+		t.lines.Push(f, false)
+	}
+}
+
 func (w *Waiter) join(q *waiters, front bool) {
 	w.queue = q
 	q.Push(w, front)
 }
 
-// Leave ends the wait of w for a place.
-func (t *Table[T]) Leave(w *Waiter) {
-	if q := w.queue; q != nil {
+func (w *Waiter) quit() {
+	if w.queue != nil {
+		w.queue.Remove(w)
 		w.queue = nil
-		q.Remove(w)
-		q.First.signal()
 	}
 }
 
-// left is called when a job has left f: there may be a place. Nobody waits for a flow that has nothing.
+// Leave ends the wait of w for a place.
+func (t *Table[T]) Leave(w *Waiter) {
+	if t.called == w {
+		t.called = nil
+	}
+	w.missed = 0
+	w.quit()
+}
+
+// left is called when a job has left f. Nobody waits for a flow that has nothing.
 func (t *Table[T]) left(f *Flow[T]) {
 	for w := f.blocked.Last; f.waiting == 0 && w != nil; w = f.blocked.Last {
 		f.blocked.Remove(w)
 		w.join(&t.crowd, true) // they were there before they joined the flow's
 	}
-	f.blocked.First.signal()
-	t.crowd.First.signal()
+	if f.blocked.First != nil {
+		t.lines.Remove(f)
+		t.lines.Push(f, true)
+	}
 }
 
 // Blocked reports whether a submitter waits for a place.
@@ -103,25 +117,46 @@ func (t *Table[T]) Blocked() bool {
 	return t.crowd.First != nil || t.lines.First != nil
 }
 
-// SignalOne makes the first of the crowd look for a place, and that of a flow, each in turn: there is one place more. A flow that is passed over
-// has something waiting, and is signalled when that leaves.
-func (t *Table[T]) SignalOne(places int) {
-	t.crowd.First.signal()
-	for range min(maxLooks, t.lines.Len) {
-		f := t.lines.First
-		t.lines.Remove(f)
-		t.lines.Push(f, false)
-		if t.fits(f.waiting, places) {
-			f.blocked.First.signal()
-			return
+// Call calls a submitter for which there is a place, if there are so many in all, unless one has been called and has not looked yet.
+func (t *Table[T]) Call(places int) {
+	if t.called != nil {
+		return
+	}
+	if t.called = t.pick(places); t.called != nil {
+		select {
+		case t.called.Ready <- struct{}{}:
+		default:
 		}
 	}
 }
 
-const maxLooks = 4
+// pick returns the first of the crowd or, in turn with it, that of a flow.
+func (t *Table[T]) pick(places int) *Waiter {
+	w := t.crowd.First
+	if w != nil && !t.fits(0, places) {
+		w = nil
+	}
+	if t.crowdFirst = !t.crowdFirst; t.crowdFirst && w != nil {
+		return w
+	}
+	for range min(maxLooks, t.lines.Len) {
+		f := t.lines.First
+		t.lines.Remove(f)
+		if f.blocked.First == nil {
+			continue
+		}
+		if t.lines.Push(f, false); t.fits(f.waiting, places) {
+			return f.blocked.First
+		}
+	}
+	return w
+}
 
-// BlockedBesideRoom reports whether a submitter waits though there is a place for it. It is for tests.
+// BlockedBesideRoom reports whether a submitter waits, and nobody is called, though there is a place for it. It is for tests.
 func (t *Table[T]) BlockedBesideRoom(places int) bool {
+	if t.called != nil {
+		return false
+	}
 	if w := t.crowd.First; w != nil && t.fits(0, places) {
 		return true
 	}
@@ -131,12 +166,4 @@ func (t *Table[T]) BlockedBesideRoom(places int) bool {
 		}
 	}
 	return false
-}
-
-// Signal makes all submitters that come next look for a place: there may be many places more.
-func (t *Table[T]) Signal() {
-	t.crowd.First.signal()
-	for f := t.lines.First; f != nil; f = f.Next {
-		f.blocked.First.signal()
-	}
 }

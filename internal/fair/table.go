@@ -118,6 +118,7 @@ type Table[T any] struct {
 	expired []Job[T]
 	crowd   waiters                      // submitters whose flows have nothing waiting
 	lines   list.List[Flow[T], *Flow[T]] // flows with blocked submitters
+	called  *Waiter                      // it has not looked yet
 
 	mean    float64 // run time of a job of any flow
 	turn    uint64
@@ -131,10 +132,12 @@ type Table[T any] struct {
 	// Together says that all jobs of a claim begin at once.
 	Together bool
 
-	rate      rate
-	starved   bool // there was no token
-	since     time.Duration
-	throttled time.Duration
+	rate    rate
+	starved bool // there was no token
+
+	crowdFirst bool
+	since      time.Duration
+	throttled  time.Duration
 
 	nodes  []*node[T] // for reuse
 	spare  []*tenant[T]
@@ -143,7 +146,7 @@ type Table[T any] struct {
 
 const (
 	maxDebts  = 1024
-	maxSpare  = 1024
+	maxSpare  = 4096
 	maxSettle = 8 // flows whose running jobs are looked at in a claim
 	smoothing = 8 // of means: an average over about so many
 	tinyMean  = float64(200 * time.Nanosecond)
