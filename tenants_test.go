@@ -67,11 +67,7 @@ func TestTenantsShareRunTime(t *testing.T) {
 				for range 100 * c.tenants {
 					time.Sleep(100 * time.Millisecond / time.Duration(c.workers))
 				}
-				within := .05
-				if c.workers > 100 { // so many start before it is known how long tasks take, and then go on together
-					within = .5
-				}
-				shares(t, used, weights, within)
+				shares(t, used, weights, .05)
 				stop()
 				p.Abort()
 				must(t, p.Close())

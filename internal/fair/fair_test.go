@@ -106,6 +106,42 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// A submitter that waits is overtaken while there are places, but not for ever: when it was called in vain misses times, nobody passes it.
+func TestOvertaken(t *testing.T) {
+	tab := New[int](nil, 0, 0)
+	w := &Waiter{Ready: make(chan struct{}, 1)}
+	const places = 20
+	for i := range places {
+		push(tab, i, Attr{})
+	}
+	f := tab.Flow(&Attr{})
+	for i := range misses {
+		tab.Wait(f, w)
+		_, g := take(tab, 0)
+		tab.Call(places)
+		if len(w.Ready) != 1 {
+			t.Fatalf("it is not called for the %dth time", i)
+		}
+		if <-w.Ready; !tab.Room(f, places, nil) {
+			t.Fatalf("called %d times in vain it is not overtaken", i)
+		}
+		push(tab, i, Attr{})
+		tab.Done(&g, 1, 1, 0)
+		if tab.Room(f, places, w) {
+			t.Fatal("there is a place too many")
+		}
+	}
+	tab.Wait(f, w)
+	_, g := take(tab, 0)
+	if tab.Room(f, places, nil) || !tab.Room(f, places, w) {
+		t.Error("it is overtaken again, or has no place itself")
+	}
+	if tab.Leave(w); !tab.Room(f, places, nil) {
+		t.Error("it stands in the way though it has left")
+	}
+	tab.Done(&g, 1, 1, 0)
+}
+
 // Tiny jobs of several flows are claimed together, others are not.
 func TestMixed(t *testing.T) {
 	for mean, want := range map[time.Duration]int{100: 8, time.Microsecond: 1} {

@@ -32,9 +32,14 @@ var fairBugs = []bug{{
 	new:   "",
 	tests: "TestClasses",
 }, {
+	name: "credit-stands-still-at-a-limit", class: fairness, file: "internal/fair/fair.go",
+	old:   "\t\t\tc.credit = min(c.last, c.credit+c.share*took)\n",
+	new:   "",
+	tests: "TestClassKeepsCredit",
+}, {
 	name: "credit-is-not-used-up", class: fairness, file: "internal/fair/fair.go",
-	old:   "\t\tf.charged += g.est\n\t\tt.spend(f, g.est)\n\t\tif g.owed {\n",
-	new:   "\t\tf.charged += g.est\n\t\tt.spend(f, g.est)\n\t\tif g.owed && n == 0 {\n",
+	old:   "\t\tc.last = g.est\n\t\tif g.owed {\n",
+	new:   "\t\tc.last = g.est\n\t\tif g.owed && n == 0 {\n",
 	tests: "TestClasses",
 }, {
 	name: "limit-is-one-too-many", class: fairness, file: "internal/fair/table.go",
@@ -77,10 +82,30 @@ var fairBugs = []bug{{
 	new:   "r.tokens = min(2*r.burst, r.tokens+",
 	tests: "TestTokens", pkg: "./internal/fair",
 }, {
-	name: "blocked-submitter-is-not-signalled", class: fairness, file: "internal/fair/room.go",
-	old:   "\tf.blocked.First.signal()\n\tt.crowd.First.signal()\n",
+	name: "claim-calls-no-submitter", class: fairness, file: "cell.go",
+	old:   "\t\tif c.room.announced {\n\t\t\tc.fair.Call(c.places())\n\t\t}\n",
 	new:   "",
 	tests: "TestTenantsShareRunTime|TestStressFairness",
+}, {
+	name: "called-submitter-calls-nobody", class: fairness, file: "fair.go",
+	old:   "\tc.announceFair()\n\tc.fair.Call(c.places())\n",
+	new:   "\tc.announceFair()\n",
+	tests: "TestStressFairness",
+}, {
+	name: "called-in-vain-calls-nobody", class: fairness, file: "fair.go",
+	old:   "\tc.fair.Call(places)\n\treturn false\n",
+	new:   "\treturn false\n",
+	tests: "TestStressFairness",
+}, {
+	name: "call-stays-when-who-was-called-leaves", class: fairness, file: "internal/fair/room.go",
+	old:   "\tif t.called == w {\n\t\tt.called = nil\n\t}\n\tw.missed = 0\n",
+	new:   "\tw.missed = 0\n",
+	tests: "TestStressFairness",
+}, {
+	name: "overtaken-for-ever", class: fairness, file: "internal/fair/room.go",
+	old:   "\t\tw.missed++\n",
+	new:   "",
+	tests: "TestOvertaken", pkg: "./internal/fair",
 }, {
 	name: "flood-keeps-others-out", class: fairness, file: "internal/fair/room.go",
 	old:   "return t.waiting < 2*places+morePlaces",
@@ -88,8 +113,8 @@ var fairBugs = []bug{{
 	tests: "TestLightTenant",
 }, {
 	name: "announces-and-does-not-look-again", class: fairness, file: "fair.go",
-	old:   "\treturn c.fair.Room(f, c.places(), w)\n",
-	new:   "\treturn false\n",
+	old:   "\tif c.fair.Room(f, places, w) {\n",
+	new:   "\tif places < 0 {\n",
 	tests: "TestStressFairness",
 }, {
 	name: "table-changes-and-turns-do-not", class: fairness, file: "fair.go",
