@@ -28,19 +28,21 @@ import (
 // but what it failed with (errOwned) is neither kept for Close nor given to a handler.
 type call struct {
 	scope
-	owner interface {
-		do(context.Context) error // runs it
-		ended(error)              // is told the outcome
-	}
+	owner callOwner
 	state atomic.Uint32
 	parts bool // it measures the parts of its work itself
+}
+
+type callOwner interface {
+	do(context.Context) error // runs the call
+	ended(error)              // is told the outcome
 }
 
 // Bits of call.state. Without any of them the call is pending.
 const (
 	callBegun = 1 << iota
 	callUnrun // though it was begun, the function was not called
-	callEnded // only where somebody asks: see Future
+	callEnded // only where somebody asks: Future, part
 )
 
 var (
@@ -99,6 +101,28 @@ func (c *call) refuse(err error) bool {
 	c.owner.ended(err)
 	return true
 }
+
+// over reports whether a call has ended whose owner says so.
+func (c *call) over() bool { return c.state.Load()&callEnded != 0 }
+
+// polled waits a moment for the end of a call that is short. It reports whether it has ended.
+func (c *call) polled() bool {
+	p := &c.e.futures
+	if !c.e.parallel.Load() || !p.worth() {
+		return false
+	}
+	for range futurePolls {
+		if c.over() {
+			p.miss.Store(0)
+			return true
+		}
+		pause(pauseRounds)
+	}
+	p.inVain() // calls are longer: who waits for them needs no core
+	return false
+}
+
+const futurePolls = 80 // about 3 µs
 
 // exec runs the call. ctx is the worker's.
 func (c *call) exec(ctx context.Context) error {

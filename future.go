@@ -80,8 +80,6 @@ func (u *Future[T]) ended(err error) {
 	}
 }
 
-func (u *Future[T]) over() bool { return u.c.state.Load()&callEnded != 0 }
-
 // Wait returns the outcome when there is one. If ctx is done first, it returns ctx's error; others
 // go on waiting, and f goes on too. The end of f synchronizes before the return of its outcome.
 //
@@ -94,7 +92,7 @@ func (u *Future[T]) Wait(ctx context.Context) (T, error) {
 	if ctx == nil {
 		return zero, errNilContext
 	}
-	if !u.over() {
+	if !u.c.over() {
 		if err := u.wait(ctx); err != nil {
 			return zero, err
 		}
@@ -114,7 +112,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 		return ErrInTask
 	}
 	seat := e.seatOf(ctx)
-	if seat == nil && u.polled() {
+	if seat == nil && u.c.polled() {
 		return nil
 	}
 	if seat != nil && u.c.begin() {
@@ -123,7 +121,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	}
 	seam.Yield()
 	u.lock.Lock()
-	if u.over() {
+	if u.c.over() {
 		u.lock.Unlock()
 		return nil
 	}
@@ -134,7 +132,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	u.lock.Unlock()
 	for {
 		here, err := e.rest(ctx, seat, done)
-		if u.over() {
+		if u.c.over() {
 			return nil
 		}
 		if here != nil {
@@ -165,22 +163,3 @@ func (u *Future[T]) wait(ctx context.Context) error {
 		}
 	}
 }
-
-// polled waits a moment for the end of a call that is short. It reports whether it has ended.
-func (u *Future[T]) polled() bool {
-	p := &u.c.e.futures
-	if !u.c.e.parallel.Load() || !p.worth() {
-		return false
-	}
-	for range futurePolls {
-		if u.over() {
-			p.miss.Store(0)
-			return true
-		}
-		pause(pauseRounds)
-	}
-	p.inVain() // calls are longer: who waits for them needs no core
-	return false
-}
-
-const futurePolls = 80 // about 3 µs

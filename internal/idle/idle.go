@@ -46,6 +46,12 @@ func (g Snapshot) Stopped() bool { return g&stopped != 0 }
 // take the work by themselves.
 func (g Snapshot) Concerns() bool { return g&searching == 0 && g != 0 || g >= stopped }
 
+// Hungry reports whether somebody has nothing to do, or nothing more may start.
+func (g Snapshot) Hungry() bool { return g&^look != 0 }
+
+// Hungry is Hungry of the word.
+func (s *State) Hungry() bool { return s.Load().Hungry() }
+
 // TakeIfQuiet turns an idle place into a searching one, if fewer than most search.
 // The caller must wake or start a worker.
 func (s *State) TakeIfQuiet(most int) bool {

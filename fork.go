@@ -1,0 +1,184 @@
+package pool
+
+import (
+	"context"
+	"math"
+	"sync"
+)
+
+// Forks is a recursive function whose calls may run in parallel, see [NewFork].
+type Forks[A, R any] struct {
+	p    *Pool
+	f    func(*Fork[A, R], A) R
+	free sync.Pool // of *Fork[A, R] without a part
+}
+
+// Fork is what the function of [NewFork] gets, to call [Fork.Join] with. It belongs to that call of the function: its methods must
+// not be called after the function has returned, or by another goroutine.
+type Fork[A, R any] struct {
+	splitter
+	f      func(*Fork[A, R], A) R
+	frames []A // the right sides of the joins that this part is inside of
+	top    int // how many there are
+	given  int // how many of these, the oldest, were offered
+	parts  []*forkPart[A, R]
+	forks  *Forks[A, R]
+}
+
+// forkPart is a call of the function that is a task.
+type forkPart[A, R any] struct {
+	part
+	forks *Forks[A, R]
+	arg   A
+	out   R
+}
+
+const (
+	maxInt     = math.MaxInt
+	forkFrames = 64   // at first
+	keptFrames = 4096 // at most, of a Fork that is used again
+)
+
+// NewFork returns f as a recursive function for Run.
+func NewFork[A, R any](p *Pool, f func(*Fork[A, R], A) R) *Forks[A, R] {
+	p.made()
+	if f == nil {
+		panic("pool: NewFork: the function is nil")
+	}
+	return &Forks[A, R]{p: p, f: f}
+}
+
+// Run returns f(root).
+func (f *Forks[A, R]) Run(ctx context.Context, root A) (R, error) {
+	var zero R
+	x := &struct {
+		forkPart[A, R]
+		h whole
+	}{}
+	if err := x.h.init(ctx, f.p); err != nil {
+		return zero, err
+	}
+	x.forks, x.arg = f, root
+	if err := x.h.run(&x.part, &x.forkPart); err != nil {
+		return zero, err
+	}
+	return x.out, nil
+}
+
+// do runs the part.
+func (x *forkPart[A, R]) do(context.Context) (err error) {
+	if x.of.over.Load() {
+		return errSkipped
+	}
+	k, _ := x.forks.free.Get().(*Fork[A, R])
+	if k == nil {
+		k = &Fork[A, R]{forks: x.forks, f: x.forks.f, frames: make([]A, forkFrames)}
+	}
+	k.enter(&x.part)
+	returned := false
+	defer func() {
+		if k.end(returned) {
+			err = errSkipped
+			if r := recover(); r != nil && r != any(gaveUp{}) {
+				panic(r)
+			}
+		}
+	}()
+	x.out = k.f(k, x.arg)
+	returned = true
+	return nil
+}
+
+// gaveUp is what Join panics with when the job is over.
+type gaveUp struct{}
+
+// end waits for the end of all that k has offered and is still to end, and reports whether k has given up.
+func (k *Fork[A, R]) end(returned bool) (gaveUp bool) {
+	if !returned && !k.gaveUp {
+		k.of.stop() // a panic, or Goexit
+	}
+	for _, x := range k.parts {
+		k.reclaim(&x.part)
+	}
+	gaveUp = k.gaveUp
+	clear(k.parts)
+	k.parts, k.top, k.given = k.parts[:0], 0, 0
+	clear(k.frames)
+	k.leave()
+	if len(k.frames) <= keptFrames {
+		k.forks.free.Put(k)
+	}
+	return gaveUp
+}
+
+// Join returns f(left) and f(right).
+func (k *Fork[A, R]) Join(left, right A) (R, R) {
+	i := k.top
+	if uint(i) < uint(len(k.frames)) {
+		k.frames[i] = right
+	} else {
+		k.grow(right)
+	}
+	k.top = i + 1
+	k.wait--
+	if k.wait < 0 || k.look.Load().Hungry() {
+		k.attend()
+	}
+	l := k.f(k, left)
+	k.top = i
+	if i < k.given {
+		return l, k.collect()
+	}
+	return l, k.f(k, right)
+}
+
+// grow makes room for more frames.
+func (k *Fork[A, R]) grow(right A) {
+	k.frames = append(k.frames, right)
+	k.frames = k.frames[:cap(k.frames)]
+}
+
+// attend is called when somebody may be hungry, or the job over.
+func (k *Fork[A, R]) attend() {
+	hungry := k.hungry()
+	if k.of.over.Load() {
+		k.giveUp()
+	}
+	if !hungry || k.given == k.top {
+		return
+	}
+	x := &forkPart[A, R]{forks: k.forks, arg: k.frames[k.given]}
+	if k.offer(&x.part, x) {
+		k.parts = append(k.parts, x)
+		k.given++
+	}
+	k.rest(k.since)
+}
+
+func (k *Fork[A, R]) giveUp() {
+	k.gaveUp = true
+	panic(gaveUp{})
+}
+
+// collect returns the result of the youngest part, for which it waits or which it runs.
+func (k *Fork[A, R]) collect() R {
+	var x *forkPart[A, R]
+	ran := false
+	for k.given > k.top { // more than one after a panic that the user has recovered: their joins have ended
+		k.given--
+		x = k.parts[k.given]
+		k.parts[k.given] = nil
+		k.parts = k.parts[:k.given]
+		ran = k.reclaim(&x.part)
+	}
+	if k.of.over.Load() {
+		k.giveUp()
+	}
+	if ran {
+		return x.out
+	}
+	arg := x.arg
+	var zero A
+	x.arg = zero // the queue may still hold x
+	return k.f(k, arg)
+}
