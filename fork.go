@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"time"
 )
 
 // Forks is a recursive function whose calls may run in parallel, see [NewFork].
@@ -17,6 +18,9 @@ type Forks[A, R any] struct {
 // not be called after the function has returned, or by another goroutine.
 type Fork[A, R any] struct {
 	splitter
+	wait   int // after how many joins to look at the clock
+	credit int // wait, when it was last set
+	gaveUp bool
 	f      func(*Fork[A, R], A) R
 	frames []A // the right sides of the joins that this part is inside of
 	top    int // how many there are
@@ -34,9 +38,11 @@ type forkPart[A, R any] struct {
 }
 
 const (
-	maxInt     = math.MaxInt
-	forkFrames = 64   // at first
-	keptFrames = 4096 // at most, of a Fork that is used again
+	forkFrames = 64                   // at first
+	keptFrames = 4096                 // at most, of a Fork that is used again
+	forkCredit = 4                    // joins until the first look at the clock
+	maxCredit  = 128                  // between two looks, at most
+	forkTick   = 4 * time.Microsecond // between two looks, about
 )
 
 // NewFork returns f as a recursive function for Run.
@@ -74,6 +80,7 @@ func (x *forkPart[A, R]) do(context.Context) (err error) {
 	if k == nil {
 		k = &Fork[A, R]{forks: x.forks, f: x.forks.f, frames: make([]A, forkFrames)}
 	}
+	k.wait, k.credit, k.gaveUp = math.MaxInt, forkCredit, false
 	k.enter(&x.part)
 	returned := false
 	defer func() {
@@ -140,19 +147,35 @@ func (k *Fork[A, R]) grow(right A) {
 
 // attend is called when somebody may be hungry, or the job over.
 func (k *Fork[A, R]) attend() {
-	hungry := k.hungry()
-	if k.of.over.Load() {
-		k.giveUp()
-	}
-	if !hungry || k.given == k.top {
+	h := k.of
+	if g := h.e.idle.Load(); !g.Hungry() && !h.over.Load() {
+		k.wait = math.MaxInt
+		k.watch(&h.e.idle)
 		return
 	}
-	x := &forkPart[A, R]{forks: k.forks, arg: k.frames[k.given]}
-	if k.offer(&x.part, x) {
-		k.parts = append(k.parts, x)
-		k.given++
+	now := h.e.now()
+	if k.since == 0 {
+		k.since, k.clock = now, now
 	}
-	k.rest(k.since)
+	offers := k.hungry(now)
+	if h.over.Load() {
+		k.giveUp()
+	}
+	switch {
+	case offers && k.given < k.top:
+		x := &forkPart[A, R]{forks: k.forks, arg: k.frames[k.given]}
+		if k.offer(&x.part, x) {
+			k.parts = append(k.parts, x)
+			k.given++
+		}
+		k.credit = 1
+	case now-k.clock < forkTick:
+		k.credit = min(2*k.credit, maxCredit)
+	default:
+		k.credit = max(1, k.credit/2)
+	}
+	k.clock, k.wait = now, k.credit
+	k.watch(&h.quiet)
 }
 
 func (k *Fork[A, R]) giveUp() {

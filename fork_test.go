@@ -1,6 +1,9 @@
 package pool
 
-import "testing"
+import (
+	"sync/atomic"
+	"testing"
+)
 
 func TestForkSum(t *testing.T) {
 	for _, n := range []int{1, 2, 8} {
@@ -12,6 +15,42 @@ func TestForkSum(t *testing.T) {
 			must(t, err)
 			if want := tree.sum(); got != want {
 				t.Errorf("%d, want %d", got, want)
+			}
+		}
+		must(t, p.Close())
+	}
+}
+
+func TestForRange(t *testing.T) {
+	for _, n := range []int{1, 2, 8} {
+		p := mustNew(t, WithWorkers(n))
+		for _, size := range []int{-1, 0, 1, 2, 31, 1000, 300_000} {
+			seen := make([]atomic.Int32, max(0, size))
+			must(t, ForRange(bg, p, size, func(lo, hi int) error {
+				for i := lo; i < hi; i++ {
+					seen[i].Add(1)
+				}
+				return nil
+			}))
+			for i := range seen {
+				if got := seen[i].Load(); got != 1 {
+					t.Fatalf("%d of %d: %d times", i, size, got)
+				}
+			}
+			got, err := Reduce(bg, p, size, func(lo, hi int, acc []int) []int {
+				for i := lo; i < hi; i++ {
+					acc = append(acc, i)
+				}
+				return acc
+			}, func(a, b []int) []int { return append(a, b...) })
+			must(t, err)
+			for i, v := range got {
+				if i != v {
+					t.Fatalf("of %d: %d at %d", size, v, i)
+				}
+			}
+			if len(got) != max(0, size) {
+				t.Fatalf("%d values, want %d", len(got), size)
 			}
 		}
 		must(t, p.Close())

@@ -86,9 +86,7 @@ type splitter struct {
 const (
 	forkBeat  = 10 * time.Microsecond
 	forkWake  = 50 * time.Microsecond
-	forkTick  = 4 * time.Microsecond // between two looks at the clock, about
-	maxCredit = 128                  // joins between these, at most
-	forkPolls = 1000                 // while a splitter waits, about 40 µs
+	forkPolls = 1000 // while a splitter waits, about 40 µs
 )
 
 // open makes a job.
@@ -240,7 +238,6 @@ func (h *whole) poll(p *part, polls int) int {
 // enter begins the part p of a job.
 func (s *splitter) enter(p *part) {
 	s.of, s.part = p.of, p
-	s.wait, s.credit = maxInt, 4
 	h := s.of
 	h.mu.Lock()
 	h.splitters.Push(s, false)
@@ -254,7 +251,7 @@ func (s *splitter) leave() {
 	h.mu.Lock()
 	h.splitters.Remove(s)
 	h.mu.Unlock()
-	s.of, s.part, s.offered, s.gaveUp, s.since, s.clock = nil, nil, nil, false, 0, 0
+	s.of, s.part, s.offered, s.since, s.clock = nil, nil, nil, 0, 0
 }
 
 // watch makes w the word to look at.
@@ -268,43 +265,22 @@ func (s *splitter) watch(w *idle.State) {
 	}
 }
 
-// hungry reports whether to offer something now. If it is only too early, the next looks are at the clock.
-func (s *splitter) hungry() bool {
+// hungry reports whether to offer something now.
+func (s *splitter) hungry(now time.Duration) bool {
 	h := s.of
 	g := h.e.idle.Load()
 	if g.Stopped() {
 		h.stop()
 	}
-	if !g.Hungry() || h.over.Load() {
-		s.wait = maxInt
-		s.watch(&h.e.idle)
-		return false
-	}
-	now := h.e.now()
-	if s.since == 0 {
-		s.since, s.clock = now, now
-	}
 	beat := forkBeat
 	if g.Searching() == 0 {
 		beat = forkWake
 	}
-	if now-s.since >= beat && (s.offered == nil || s.offered.state.Load() != 0) {
-		s.since, s.credit = now, 1
-		return true
+	if !g.Hungry() || h.over.Load() || now-s.since < beat || s.offered != nil && s.offered.state.Load() == 0 {
+		return false
 	}
-	s.rest(now)
-	return false
-}
-
-// rest makes the splitter look at nothing but the clock for a while.
-func (s *splitter) rest(now time.Duration) {
-	if now-s.clock < forkTick {
-		s.credit = min(2*s.credit, maxCredit)
-	} else {
-		s.credit = max(1, s.credit/2)
-	}
-	s.clock, s.wait = now, s.credit
-	s.watch(&s.of.quiet)
+	s.since = now
+	return true
 }
 
 // offer makes p a task. It reports false if there is no room for it.
