@@ -105,7 +105,7 @@ func (k *Fork[A, R]) end(returned bool) (gaveUp bool) {
 		k.of.stop() // a panic, or Goexit
 	}
 	for _, x := range k.parts {
-		k.reclaim(&x.part)
+		x.reclaim(k.seat)
 	}
 	gaveUp = k.gaveUp
 	clear(k.parts)
@@ -192,7 +192,7 @@ func (k *Fork[A, R]) collect() R {
 		x = k.parts[k.given]
 		k.parts[k.given] = nil
 		k.parts = k.parts[:k.given]
-		ran = k.reclaim(&x.part)
+		ran = x.reclaim(k.seat)
 	}
 	if k.of.over.Load() {
 		k.giveUp()

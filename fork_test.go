@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
 )
@@ -52,6 +53,27 @@ func TestForRange(t *testing.T) {
 			if len(got) != max(0, size) {
 				t.Fatalf("%d values, want %d", len(got), size)
 			}
+		}
+		must(t, p.Close())
+	}
+}
+
+func TestJoin(t *testing.T) {
+	for _, n := range []int{1, 2, 8} {
+		p := mustNew(t, WithWorkers(n))
+		var count atomic.Int64
+		var tree func(ctx context.Context, n int) error
+		tree = func(ctx context.Context, n int) error {
+			if n == 0 {
+				count.Add(1)
+				return nil
+			}
+			down := func(ctx context.Context) error { return tree(ctx, n-1) }
+			return Join(ctx, p, down, down)
+		}
+		must(t, tree(bg, 14))
+		if got := count.Load(); got != 1<<14 {
+			t.Errorf("%d leaves, want %d", got, 1<<14)
 		}
 		must(t, p.Close())
 	}

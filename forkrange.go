@@ -82,7 +82,7 @@ func (x *rangePart[R]) do(context.Context) error {
 			h.stop() // a panic, or Goexit
 		}
 		for _, y := range x.given {
-			x.reclaim(&y.part)
+			y.reclaim(x.seat)
 		}
 		x.given = nil
 		x.leave()
@@ -106,7 +106,7 @@ func (x *rangePart[R]) walk() error {
 		}
 		y := x.given[n-1]
 		x.given = x.given[:n-1]
-		switch ran := x.reclaim(&y.part); {
+		switch ran := y.reclaim(x.seat); {
 		case x.all.over.Load():
 			return errSkipped
 		case !ran:

@@ -52,6 +52,7 @@ type whole struct {
 	quiet idle.State // nobody is hungry
 	ended idle.State // stopped
 	over  atomic.Bool
+	since atomic.Int64 // the last offer of a Join
 	open  atomic.Int32 // length of offers
 
 	mu        sync.Mutex
@@ -73,14 +74,12 @@ type part struct {
 type splitter struct {
 	list.Link[splitter]                            // in whole.splitters
 	look                atomic.Pointer[idle.State] // the word to look at: that of the pool, quiet, or ended
-	wait                int                        // after how many joins to look at the clock
-	credit              int                        // wait, when it was last set
 	of                  *whole
 	part                *part
-	offered             *part         // the last offer
-	since               time.Duration // that, or the first look
-	clock               time.Duration // the last look at the clock
-	gaveUp              bool
+	seat                context.Context // of the task that it is inside of
+	offered             *part           // the last offer
+	since               time.Duration   // that, or the first look
+	clock               time.Duration   // the last look at the clock
 }
 
 const (
@@ -145,10 +144,15 @@ func (h *whole) fail(err error) {
 
 // ended is told the outcome of the part.
 func (p *part) ended(err error) {
-	h := p.of
 	if err != nil && err != errSkipped && (p.above == nil || p.state.Load()&callUnrun == 0) {
-		h.fail(err)
+		p.of.fail(err)
 	}
+	p.end()
+}
+
+// end tells those who wait for the part.
+func (p *part) end() {
+	h := p.of
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.removeLocked(p)
@@ -237,7 +241,7 @@ func (h *whole) poll(p *part, polls int) int {
 
 // enter begins the part p of a job.
 func (s *splitter) enter(p *part) {
-	s.of, s.part = p.of, p
+	s.of, s.part, s.seat = p.of, p, p.e.seatOf(&p.scope)
 	h := s.of
 	h.mu.Lock()
 	h.splitters.Push(s, false)
@@ -251,7 +255,7 @@ func (s *splitter) leave() {
 	h.mu.Lock()
 	h.splitters.Remove(s)
 	h.mu.Unlock()
-	s.of, s.part, s.offered, s.since, s.clock = nil, nil, nil, 0, 0
+	s.of, s.part, s.seat, s.offered, s.since, s.clock = nil, nil, nil, nil, 0, 0
 }
 
 // watch makes w the word to look at.
@@ -288,10 +292,18 @@ func (s *splitter) offer(p *part, owner callOwner) bool {
 	h := s.of
 	p.of, p.above, p.owner = h, s.part, owner
 	p.e, p.user, p.covered = h.e, h.ctx, s.part.covered
-	if !p.try(&s.part.scope) {
+	if !h.offer(&s.part.scope, p) {
 		return false
 	}
 	s.offered = p
+	return true
+}
+
+// offer puts p into the queue, and where those who wait find it.
+func (h *whole) offer(ctx context.Context, p *part) bool {
+	if !p.try(ctx) {
+		return false
+	}
 	seam.Yield()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -302,15 +314,16 @@ func (s *splitter) offer(p *part, owner callOwner) bool {
 	return true
 }
 
-// reclaim returns true when p, which s has offered, has run elsewhere, and false if s has to run it.
-func (s *splitter) reclaim(p *part) (ran bool) {
-	h := s.of
+// reclaim returns true when the part, which the caller has offered, has run elsewhere, and false if only the caller may run
+// it from now on. seat is the context of the task that the caller is inside of.
+func (p *part) reclaim(seat context.Context) (ran bool) {
+	h := p.of
 	if p.begin() {
 		h.mu.Lock()
 		h.removeLocked(p)
 		h.mu.Unlock()
 		return false
 	}
-	h.await(context.Background(), h.e.seatOf(&s.part.scope), p)
+	h.await(context.Background(), seat, p)
 	return p.state.Load()&callUnrun == 0
 }

@@ -1,0 +1,143 @@
+package pool
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/headrace-go/pool/internal/errlog"
+)
+
+// Join calls a in the calling task and b here or elsewhere.
+func Join(ctx context.Context, p *Pool, a, b func(context.Context) error) error {
+	e := p.made()
+	switch {
+	case ctx == nil:
+		return errNilContext
+	case a == nil || b == nil:
+		return ErrNilTask
+	}
+	if err := endOf(ctx); err != nil {
+		return err
+	}
+	seat := e.seatOf(ctx)
+	if seat == nil { // the whole becomes a task
+		g := NewGroup(ctx, p)
+		g.Go(func(ctx context.Context) error { return Join(ctx, p, a, b) })
+		return g.Wait()
+	}
+	j := &joint{b: b}
+	j.one.j, j.one.e, j.one.parent = j, e, ctx
+	j.owner, j.e, j.user, j.covered = j, e, &j.one, true
+	if up, _ := ctx.Value(jointKey{}).(*joint); up != nil && up.e == e {
+		j.of, j.above, j.up = up.of, &up.part, up
+	} else {
+		j.of = &whole{e: e}
+	}
+	if e.idle.Load().Hungry() {
+		j.split()
+	}
+	return j.both(seat, a)
+}
+
+// joint is a call of Join. Its part is b. All that are inside of each other, on whatever goroutines, are one whole.
+type joint struct {
+	part
+	b       Task
+	one     jointContext
+	first   errlog.First
+	up      *joint // the one that it is inside of
+	offered atomic.Bool
+}
+
+// jointContext is the context of both functions. It leads inner calls to their joint.
+type jointContext struct {
+	groupContext
+	j *joint
+}
+
+type jointKey struct{}
+
+// Value implements context.Context.
+func (c *jointContext) Value(key any) any {
+	if key == (jointKey{}) {
+		return c.j
+	}
+	return c.groupContext.Value(key)
+}
+
+// split offers the oldest b that nobody has begun, of the joints that j is inside of: it is the largest.
+func (j *joint) split() {
+	h, now := j.of, int64(j.e.now())
+	beat, since := forkBeat, h.since.Load()
+	if j.e.idle.Load().Searching() == 0 {
+		beat = forkWake
+	}
+	if h.open.Load() > 0 || since != 0 && now-since < int64(beat) || !h.since.CompareAndSwap(since, now) {
+		return
+	}
+	var oldest *joint
+	for x := j; x != nil; x = x.up {
+		if x.state.Load() == 0 && !x.offered.Load() {
+			oldest = x
+		}
+	}
+	if oldest != nil && oldest.offered.CompareAndSwap(false, true) {
+		h.offer(&j.one, &oldest.part)
+	}
+}
+
+// both calls a, and b unless somebody else does, and returns the first error.
+func (j *joint) both(seat context.Context, a Task) error {
+	returned := false
+	defer func() {
+		j.one.cancel(nil)
+		if !returned { // a panic, or Goexit
+			j.reclaim(seat)
+		}
+	}()
+	if err := a(&j.one); err != nil {
+		j.fail(err)
+	}
+	ran := j.reclaim(seat)
+	returned = true
+	if !ran && j.one.Err() == nil {
+		if err := j.b(&j.one); err != nil {
+			return err
+		}
+		ran = true
+	}
+	j.of.mu.Lock()
+	err := j.first.Err
+	j.of.mu.Unlock()
+	if err == nil && !ran {
+		if err = endOf(j.one.parent); err == nil {
+			err = j.e.errBlocked()
+		}
+	}
+	return err
+}
+
+// fail keeps the error of a or b, if it is the first, and cancels the context of both.
+func (j *joint) fail(err error) {
+	cancelled, late := cancellation(err), j.one.Err() != nil
+	j.of.mu.Lock()
+	j.first.Add(err, cancelled, late)
+	j.of.mu.Unlock()
+	j.one.cancel(err)
+}
+
+// do runs b as a task.
+func (j *joint) do(ctx context.Context) error {
+	if j.one.Err() != nil {
+		return errSkipped
+	}
+	return j.b(ctx)
+}
+
+// ended is told the outcome of that.
+func (j *joint) ended(err error) {
+	if err != nil && j.state.Load()&callUnrun == 0 {
+		j.fail(err)
+	}
+	j.end()
+}
