@@ -102,7 +102,7 @@ func (h *whole) init(ctx context.Context, p *Pool) error {
 func (h *whole) run(p *part, owner callOwner) error {
 	e := h.e
 	p.of, p.owner, p.e, p.user, p.covered = h, owner, e, h.ctx, e.covers(h.ctx)
-	if _, own := h.ctx.(*taskContext[Task]); !own && h.ctx.Done() != nil { // the end of the pool shows in its own word
+	if done := h.ctx.Done(); done != nil && done != e.base.Done() { // the end of the pool shows in its own word
 		defer context.AfterFunc(h.ctx, h.stop)()
 	}
 	if seat := e.seatOf(h.ctx); seat != nil {
