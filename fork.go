@@ -40,8 +40,8 @@ type forkPart[A, R any] struct {
 const (
 	forkFrames = 64                   // at first
 	keptFrames = 4096                 // at most, of a Fork that is used again
-	forkCredit = 4                    // joins until the first look at the clock
-	maxCredit  = 128                  // between two looks, at most
+	forkCredit = 2                    // joins until the first look at the clock
+	maxCredit  = 256                  // between two looks, at most
 	forkTick   = 4 * time.Microsecond // between two looks, about
 )
 
@@ -174,7 +174,7 @@ func (k *Fork[A, R]) attend() {
 	default:
 		k.credit = max(1, k.credit/2)
 	}
-	k.clock, k.wait = now, k.credit
+	k.clock, k.wait = now, k.credit-1
 	k.watch(&h.quiet)
 }
 
@@ -197,11 +197,12 @@ func (k *Fork[A, R]) collect() R {
 	if k.of.over.Load() {
 		k.giveUp()
 	}
+	arg, out := x.arg, x.out
+	var a A
+	var r R
+	x.arg, x.out = a, r // the queue may still hold x
 	if ran {
-		return x.out
+		return out
 	}
-	arg := x.arg
-	var zero A
-	x.arg = zero // the queue may still hold x
 	return k.f(k, arg)
 }

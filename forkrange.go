@@ -112,7 +112,10 @@ func (x *rangePart[R]) walk() error {
 		case !ran:
 			x.lo, x.hi = y.lo, y.hi
 		case x.all.merge != nil:
-			x.acc = x.all.merge(x.acc, y.acc)
+			acc := y.acc
+			var zero R
+			y.acc = zero // the queue may still hold y
+			x.acc = x.all.merge(x.acc, acc)
 		}
 	}
 }

@@ -94,7 +94,6 @@ func (h *whole) init(ctx context.Context, p *Pool) error {
 		return errNilContext
 	}
 	h.e, h.ctx = p.made(), ctx
-	h.ended.Stop()
 	return endOf(ctx)
 }
 
@@ -112,9 +111,13 @@ func (h *whole) run(p *part, owner callOwner) error {
 		p.submit(h.ctx, true)
 		h.await(h.ctx, nil, p)
 	}
+	if !h.over.Load() {
+		return nil
+	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err := h.first.Err; err != nil || !h.over.Load() {
+	err := h.first.Err
+	h.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	if err := endOf(h.ctx); err != nil {
@@ -128,6 +131,7 @@ func (h *whole) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.over.Store(true)
+	h.ended.Stop()
 	for s := h.splitters.First; s != nil; s = s.Next {
 		s.look.Store(&h.ended)
 	}
@@ -265,6 +269,7 @@ func (s *splitter) watch(w *idle.State) {
 		seam.Yield()
 	}
 	if s.of.over.Load() {
+		s.of.ended.Stop() // whoever stops may be about to
 		s.look.Store(&s.of.ended)
 	}
 }
