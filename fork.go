@@ -14,8 +14,8 @@ type Forks[A, R any] struct {
 	free sync.Pool // of *Fork[A, R] without a part
 }
 
-// Fork is what the function of [NewFork] gets, to call [Fork.Join] with. It belongs to that call of the function: its methods must
-// not be called after the function has returned, or by another goroutine.
+// Fork is what the function of [NewFork] gets, to call [Fork.Join] with. It must not be used after that function has returned, nor by
+// another goroutine.
 type Fork[A, R any] struct {
 	splitter
 	wait   int // after how many joins to look at the clock
@@ -45,7 +45,24 @@ const (
 	forkTick   = 4 * time.Microsecond // between two looks, about
 )
 
-// NewFork returns f as a recursive function for Run.
+// NewFork returns the recursive function f for [Forks.Run]. f divides its argument in two with [Fork.Join], or computes the
+// result alone:
+//
+//	sum := pool.NewFork(p, func(k *pool.Fork[*Node, int], n *Node) int {
+//		if n == nil {
+//			return 0
+//		}
+//		l, r := k.Join(n.Left, n.Right)
+//		return l + r + n.Value
+//	})
+//	total, err := sum.Run(ctx, root)
+//
+// Join creates no task while all workers are busy, so f needs no size below which it goes on alone.
+//
+// It backfires for an f that works for more than about 100 µs between two joins: it notices too late that a worker is
+// idle. For a few long parts use a [Group].
+//
+// NewFork panics if f is nil. It starts nothing; what it returns may be used by any number of goroutines.
 func NewFork[A, R any](p *Pool, f func(*Fork[A, R], A) R) *Forks[A, R] {
 	p.made()
 	if f == nil {
@@ -54,7 +71,18 @@ func NewFork[A, R any](p *Pool, f func(*Fork[A, R], A) R) *Forks[A, R] {
 	return &Forks[A, R]{p: p, f: f}
 }
 
-// Run returns f(root).
+// Run returns f(root). It runs on p's workers and takes part in their limits. Inside a task of the pool, called with that task's
+// context, the first part runs in the calling task, for about 0.4 µs; else it is submitted as [Pool.Submit] does, and Run
+// waits for it. Parts that are given away have the values and attributes ([Attrs]) of ctx. All of them have ended when Run returns,
+// and the end of each synchronizes before that.
+//
+// It fails with ctx's error when ctx is done, with the cause of the stop when the pool stops, with the error of the submission, and
+// as any task does when f panics or calls [runtime.Goexit]: a panic ends the program or, under [WithPanicHandler], is a
+// *[PanicError]. Then no further part begins, and what runs ends at its next Join. A pool that is closed meanwhile gets no more
+// parts; Run goes on without.
+//
+// A run below about 50 µs stays on one core. Later it spreads as workers become idle: a worker that sleeps comes 75 to 130 µs
+// after it was woken.
 func (f *Forks[A, R]) Run(ctx context.Context, root A) (R, error) {
 	var zero R
 	x := &struct {
@@ -118,7 +146,11 @@ func (k *Fork[A, R]) end(returned bool) (gaveUp bool) {
 	return gaveUp
 }
 
-// Join returns f(left) and f(right).
+// Join returns f(left) and f(right). It calls f(left) first, and then f(right), unless an idle worker has taken that over. If others have taken
+// over the right side Join waits for it; meanwhile it runs parts of the same run. So do not hold a lock when you call Join. If
+// the run has failed Join does not return: it panics with a value that ends at Run, through the deferred functions of f.
+//
+// A Join that gives nothing away costs 1 to 4 ns more than two plain calls, and does not allocate.
 func (k *Fork[A, R]) Join(left, right A) (R, R) {
 	i := k.top
 	if uint(i) < uint(len(k.frames)) {

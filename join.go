@@ -7,7 +7,16 @@ import (
 	"github.com/headrace-go/pool/internal/errlog"
 )
 
-// Join calls a in the calling task and b here or elsewhere.
+// Join calls a and b, and returns the first error. It calls a at once, and b after it, unless an idle worker takes b over first; then
+// it waits for that. So a must not wait for b. Both may call Join in turn, with the context that they get: what a worker takes over is
+// the oldest b that nobody has begun. Outside of a task of p the whole becomes one.
+//
+// The context of a and b is cancelled at the first error, when ctx is, when the pool stops, and when Join returns. After that
+// b does not begin. A panic in a, or in b if it runs here, is one of the calling task; elsewhere it ends the program or, under
+// [WithPanicHandler], is the error of Join.
+//
+// Join takes two allocations and about 0.3 µs. It backfires where a and b take less than some microseconds: [NewFork] costs a
+// hundredth of that.
 func Join(ctx context.Context, p *Pool, a, b func(context.Context) error) error {
 	e := p.made()
 	switch {
