@@ -75,6 +75,8 @@
 //	one result, now                             Do                  its caller
 //	a result later, or for several readers      Go, Future.Wait     Wait
 //	the same function for each of many values   ForEach             its caller: the first
+//	a loop over indexes                         ForRange, Reduce    its caller: the first
+//	a recursion, on all cores                   NewFork, Join       its caller: the first
 //	a result for each, in order                 Map                 beside each result
 //	a result for each, as they come             MapUnordered        beside each result
 //	a type of job, in a service                 NewTyped            the handler, and Close

@@ -17,7 +17,7 @@ type Forks[A, R any] struct {
 // Fork is what the function of [NewFork] gets, to call [Fork.Join] with. It must not be used after that function has returned, nor by
 // another goroutine.
 type Fork[A, R any] struct {
-	splitter
+	s      splitter
 	wait   int // after how many joins to look at the clock
 	credit int // wait, when it was last set
 	gaveUp bool
@@ -93,10 +93,12 @@ func (f *Forks[A, R]) Run(ctx context.Context, root A) (R, error) {
 		return zero, err
 	}
 	x.forks, x.arg = f, root
-	if err := x.h.run(&x.part, &x.forkPart); err != nil {
+	err := x.h.run(&x.part, &x.forkPart)
+	out := x.forget()
+	if err != nil {
 		return zero, err
 	}
-	return x.out, nil
+	return out, nil
 }
 
 // do runs the part.
@@ -109,7 +111,7 @@ func (x *forkPart[A, R]) do(context.Context) (err error) {
 		k = &Fork[A, R]{forks: x.forks, f: x.forks.f, frames: make([]A, forkFrames)}
 	}
 	k.wait, k.credit, k.gaveUp = math.MaxInt, forkCredit, false
-	k.enter(&x.part)
+	k.s.enter(&x.part)
 	returned := false
 	defer func() {
 		if k.end(returned) {
@@ -124,22 +126,32 @@ func (x *forkPart[A, R]) do(context.Context) (err error) {
 	return nil
 }
 
+// forget returns the result, and keeps neither it nor the argument: the pool may still hold x.
+func (x *forkPart[A, R]) forget() R {
+	var arg A
+	var none R
+	out := x.out
+	x.arg, x.out = arg, none
+	return out
+}
+
 // gaveUp is what Join panics with when the job is over.
 type gaveUp struct{}
 
 // end waits for the end of all that k has offered and is still to end, and reports whether k has given up.
 func (k *Fork[A, R]) end(returned bool) (gaveUp bool) {
 	if !returned && !k.gaveUp {
-		k.of.stop() // a panic, or Goexit
+		k.s.of.stop() // a panic, or Goexit
 	}
 	for _, x := range k.parts {
-		x.reclaim(k.seat)
+		x.reclaim(k.s.seat)
+		x.forget()
 	}
 	gaveUp = k.gaveUp
 	clear(k.parts)
 	k.parts, k.top, k.given = k.parts[:0], 0, 0
 	clear(k.frames)
-	k.leave()
+	k.s.leave()
 	if len(k.frames) <= keptFrames {
 		k.forks.free.Put(k)
 	}
@@ -160,7 +172,7 @@ func (k *Fork[A, R]) Join(left, right A) (R, R) {
 	}
 	k.top = i + 1
 	k.wait--
-	if k.wait < 0 || k.look.Load().Hungry() {
+	if k.wait < 0 || k.s.look.Load().Hungry() {
 		k.attend()
 	}
 	l := k.f(k, left)
@@ -179,35 +191,35 @@ func (k *Fork[A, R]) grow(right A) {
 
 // attend is called when somebody may be hungry, or the job over.
 func (k *Fork[A, R]) attend() {
-	h := k.of
+	h := k.s.of
 	if g := h.e.idle.Load(); !g.Hungry() && !h.over.Load() {
 		k.wait = math.MaxInt
-		k.watch(&h.e.idle)
+		k.s.watch(&h.e.idle)
 		return
 	}
 	now := h.e.now()
-	if k.since == 0 {
-		k.since, k.clock = now, now
+	if k.s.since == 0 {
+		k.s.since, k.s.clock = now, now
 	}
-	offers := k.hungry(now)
+	offers := k.s.hungry(now)
 	if h.over.Load() {
 		k.giveUp()
 	}
 	switch {
 	case offers && k.given < k.top:
 		x := &forkPart[A, R]{forks: k.forks, arg: k.frames[k.given]}
-		if k.offer(&x.part, x) {
+		if k.s.offer(&x.part, x) {
 			k.parts = append(k.parts, x)
 			k.given++
 		}
 		k.credit = 1
-	case now-k.clock < forkTick:
+	case now-k.s.clock < forkTick:
 		k.credit = min(2*k.credit, maxCredit)
 	default:
 		k.credit = max(1, k.credit/2)
 	}
-	k.clock, k.wait = now, k.credit-1
-	k.watch(&h.quiet)
+	k.s.clock, k.wait = now, k.credit-1
+	k.s.watch(&h.quiet)
 }
 
 func (k *Fork[A, R]) giveUp() {
@@ -224,15 +236,13 @@ func (k *Fork[A, R]) collect() R {
 		x = k.parts[k.given]
 		k.parts[k.given] = nil
 		k.parts = k.parts[:k.given]
-		ran = x.reclaim(k.seat)
+		ran = x.reclaim(k.s.seat)
 	}
-	if k.of.over.Load() {
+	if k.s.of.over.Load() {
 		k.giveUp()
 	}
-	arg, out := x.arg, x.out
-	var a A
-	var r R
-	x.arg, x.out = a, r // the queue may still hold x
+	arg := x.arg
+	out := x.forget()
 	if ran {
 		return out
 	}

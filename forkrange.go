@@ -73,10 +73,13 @@ func reduce[R any](ctx context.Context, p *Pool, n int, body func(lo, hi int, ac
 	}
 	x.all.body, x.all.merge = body, merge
 	x.rangePart.all, x.hi = &x.all, n
-	if err := x.all.run(&x.part, &x.rangePart); err != nil {
+	err := x.all.run(&x.part, &x.rangePart)
+	acc := x.acc
+	x.acc, x.all.body, x.all.merge = zero, nil, nil // the pool may still hold x
+	if err != nil {
 		return zero, err
 	}
-	return x.acc, nil
+	return acc, nil
 }
 
 // do runs the part.
@@ -124,7 +127,7 @@ func (x *rangePart[R]) walk() error {
 		case x.all.merge != nil:
 			acc := y.acc
 			var zero R
-			y.acc = zero // the queue may still hold y
+			y.acc = zero // as in reduce
 			x.acc = x.all.merge(x.acc, acc)
 		}
 	}

@@ -100,7 +100,8 @@ func (j *joint) both(seat context.Context, a Task) error {
 	returned := false
 	defer func() {
 		j.one.cancel(nil)
-		if !returned { // a panic, or Goexit
+		defer func() { j.b = nil }() // the queue may still hold j
+		if !returned {               // a panic, or Goexit
 			j.reclaim(seat)
 		}
 	}()

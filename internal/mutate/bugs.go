@@ -57,7 +57,7 @@ const (
 // allBugs returns the list.
 func allBugs() []bug {
 	var all []bug
-	for _, some := range [][]bug{waitingBugs, taskBugs, featureBugs, measureBugs, fairBugs} {
+	for _, some := range [][]bug{waitingBugs, taskBugs, featureBugs, measureBugs, fairBugs, forkBugs} {
 		all = append(all, some...)
 	}
 	return all
