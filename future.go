@@ -80,6 +80,8 @@ func (u *Future[T]) ended(err error) {
 	}
 }
 
+func (u *Future[T]) over() bool { return u.c.over() }
+
 // Wait returns the outcome when there is one. If ctx is done first, it returns ctx's error; others
 // go on waiting, and f goes on too. The end of f synchronizes before the return of its outcome.
 //
@@ -92,7 +94,7 @@ func (u *Future[T]) Wait(ctx context.Context) (T, error) {
 	if ctx == nil {
 		return zero, errNilContext
 	}
-	if !u.c.over() {
+	if !u.over() {
 		if err := u.wait(ctx); err != nil {
 			return zero, err
 		}
@@ -121,7 +123,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	}
 	seam.Yield()
 	u.lock.Lock()
-	if u.c.over() {
+	if u.over() {
 		u.lock.Unlock()
 		return nil
 	}
@@ -132,7 +134,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	u.lock.Unlock()
 	for {
 		here, err := e.rest(ctx, seat, done)
-		if u.c.over() {
+		if u.over() {
 			return nil
 		}
 		if here != nil {

@@ -44,7 +44,7 @@ func forkJoin(h *harness) []row {
 			rows = append(rows, h.forkRow(name, workers, min(cores, workers), program.prepare))
 		}
 	}
-	return rows
+	return append(rows, lazyRows(h)...)
 }
 
 // A prepared program is made before the clock starts, and cleaned up afterwards.
@@ -67,6 +67,7 @@ var joiners = []struct {
 	{"group-stealing", openJoiner(joinGroup, pool.WithStrategy(pool.WorkStealing))},
 	{"future", openJoiner(joinFuture)},
 	{"future-stealing", openJoiner(joinFuture, pool.WithStrategy(pool.WorkStealing))},
+	{"join", openJoiner(joinLazily)},
 	{"go", func(int) joiner { return goJoiner{} }},
 	{"errgroup", func(workers int) joiner { return errgroupJoiner(workers) }},
 	{"errgroup-try", func(workers int) joiner {
@@ -149,6 +150,23 @@ func joinFuture(ctx context.Context, p *pool.Pool, n int, f func(context.Context
 		_, err := u.Wait(ctx)
 		must(err)
 	}
+}
+
+// joinLazily divides the calls in two until there is one.
+func joinLazily(ctx context.Context, p *pool.Pool, n int, f func(context.Context, int)) {
+	var divide func(ctx context.Context, lo, hi int)
+	divide = func(ctx context.Context, lo, hi int) {
+		if hi-lo == 1 {
+			f(ctx, lo)
+			return
+		}
+		mid := (lo + hi) / 2
+		half := func(lo, hi int) func(context.Context) error {
+			return func(ctx context.Context) error { divide(ctx, lo, hi); return nil }
+		}
+		must(pool.Join(ctx, p, half(lo, mid), half(mid, hi)))
+	}
+	divide(ctx, 0, n)
 }
 
 // goJoiner starts a goroutine for every child.
