@@ -92,7 +92,7 @@ func BenchmarkJoin(b *testing.B) {
 			p := mustNew(b, WithWorkers(workers))
 			fork := NewFork(p, forkFib)
 			inTask(b, p, func(ctx context.Context) {
-				besidePlain(b, 2692537, func() { plainFib(30) }, func() { _, _ = fork.Run(ctx, 30) })
+				besidePlain(b, 2692537, func() { _ = plainFib(30) }, func() { _, _ = fork.Run(ctx, 30) })
 			})
 			must(b, p.Close())
 		})
