@@ -434,7 +434,7 @@ func TestForkKeepsNothing(t *testing.T) {
 	must(t, p.Close())
 }
 
-// A join allocates nothing, and a run inside a task one thing.
+// Inside a task a run that gives nothing away allocates nothing.
 func TestForkAllocs(t *testing.T) {
 	if raceBuild {
 		t.Skip("the race detector drops what a sync.Pool keeps")
@@ -443,8 +443,8 @@ func TestForkAllocs(t *testing.T) {
 	tree := newTree(10)
 	fork := NewFork(p, forkSum)
 	inTask(t, p, func(ctx context.Context) {
-		if n := testing.AllocsPerRun(100, func() { _, _ = fork.Run(ctx, tree) }); n > 1 {
-			t.Errorf("%v allocations, want 1", n)
+		if n := testing.AllocsPerRun(100, func() { _, _ = fork.Run(ctx, tree) }); n >= 1 {
+			t.Errorf("%v allocations, want none", n)
 		}
 	})
 	must(t, p.Close())

@@ -47,13 +47,14 @@ import (
 // not run, and those at work are waited for, by the deferred function of each part. So all have ended when the first
 // one has.
 type whole struct {
-	e     *engine[Task]
-	ctx   context.Context
-	quiet idle.State // nobody is hungry
-	ended idle.State // stopped
-	over  atomic.Bool
-	since atomic.Int64 // the last offer of a Join
-	open  atomic.Int32 // length of offers
+	e      *engine[Task]
+	ctx    context.Context
+	quiet  idle.State // nobody is hungry
+	ended  idle.State // stopped
+	over   atomic.Bool
+	shared atomic.Bool  // others have seen the first part, or may stop the job
+	since  atomic.Int64 // the last offer of a Join
+	open   atomic.Int32 // length of offers
 
 	mu        sync.Mutex
 	first     errlog.First
@@ -100,14 +101,19 @@ func (h *whole) init(ctx context.Context, p *Pool) error {
 // run runs p, the first part, with its owner, and returns why the job failed. All parts have ended then.
 func (h *whole) run(p *part, owner callOwner) error {
 	e := h.e
-	p.of, p.owner, p.e, p.user, p.covered = h, owner, e, h.ctx, e.covers(h.ctx)
+	p.of, p.e, p.user, p.covered = h, e, h.ctx, e.covers(h.ctx)
+	if p.owner == nil {
+		p.owner = owner
+	}
 	if done := h.ctx.Done(); done != nil && done != e.base.Done() { // the end of the pool shows in its own word
+		h.shared.Store(true)
 		defer context.AfterFunc(h.ctx, h.stop)()
 	}
 	if seat := e.seatOf(h.ctx); seat != nil {
 		p.begin()
 		p.help(seat)
 	} else {
+		h.shared.Store(true)
 		p.submit(h.ctx, true)
 		h.await(h.ctx, nil, p)
 	}
@@ -169,6 +175,14 @@ func (p *part) end() {
 func (h *whole) removeLocked(p *part) {
 	h.offers.Remove(p)
 	h.open.Store(int32(h.offers.Len))
+}
+
+// renew makes a part, the first one, that has ended and was not shared ready for another run. Its owner stays the same: another goroutine of the task
+// may look at that, which is a moment late (Group.runsLocked).
+func (p *part) renew() {
+	p.state.Store(0)
+	p.user, p.seat = nil, nil
+	p.merged.cause.Store(nil)
 }
 
 // take begins an offer that descends from p, the oldest, or returns nil.
@@ -306,6 +320,7 @@ func (s *splitter) offer(p *part, owner callOwner) bool {
 
 // offer puts p into the queue, and where those who wait find it.
 func (h *whole) offer(ctx context.Context, p *part) bool {
+	h.shared.Store(true)
 	if !p.try(ctx) {
 		return false
 	}
