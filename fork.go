@@ -209,7 +209,7 @@ func (k *Fork[A, R]) attend() {
 		k.s.watch(&h.e.idle)
 		return
 	}
-	now := h.e.now()
+	now := max(1, h.e.now())
 	if k.s.since == 0 {
 		k.s.since, k.s.clock = now, now
 	}

@@ -205,12 +205,12 @@ func TestForkFailure(t *testing.T) {
 	for what, c := range ends {
 		t.Run(what, func(t *testing.T) {
 			forkBubbles(t, func(t *testing.T, workers int, run func(context.Context, *Pool, int, func(int)) error) {
-				for at := range 12 {
+				for at := range 24 {
 					p := mustNew(t, WithWorkers(workers), WithPanicHandler(func(*PanicError) {}))
 					ctx, cancel := context.WithCancel(bg)
 					var g gauge
 					var ran atomic.Int32
-					err := run(ctx, p, 100, func(i int) {
+					err := run(ctx, p, 200, func(i int) {
 						g.enter()
 						defer g.leave()
 						ran.Add(1)
@@ -228,7 +228,7 @@ func TestForkFailure(t *testing.T) {
 						t.Errorf("the panic came without its stack: %v", err)
 					}
 					n := ran.Load()
-					if g.now.Load() != 0 || n == 100 {
+					if g.now.Load() != 0 || n == 200 {
 						t.Errorf("leaf %d: %d still run, %d ran", at, g.now.Load(), n)
 					}
 					time.Sleep(time.Hour)
@@ -360,39 +360,48 @@ func TestForkUnrun(t *testing.T) {
 	}
 }
 
-// A panic that f recovers leaves the joins that it went through: their right sides may run or not, but no other.
+// A panic that f recovers leaves the joins that it went through. What was offered there ends before the run does, and the joins around get the
+// results of their own right sides.
 func TestForkRecovered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := mustNew(t, WithWorkers(3), WithPanicHandler(func(*PanicError) {}))
-		var ran [64]atomic.Int32
-		fork := NewFork(p, func(k *Fork[int, int], n int) (sum int) {
-			if n >= 32 {
-				ran[n].Add(1)
-				time.Sleep(time.Millisecond)
-				if n%5 == 0 {
-					panic(errTest)
-				}
-				return 1
-			}
-			if n == 5 || n == 6 || n == 1 {
-				defer func() {
-					if recover() == nil {
-						return
+	for below := 4; below <= 64; below *= 2 {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(5), WithPanicHandler(func(*PanicError) {}))
+			var g gauge
+			recovered := 0
+			fork := NewFork(p, func(k *Fork[int, int], n int) (same int) { // returns n
+				same = n
+				if n >= 256 {
+					g.enter()
+					defer g.leave()
+					time.Sleep(time.Millisecond)
+					if n == 256+21 {
+						panic(errTest)
 					}
-					a, b := k.Join(2*n, 2*n+1) // once more
-					sum = a + b
-				}()
+					return n
+				}
+				if n < below {
+					defer func() {
+						if r := recover(); r == any(errTest) {
+							recovered++
+						} else if r != nil {
+							panic(r)
+						}
+					}()
+				}
+				l, r := k.Join(2*n, 2*n+1)
+				if l != 2*n || r != 2*n+1 {
+					t.Errorf("recovers below %d: at %d got %d and %d", below, n, l, r)
+				}
+				return n
+			})
+			_, err := fork.Run(bg, 1)
+			must(t, err)
+			if recovered != 1 || g.now.Load() != 0 {
+				t.Errorf("recovers below %d: %d panics recovered, %d run after the end", below, recovered, g.now.Load())
 			}
-			a, b := k.Join(2*n, 2*n+1)
-			return a + b
+			must(t, p.Close())
 		})
-		for range 20 {
-			if _, err := fork.Run(bg, 1); err != nil {
-				wantIs(t, err, errTest)
-			}
-		}
-		must(t, p.Close())
-	})
+	}
 }
 
 // A Fork that did not get as far as its end leaves nothing, nor does one that did.

@@ -246,3 +246,73 @@ func FuzzFork(f *testing.F) {
 	f.Add(uint64(1))
 	f.Fuzz(func(t *testing.T, seed uint64) { runForkProgram(t, seed) })
 }
+
+// Jobs in real time, of which some fail, on pools that also have other work.
+func TestStressFork(t *testing.T) {
+	for _, s := range splits {
+		for _, workers := range []int{1, 2, 8} {
+			p := mustNew(t, WithWorkers(workers), WithBuffer(4), WithPanicHandler(func(*PanicError) {}))
+			var wg sync.WaitGroup
+			for i := range 4 {
+				wg.Go(func() {
+					for round := range rounds(40) {
+						const n = 500
+						var ran [n]atomic.Int32
+						at := -1
+						if round%4 == 3 {
+							at = round * 37 % n
+						}
+						ctx, cancel := context.WithCancel(bg)
+						job := func(ctx context.Context) error {
+							return s.run(ctx, p, n, func(j int) {
+								ran[j].Add(1)
+								pause(j % 7 * 100)
+								switch {
+								case j == at && round%8 == 3:
+									panic(errTest)
+								case j == at:
+									cancel()
+								case j%100 == i:
+									_ = p.TrySubmit(sleep(0))
+								}
+							})
+						}
+						var err error
+						if i%2 == 0 {
+							err = job(ctx)
+						} else {
+							_, err = Do(bg, p, func(task context.Context) (struct{}, error) {
+								both, stop := context.WithCancel(task)
+								defer context.AfterFunc(ctx, stop)()
+								defer stop()
+								return struct{}{}, job(both)
+							})
+						}
+						cancel()
+						for j := range ran {
+							if times := ran[j].Load(); times > 1 || times == 0 && err == nil {
+								t.Errorf("%s: leaf %d ran %d times, error %v", s.name, j, times, err)
+							}
+						}
+						if err != nil && at < 0 {
+							t.Errorf("%s: %v", s.name, err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			must(t, ignore(p.Close(), errTest, context.Canceled))
+			checkRest(t, p.Stats())
+		}
+	}
+}
+
+// ignore returns err unless it is one of those.
+func ignore(err error, those ...error) error {
+	for _, one := range those {
+		if errors.Is(err, one) {
+			return nil
+		}
+	}
+	return err
+}

@@ -29,7 +29,7 @@ var forkBugs = []bug{{
 }, {
 	name: "stopped-run-goes-on", class: early, file: "part.go",
 	old:   "\t\ts.look.Store(&h.ended)\n",
-	new:   "\t\ts.watch(&h.quiet)\n",
+	new:   "\t\t_ = s\n",
 	tests: "TestForkFailure",
 }, {
 	name: "end-of-a-part-wakes-nobody", class: wakeUp, file: "part.go",
