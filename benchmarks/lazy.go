@@ -41,13 +41,13 @@ func lazyRows(h *harness) []row {
 		return a + b
 	})
 	rows = append(rows, h.splitRow("fib/no cut-off", []way{
-		{"plain", func() { fibAlone(30) }},
+		{"plain", func() { _ = fibAlone(30) }},
 		{"fork", func() { _, err := fib.Run(background, 30); must(err) }},
 	}))
 	board := queenSearch{size: 10, try: 1<<10 - 1}
 	queens := pool.NewFork(p, queensFork)
 	rows = append(rows, h.splitRow("queens", []way{
-		{"plain", func() { queensAlone(board) }},
+		{"plain", func() { _ = queensAlone(board) }},
 		{"fork", func() { _, err := queens.Run(background, board); must(err) }},
 	}))
 	leaves, leaf := h.num(20_000), h.iters(time.Microsecond)
