@@ -44,7 +44,7 @@ func shares(t *testing.T, used []atomic.Int64, parts []float64, within float64) 
 // Tenants that always have tasks waiting get run time by their weights, whatever their tasks take: 100 tasks of the longest.
 func TestTenantsShareRunTime(t *testing.T) {
 	runs := []time.Duration{100 * time.Microsecond, 100 * time.Millisecond, 3 * time.Millisecond, 20 * time.Millisecond}
-	for _, c := range []struct{ workers, tenants int }{{1, 2}, {2, 3}, {16, 3}, {16, 10}, {16, 100}, {200, 50}} {
+	for _, c := range []struct{ workers, tenants int }{{1, 2}, {2, 3}, {16, 3}, {16, 10}, {16, 100}, {200, 50}, {1000, 20}} {
 		t.Run(fmt.Sprint(c.workers, "/", c.tenants), func(t *testing.T) {
 			if c.tenants > 3 && (testing.Short() || strategy != Shared) {
 				t.Skip("it takes some seconds, and is the same under every strategy")
@@ -64,9 +64,7 @@ func TestTenantsShareRunTime(t *testing.T) {
 				}
 				synctest.Wait()
 				close(all)
-				for range 100 * c.tenants {
-					time.Sleep(100 * time.Millisecond / time.Duration(c.workers))
-				}
+				time.Sleep(max(3*time.Second, time.Duration(100*c.tenants)*100*time.Millisecond/time.Duration(c.workers)))
 				shares(t, used, weights, .05)
 				stop()
 				p.Abort()

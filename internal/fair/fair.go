@@ -3,7 +3,8 @@
 // Jobs of one tenant and one class are a flow, first in, first out. A flow has a virtual time: the run time that its jobs have taken,
 // divided by its share. The flow with the least is next (start-time fair queuing: P. Goyal, H. Vin, H. Cheng, IEEE/ACM Transactions on
 // Networking 5(5), 1997). How long a job will run is not known when it is claimed, so the flow is charged what its jobs take on average,
-// the job's real run time when that is known, and meanwhile what it has already taken if that is more: what runs now counts.
+// the job's real run time when that is known, and meanwhile what it has already taken if that is more: what runs now counts. While no job of the flow has
+// ended, its jobs are claimed one at a time: many that were claimed at once, as if they were short, could be long.
 //
 // A flow that comes back after it had nothing begins at the virtual time of its class, that of the flow that was claimed from last: nothing is saved
 // while idle. If it is ahead of that, because its last job was long, it stays there: so a flow that has nothing, but took more than its
@@ -67,6 +68,9 @@ func (t *Table[T]) count(f *Flow[T], d int) {
 	f.class.Waiting += d
 	t.waiting += d
 	t.peak = max(t.peak, t.waiting)
+	if f.line != 0 {
+		t.lines.fix((*liner[T])(f))
+	}
 	switch {
 	case was == 0 && f.waiting > 0:
 		t.active++
@@ -198,6 +202,9 @@ func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Durati
 	}
 	f := c.flows.all[0]
 	c.virtual = max(c.virtual, f.v)
+	if f.mean == 0 {
+		jobs = jobs[:1] // until it is known how long they take
+	}
 	g = Grant[T]{class: c, flow: f, start: now, owed: owed}
 	n, tag, g.attr = t.takeFrom(f, jobs, attrs, 0, 0)
 	g.est = f.expected() * float64(n) * g.units()
@@ -275,7 +282,7 @@ func (f *Flow[T]) expected() float64 {
 }
 
 // mixes reports whether jobs of f like that of a may be claimed together with others.
-func (f *Flow[T]) mixes(a *Attr) bool { return f.mean <= tinyMean && !a.alone() }
+func (f *Flow[T]) mixes(a *Attr) bool { return f.mean > 0 && f.mean <= tinyMean && !a.alone() }
 
 // spend charges f with what it has claimed, and puts it where it belongs.
 func (t *Table[T]) spend(f *Flow[T], took float64) {
@@ -382,7 +389,7 @@ func (t *Table[T]) end(g *Grant[T], took time.Duration, ran int, now time.Durati
 		f.class.lose()
 	}
 	if ran > 0 {
-		f.mean = smooth(f.mean, float64(took)/float64(ran))
+		f.mean = max(1, smooth(f.mean, float64(took)/float64(ran)))
 		f.tenant.busy += took
 		f.tenant.ended += uint64(ran)
 	}

@@ -47,7 +47,9 @@ func (t *Table[T]) forget(n *tenant[T]) {
 		return // it was forgotten
 	}
 	for i := range n.flows {
-		t.lines.Remove(&n.flows[i])
+		if n.flows[i].line != 0 {
+			t.lines.remove((*liner[T])(&n.flows[i]))
+		}
 	}
 	delete(t.tenants, n.id)
 	if len(t.spare) < maxSpare {

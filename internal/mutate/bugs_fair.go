@@ -15,7 +15,7 @@ var fairBugs = []bug{{
 	name: "estimate-is-not-corrected", class: fairness, file: "internal/fair/fair.go",
 	old:   "\tt.charge(f, real-(f.charged-left))\n",
 	new:   "",
-	tests: "TestTenantsShareRunTime",
+	tests: "TestRealRunTimeCounts", pkg: "./internal/fair",
 }, {
 	name: "debt-is-forgotten", class: fairness, file: "internal/fair/tenants.go",
 	old:   "\tcase f.v > f.class.virtual && f.debt == 0:\n",
