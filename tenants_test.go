@@ -395,6 +395,29 @@ func TestExpiredMakeRoom(t *testing.T) {
 	})
 }
 
+// Also for what a Batcher holds, whoever finds first that it has expired: its producer or the timer.
+func TestExpiredMakeRoomForBatcher(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(1), WithBuffer(1), WithExpiredHandler(func(Task) {}))
+			hold := make(gate)
+			must(t, p.Submit(t.Context(), func(context.Context) error { <-hold; return nil }))
+			synctest.Wait()
+			must(t, p.SubmitAs(t.Context(), Attrs{Deadline: time.Now().Add(time.Second)}, noop))
+			b := p.Batcher()
+			must(t, b.Add(t.Context(), noop))
+			time.Sleep(time.Second)
+			must(t, b.Flush(t.Context()))
+			if s := p.Stats(); s.Expired != 1 || s.Queued != 1 {
+				t.Errorf("%d expired, %d queued", s.Expired, s.Queued)
+			}
+			close(hold)
+			must(t, b.Close())
+			must(t, p.Close())
+		})
+	}
+}
+
 // Under twice the load that it can take, a pool with a timeout still gets done nearly what it could.
 func TestGoodput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

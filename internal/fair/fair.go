@@ -202,9 +202,6 @@ func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Durati
 	}
 	f := c.flows.all[0]
 	c.virtual = max(c.virtual, f.v)
-	if f.mean == 0 {
-		jobs = jobs[:1] // until it is known how long they take
-	}
 	g = Grant[T]{class: c, flow: f, start: now, owed: owed}
 	n, tag, g.attr = t.takeFrom(f, jobs, attrs, 0, 0)
 	g.est = f.expected() * float64(n) * g.units()
@@ -244,7 +241,7 @@ func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Durati
 	return n, tag, g
 }
 
-// takeFrom takes jobs of f, and puts them behind the first n jobs, which have the tag. It returns how many, their tag, and what the last one is.
+// takeFrom takes jobs of f, one if it is not known how long they take, and puts them behind the first n jobs, which have the tag. It returns how many, their tag, and what the last one is.
 func (t *Table[T]) takeFrom(f *Flow[T], jobs []T, attrs []queue.Attr, n, tag int) (k, tagged int, a Attr) {
 	for n < len(jobs) && f.jobs.Len > 0 {
 		d := f.jobs.First
@@ -261,7 +258,7 @@ func (t *Table[T]) takeFrom(f *Flow[T], jobs []T, attrs []queue.Attr, n, tag int
 			f.class.Started++
 		}
 		t.leave(d)
-		if t.alone(&a) {
+		if t.alone(&a) || f.mean == 0 {
 			break
 		}
 	}
@@ -281,8 +278,10 @@ func (f *Flow[T]) expected() float64 {
 	return f.mean
 }
 
-// mixes reports whether jobs of f like that of a may be claimed together with others.
-func (f *Flow[T]) mixes(a *Attr) bool { return f.mean > 0 && f.mean <= tinyMean && !a.alone() }
+// mixes reports whether jobs of f like that of a may be claimed together with others. A flow of which nothing is known may have one.
+func (f *Flow[T]) mixes(a *Attr) bool {
+	return f.mean <= tinyMean && (f.mean > 0 || f.waiting <= 1) && !a.alone()
+}
 
 // spend charges f with what it has claimed, and puts it where it belongs.
 func (t *Table[T]) spend(f *Flow[T], took float64) {

@@ -70,7 +70,7 @@ var fairBugs = []bug{{
 	name: "expired-is-not-handed-over", class: fairness, file: "batch.go",
 	old:   "\tif late {\n\t\te.tellExpired(&e.main)\n\t}\n",
 	new:   "\t_ = late\n",
-	tests: "TestStressFairness",
+	tests: "TestExpiredMakeRoomForBatcher",
 }, {
 	name: "late-task-starts", class: fairness, file: "worker.go",
 	old:   "\t\tif w.expired() {\n",
