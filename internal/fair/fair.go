@@ -258,7 +258,7 @@ func (t *Table[T]) takeFrom(f *Flow[T], jobs []T, attrs []queue.Attr, n, tag int
 			f.class.Started++
 		}
 		t.leave(d)
-		if t.alone(&a) || f.mean == 0 {
+		if t.alone(&a) || f.mean == 0 && !t.Together {
 			break
 		}
 	}
