@@ -158,12 +158,8 @@ func (c *cell[T]) roomFor(f *fair.Flow[T], b *blocked) bool {
 		return false
 	}
 	c.fair.Wait(f, w)
-	c.announceFair() // and then once more: a worker ends a job, and then looks at flags
-	places := c.places()
-	if c.fair.Room(f, places, w) {
-		return true
-	}
-	c.fair.Call(places)
+	c.announceFair()
+	c.fair.Call(c.places()) // also of w itself: a worker ends a job, and then looks at flags
 	return false
 }
 

@@ -439,6 +439,41 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
+// A claim makes room for its tenant, though the task goes on.
+func TestClaimMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(4), WithTenants(nil))
+		end := make(chan uint64) // lets the task that runs end, and tells its tenant
+		submit := func(tenant uint64) {
+			must(t, p.SubmitAs(t.Context(), Attrs{Tenant: tenant}, func(context.Context) error { end <- tenant; return nil }))
+		}
+		submit(9)
+		synctest.Wait()
+		for tenant := range uint64(2) {
+			for range 4 { // the first has all places, and the other as many beyond
+				submit(tenant)
+			}
+		}
+		entered := false
+		go func() {
+			submit(1)
+			entered = true
+		}()
+		for <-end != 0 {
+			synctest.Wait()
+		}
+		if synctest.Wait(); !entered { // a task of tenant 1 runs
+			t.Error("the tenant's next task waits for room beside a place")
+		}
+		go func() {
+			for range end {
+			}
+		}()
+		must(t, p.Close())
+		close(end)
+	})
+}
+
 // What has expired makes room.
 func TestExpiredMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
