@@ -197,9 +197,6 @@ func (c *cell[T]) turnsLocked() {
 			n++
 		}
 		c.setTimerLocked()
-		if c.room.announced {
-			c.fair.Call(c.places())
-		}
 	}
 	if t := int32(n); t != c.turns.Load() {
 		c.turns.Store(t)

@@ -11,8 +11,8 @@ import "github.com/headrace-go/pool/internal/list"
 // pays for one wake, and who was called takes several of them, one after the other, since a submitter that has not waited may overtake. One that was
 // called in vain misses times lets nobody pass any more.
 //
-// No call is lost. All that is under the claim lock, and Call is called after whatever may make a place: when a job has ended, when one has left its
-// flow, when who was called has looked or has given up, and when there are more places.
+// No call is lost. All that is under the claim lock, and Call is called after whatever may make a place: before a worker begins a job that it has claimed and
+// when it has ended one, when jobs have expired, when who was called has looked or has given up, when one more waits, and when there are more places.
 
 // Waiter is a submitter that waits for a place.
 type Waiter struct {

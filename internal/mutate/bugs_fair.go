@@ -82,11 +82,6 @@ var fairBugs = []bug{{
 	new:   "r.tokens = min(2*r.burst, r.tokens+",
 	tests: "TestTokens", pkg: "./internal/fair",
 }, {
-	name: "claim-calls-no-submitter", class: fairness, file: "cell.go",
-	old:   "\t\tif c.room.announced {\n\t\t\tc.fair.Call(c.places())\n\t\t}\n",
-	new:   "",
-	tests: "TestClaimMakesRoom",
-}, {
 	name: "called-submitter-calls-nobody", class: fairness, file: "fair.go",
 	old:   "\tc.announceFair()\n\tc.fair.Call(c.places())\n",
 	new:   "\tc.announceFair()\n",
@@ -95,7 +90,7 @@ var fairBugs = []bug{{
 	name: "called-in-vain-calls-nobody", class: fairness, file: "fair.go",
 	old:   "\tc.fair.Call(c.places()) // also of w itself",
 	new:   "\t// also of w itself",
-	tests: "TestStressFairness",
+	tests: "TestStressFairness", seams: true,
 }, {
 	name: "call-stays-when-who-was-called-leaves", class: fairness, file: "internal/fair/room.go",
 	old:   "\tif t.called == w {\n\t\tt.called = nil\n\t}\n\tw.missed = 0\n",
@@ -120,5 +115,5 @@ var fairBugs = []bug{{
 	name: "grant-is-taken-over-twice", class: fairness, file: "cell.go",
 	old:   " || l.grant.Alone() {",
 	new:   " {",
-	tests: "TestStressFairness",
+	tests: "TestStressFairness", seams: true,
 }}
