@@ -12,7 +12,7 @@ var fairBugs = []bug{{
 	new:   "\tf.v += took\n",
 	tests: "TestTenantsShareRunTime",
 }, {
-	name: "estimate-is-not-corrected", class: fairness, file: "internal/fair/fair.go",
+	name: "estimate-is-not-corrected", class: fairness, file: "internal/fair/grant.go",
 	old:   "\tt.charge(f, real-(f.charged-left))\n",
 	new:   "",
 	tests: "TestRealRunTimeCounts", pkg: "./internal/fair",
@@ -47,12 +47,12 @@ var fairBugs = []bug{{
 	new:   "return n.limit == 0 || n.running <= n.limit",
 	tests: "TestTenantLimit",
 }, {
-	name: "end-at-the-limit-wakes-nobody", class: fairness, file: "internal/fair/fair.go",
+	name: "end-at-the-limit-wakes-nobody", class: fairness, file: "internal/fair/grant.go",
 	old:   "\tif f.tenant.limit > 0 {\n\t\tt.placeAll(f.tenant)\n",
 	new:   "\tif f.tenant.limit > 0 && d > 0 {\n\t\tt.placeAll(f.tenant)\n",
 	tests: "TestTenantLimit|TestComposition",
 }, {
-	name: "key-is-not-released", class: fairness, file: "internal/fair/fair.go",
+	name: "key-is-not-released", class: fairness, file: "internal/fair/grant.go",
 	old:   "\tif g.attr.Keyed {\n\t\tt.release(g.attr.Key)\n",
 	new:   "\tif g.attr.Keyed && g.attr.Key == 0 {\n\t\tt.release(g.attr.Key)\n",
 	tests: "TestComposition|TestDeadlines",
