@@ -122,6 +122,9 @@ func (c *cell[T]) roomMade() {
 		c.room.mu.Lock()
 		c.wakeLocked()
 		c.room.mu.Unlock()
+		if c.home != nil {
+			c.e.roomAtHome()
+		}
 	}
 	c.e.batchers.roomMade(c.e)
 }
