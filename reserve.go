@@ -177,22 +177,6 @@ func (e *engine[T]) givePlaces(n int) {
 	}
 }
 
-// roomAtHome wakes the first that waits in the main cell, after a job has ended in a home, if it may wait for that.
-func (e *engine[T]) roomAtHome() {
-	if e.homes.reserving.Load() > 0 {
-		r := &e.main.room
-		r.mu.Lock()
-		e.main.wakeLocked()
-		r.mu.Unlock()
-	}
-}
-
-// allReserved reports whether there may be nothing to drop for a new job, since all places of the buffer are reserved.
-func (e *engine[T]) allReserved() bool {
-	n := e.main.queue.Reserved()
-	return n > 0 && n >= e.buffer
-}
-
 func (s *slots[T]) len() int {
 	if s.e.main.queue.IsClosed() {
 		return 0

@@ -534,7 +534,9 @@ func BenchmarkReserve(b *testing.B) {
 					s, _ = p.Reserve(bg, most)
 					left = s.Len()
 				}
-				must(b, s.Submit(nothing))
+				if s.Submit(nothing) != nil {
+					b.Fatal("no place")
+				}
 				left--
 			}
 			if s != nil {
