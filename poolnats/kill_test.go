@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -332,16 +331,19 @@ func TestServerRestarts(t *testing.T) {
 	f := newFleet(t, url, 3)
 	n := *jobs
 	feed(t, q, n, nil)
+	var away [][2]int64
 	for i := range 2 { // the connections are cut, and after the second time the server is away for longer than a lease
 		until(t, "some jobs have run", time.Minute, func() bool {
 			return stats(t, q).Pending < uint64(n*(2-i)/3+1) || stats(t, q).Pending == 0
 		})
+		from := time.Now().UnixNano()
 		s.Shutdown()
 		s.WaitForShutdown()
 		if i == 1 {
 			<-time.After(1500 * time.Millisecond)
 		}
 		s = startServer(t, dir, port)
+		away = append(away, [2]int64{from, time.Now().UnixNano()})
 	}
 	defer func() { s.Shutdown(); s.WaitForShutdown() }()
 	until(t, "an empty queue", time.Minute+time.Duration(n)*time.Millisecond, func() bool {
@@ -351,16 +353,25 @@ func TestServerRestarts(t *testing.T) {
 		return err == nil && i.State.Msgs == 0
 	})
 	f.stop()
-	all := f.runs()
-	lost, twice := 0, 0
-	for job := range uint64(n) {
-		if !slices.ContainsFunc(all[job], func(r *run) bool { return r.done }) {
-			lost++
+	// While the server ends it still gives out jobs and does not hear acknowledgments any more, so what ran then runs again.
+	lost, twice, unexplained := 0, 0, 0
+	for job, rs := range f.runs() {
+		if !slices.ContainsFunc(rs, func(r *run) bool { return r.done }) {
+			t.Errorf("job %d did not run to its end", job)
 		}
-		twice += max(0, len(all[job])-1)
+		for i := 1; i < len(rs); i++ {
+			twice++
+			if !rs[i-1].lost && !slices.ContainsFunc(away, func(w [2]int64) bool { return rs[i-1].to > w[0]-int64(confirmTime) && rs[i-1].from < w[1] }) {
+				unexplained++
+			}
+		}
 	}
-	t.Logf("%d jobs, 2 restarts: %d lost, %d runs beyond the first", n, lost, twice)
-	if lost > 0 {
-		t.Error(errors.New("jobs were lost"))
+	lost = n - len(f.runs())
+	t.Logf("%d jobs, 2 restarts: %d lost, %d runs beyond the first, %d of them unexplained", n, lost, twice, unexplained)
+	if lost+unexplained > 0 {
+		t.Fail()
 	}
 }
+
+// confirmTime is in how much time an acknowledgment is on its way at most.
+const confirmTime = 100 * time.Millisecond
