@@ -53,6 +53,20 @@ func TestReserveTakesWhatIsFree(t *testing.T) {
 	})
 }
 
+// Plain submissions had room before, and have none when it is reserved.
+func TestReserveTakesRoomAway(t *testing.T) {
+	bubbles(t, func(t *testing.T, workers, buffer int) {
+		p := mustNew(t, WithWorkers(workers), WithBuffer(buffer))
+		must(t, p.TrySubmit(sleep(0)))
+		must(t, p.Wait(bg))
+		all := mustReserve(t, p, 1000, workers+buffer)
+		wantIs(t, p.TrySubmit(sleep(0)), ErrFull)
+		all.Release()
+		must(t, p.TrySubmit(sleep(0)))
+		must(t, p.Close())
+	})
+}
+
 // Who waits for a place gets one when a task ends, when one is released, and when a context ends; submitters likewise.
 func TestReserveWaits(t *testing.T) {
 	for _, free := range []string{"end", "Release", "context", "Resize"} {

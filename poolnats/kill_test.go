@@ -50,6 +50,10 @@ var killOptions = []Option{AckWait(time.Second), Keys(64), Expiry(time.Second), 
 
 // worker is a worker process.
 func worker(url string) error {
+	go func() { // whoever has started this process may end without stopping it
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		os.Exit(1)
+	}()
 	f, err := os.OpenFile(os.Getenv("POOLNATS_LOG"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {
 		return err
@@ -121,6 +125,8 @@ func (f *fleet) start() *exec.Cmd {
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), "POOLNATS_WORKER="+f.url, "POOLNATS_LOG="+f.log)
 	c.Stderr = os.Stderr
+	_, err := c.StdinPipe() // it ends with this process
+	must(f.t, err)
 	must(f.t, c.Start())
 	return c
 }

@@ -112,10 +112,10 @@ var waitingBugs = []bug{{
 	new:   "since = e.parked.Last.restsSince",
 	tests: "TestExpiryOneByOne",
 }, {
-	name: "place-is-counted-less-than-once", class: limit, file: "internal/queue/reserve.go",
+	name: "reserved-room-is-used-too", class: limit, file: "internal/queue/reserve.go",
 	old:   "\t\tif int64(q.limit.Load()) <= int64(bound)-reserved-n {\n",
 	new:   "\t\tif true {\n",
-	tests: "TestReserveTakesWhatIsFree",
+	tests: "TestReserveTakesRoomAway",
 }, {
 	name: "reserved-place-is-released-twice", class: twice, file: "reserve.go",
 	old:   "\tif n := s.left.Swap(0); n > 0 {\n",
