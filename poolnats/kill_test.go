@@ -360,7 +360,7 @@ func TestServerRestarts(t *testing.T) {
 	})
 	f.stop()
 	// While the server ends it still gives out jobs and does not hear acknowledgments any more, so what ran then runs again.
-	lost, twice, unexplained := 0, 0, 0
+	twice, unexplained := 0, 0
 	for job, rs := range f.runs() {
 		if !slices.ContainsFunc(rs, func(r *run) bool { return r.done }) {
 			t.Errorf("job %d did not run to its end", job)
@@ -372,7 +372,7 @@ func TestServerRestarts(t *testing.T) {
 			}
 		}
 	}
-	lost = n - len(f.runs())
+	lost := n - len(f.runs())
 	t.Logf("%d jobs, 2 restarts: %d lost, %d runs beyond the first, %d of them unexplained", n, lost, twice, unexplained)
 	if lost+unexplained > 0 {
 		t.Fail()
