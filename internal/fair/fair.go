@@ -334,5 +334,5 @@ func (t *Table[T]) remove(n *node[T]) {
 	}
 	f.class.lose()
 	t.place(f)
-	t.rest(f)
+	t.Rest(f)
 }

@@ -99,7 +99,7 @@ func (t *Table[T]) end(g *Grant[T], took time.Duration, ran int, now time.Durati
 		t.release(g.attr.Key)
 	}
 	t.place(f)
-	t.rest(f)
+	t.Rest(f)
 }
 
 // Return puts a job of a claim, which was not begun, back to the front of its flow. Those of a claim are returned the last first.

@@ -5,9 +5,7 @@ import "time"
 // How tenants come and go.
 
 // Rest forgets f, if it has nothing, and owes nothing.
-func (t *Table[T]) Rest(f *Flow[T]) { t.rest(f) }
-
-func (t *Table[T]) rest(f *Flow[T]) {
+func (t *Table[T]) Rest(f *Flow[T]) {
 	switch {
 	case !f.idle():
 	case t.waiting == 0 && t.running == 0:
