@@ -16,14 +16,14 @@ import (
 
 const (
 	// elephantTime is how long the elephant's tasks take all workers, and fullElephant the same with -full.
-	elephantTime = 500 * time.Millisecond
+	elephantTime = 400 * time.Millisecond
 	fullElephant = 10 * time.Second
 	elephantTask = time.Millisecond
 	lightTask    = 100 * time.Microsecond
 	lightPause   = 5 * time.Millisecond
 
 	// shareTime is for how long shares are counted. Meanwhile each tenant always has shareQueued tasks waiting or running.
-	shareTime   = 500 * time.Millisecond
+	shareTime   = 400 * time.Millisecond
 	fullShare   = 2 * time.Second
 	shareQueued = 64
 	shortTask   = 100 * time.Microsecond
@@ -69,12 +69,15 @@ type fairContender struct {
 	open func(setting) tenanted
 }
 
-const plainPool = "pool-plain"
+const (
+	plainPool   = "pool-plain"
+	tenantsPool = "pool-tenants"
+)
 
 // sharers are compared by how they share the workers.
 var sharers = []fairContender{
 	{plainPool, openTenants()},
-	{"pool-tenants", openTenants(pool.WithTenants(nil))},
+	{tenantsPool, openTenants(pool.WithTenants(nil))},
 	{"round-robin", openRoundRobin},
 	{"pond-pools", openPonds},
 	{"pond-subpools", openSubpools},
@@ -83,7 +86,7 @@ var sharers = []fairContender{
 // limiters run one task of each tenant at a time, but for the first two, which show what the limit costs.
 var limiters = []fairContender{
 	{plainPool, openTenants()},
-	{"pool-tenants", openTenants(pool.WithTenants(nil))},
+	{tenantsPool, openTenants(pool.WithTenants(nil))},
 	{"pool-limit", openTenants(pool.WithTenantLimit(func(uint64) int { return 1 }))},
 	{"pool-keyed", openTenantKeys},
 	{"goroutines", openGoroutines},
@@ -130,7 +133,7 @@ func (h *harness) beside(d time.Duration) row {
 	heavy := max(1, int(d/elephantTask)*fairWorkers)
 	light := max(1, int(d/lightPause))
 	w := row{name: fmt.Sprintf("%v every %v beside %d of %v/N=%d", lightTask, lightPause, heavy, elephantTask, fairWorkers),
-		base: plainPool, names: names, each: d * 11 / 10}
+		base: tenantsPool, names: names, each: d * 11 / 10}
 	w.metrics = []metric{{"p50 wait us", "%.0f", times}, {"p99 wait us", "%.0f", times}, {"total ms", "%.0f", times}}
 	w.measure = func(k, _ int) []float64 {
 		var done counter
@@ -237,7 +240,11 @@ func (h *harness) alone() row {
 
 // limited measures many tenants of which each may run one task at a time. Each brings its tasks at once.
 func (h *harness) limited(many int) row {
-	cs, names := h.fair(limiters)
+	all := limiters
+	if h.full { // the subpools would take 16 kB each
+		all = slices.DeleteFunc(slices.Clone(all), func(c fairContender) bool { return c.name == "pond-subpools" })
+	}
+	cs, names := h.fair(all)
 	n := many * limitTasks
 	w := row{name: fmt.Sprintf("limit 1: %d tenants, %d of %v each/N=%d", many, limitTasks, tinyTask, limitWorkers), base: plainPool, names: names,
 		each: time.Duration(n) * tinyTask, metrics: []metric{{"total ms", "%.1f", times}, {"CPU ms", "%.1f", times}}}

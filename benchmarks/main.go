@@ -94,7 +94,8 @@ func run(args []string, out, progress io.Writer) error {
 	flags.StringVar(&contenders, "contenders", "", "measure only the contenders that match; ratios need the suite's baseline among them")
 	flags.StringVar(&count, "count", "task", "how completion is seen: task (a counter in every task, the same for all) or own (each contender's own wait)")
 	flags.IntVar(&h.hogs, "hogs", 4, "busy goroutines in the latency suite's hogs row")
-	flags.BoolVar(&h.full, "full", false, "the fairness suite with 20,000 queued tasks, shares over 2 s, and 100,000 tenants with limits")
+	flags.BoolVar(&h.full, "full", false, "the fairness suite with 20,000 tasks of the elephant, shares over 2 s, and 100,000 tenants with a limit")
+	flags.IntVar(&h.gate.attempts, "attempts", 6, "how often a measurement is made at most when other programs disturb it")
 	flags.IntVar(&h.buffer, "buffer", 1024, "queue bound of the contenders that have one")
 	flags.StringVar(&plots, "plots", "", "draw what was measured by throughput, grain and latency into this directory, as SVG")
 	flags.StringVar(&gates, "gates", "", "write how what was measured compares with the project's gates to this file, as Markdown")
@@ -112,7 +113,7 @@ func run(args []string, out, progress io.Writer) error {
 	if h.contenders, err = regexp.Compile(contenders); err != nil {
 		return fmt.Errorf("-contenders: %w", err)
 	}
-	if h.rounds < 1 || h.divide < 1 || h.buffer < 1 || h.hogs < 0 || flags.NArg() > 0 || count != "task" && count != "own" {
+	if h.rounds < 1 || h.divide < 1 || h.gate.attempts < 1 || h.buffer < 1 || h.hogs < 0 || flags.NArg() > 0 || count != "task" && count != "own" {
 		return fmt.Errorf("bad arguments %q; see -help", args)
 	}
 	h.ownCount = count == "own"
