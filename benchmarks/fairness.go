@@ -126,23 +126,25 @@ func (c fairContender) run(s setting, n int, done *counter, f func(x tenanted)) 
 	return begin, end
 }
 
-// beside measures how long the tasks of a light tenant wait while an elephant's are queued. A wait begins with the call of submit: the generator has
-// no processor of its own, and wakes late for all contenders alike.
+// beside measures how long the tasks of a light tenant wait while an elephant's are queued. A wait begins with the call of submit. The generator has no
+// processor of its own, so it wakes late, and with some contenders just when a task has ended: so there is the time after the task was due, too.
 func (h *harness) beside(d time.Duration) row {
 	cs, names := h.fair(sharers)
 	heavy := max(1, int(d/elephantTask)*fairWorkers)
 	light := max(1, int(d/lightPause))
 	w := row{name: fmt.Sprintf("%v every %v beside %d of %v/N=%d", lightTask, lightPause, heavy, elephantTask, fairWorkers),
 		base: tenantsPool, names: names, each: d * 11 / 10}
-	w.metrics = []metric{{"p50 wait us", "%.0f", times}, {"p99 wait us", "%.0f", times}, {"total ms", "%.0f", times}}
+	w.metrics = []metric{{"p50 wait us", "%.0f", times}, {"p99 wait us", "%.0f", times},
+		{"p50 us after due", "%.0f", noRatio}, {"p99 us after due", "%.0f", noRatio}, {"total ms", "%.0f", times}}
 	w.measure = func(k, _ int) []float64 {
 		var done counter
-		waits := make([]int64, light)
+		waits, late := make([]int64, light), make([]int64, light) // late counts from when the task was due
 		chores := make([]chore, light)
 		iters := h.iters(lightTask)
 		for i := range chores {
 			chores[i] = newChore(func() {
-				waits[i] = now() - waits[i]
+				start := now()
+				waits[i], late[i] = start-waits[i], start-late[i]
 				_ = spin(iters)
 				done.add()
 			})
@@ -156,13 +158,15 @@ func (h *harness) beside(d time.Duration) row {
 			}
 			first := now()
 			for i, c := range chores {
-				time.Sleep(time.Duration(first + int64(i)*int64(lightPause) - now()))
+				late[i] = first + int64(i)*int64(lightPause)
+				time.Sleep(time.Duration(late[i] - now()))
 				waits[i] = now()
 				x.submit(2, c)
 			}
 		})
 		slices.Sort(waits)
-		return []float64{percentile(waits, .5) / 1e3, percentile(waits, .99) / 1e3, float64(end-begin) / 1e6}
+		slices.Sort(late)
+		return []float64{percentile(waits, .5) / 1e3, percentile(waits, .99) / 1e3, percentile(late, .5) / 1e3, percentile(late, .99) / 1e3, float64(end-begin) / 1e6}
 	}
 	return w
 }
