@@ -64,8 +64,8 @@ type fairness struct {
 //
 // A tenant takes memory while it has tasks in the pool, and a moment longer: any number of tenants may come and go.
 //
-// It backfires for tasks below a microsecond, since each submission takes a lock (go test -bench SubmitAs), and where tasks block: a tenant is
-// charged for the time in which its tasks hold a worker, also when they only wait. Equal keys of two tenants make one wait for the other.
+// It backfires for tasks below a microsecond, since the bookkeeping costs more than they do (go test -bench SubmitAs), and where tasks block: a tenant
+// is charged for the time in which its tasks hold a worker, also when they only wait. Equal keys of two tenants make one wait for the other.
 func WithTenants(weight func(tenant uint64) int) Option {
 	return func(c *config) { c.fair.hasTenants, c.fair.share = true, weight }
 }

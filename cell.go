@@ -117,7 +117,7 @@ func (c *cell[T]) raise() bool {
 }
 
 // hasRoom reports whether there is room.
-func (c *cell[T]) hasRoom() bool { return c.bound() > c.queue.Accepted() }
+func (c *cell[T]) hasRoom() bool { return c.bound() > c.queue.Accepted()+uint64(c.queue.Reserved()) }
 
 // disposed counts jobs that will never run.
 func (c *cell[T]) disposed(tag, n int) { c.singles.Add(tag, uint64(n)) }
@@ -197,9 +197,6 @@ func (c *cell[T]) turnsLocked() {
 			n++
 		}
 		c.setTimerLocked()
-		if c.room.announced {
-			c.fair.Call(c.places())
-		}
 	}
 	if t := int32(n); t != c.turns.Load() {
 		c.turns.Store(t)

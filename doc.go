@@ -84,7 +84,7 @@
 //
 // They do not interfere: an error in one group does not touch other tasks.
 // [Pool.TrySubmit] never waits for room. [Pool.SubmitBatch] and [Pool.Batcher] submit
-// many tasks at a time. [Pool.Wait] waits for all tasks and for what they submit.
+// many tasks at a time. [Pool.Reserve] gets places for tasks that the caller does not have yet. [Pool.Wait] waits for all tasks and for what they submit.
 //
 // # Contexts
 //

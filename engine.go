@@ -373,6 +373,8 @@ func (e *engine[T]) dropUntil(v T, a *fair.Attr, seat any) (err error) {
 			if dropping > maxDropping && e.here() != nil {
 				return ErrFull // a handler submits what was dropped, and so on
 			}
+		case e.allReserved():
+			return ErrFull
 		default:
 			runtime.Gosched() // all that waits is about to be started
 		}

@@ -14,9 +14,12 @@ import (
 
 // Fair cells: where package fair, and not the order of the queue, says which job is next.
 //
-// A pool that has an option of attrs.go has such a table in its main cell, in place of homes, local queues and strands, under every strategy. A job is accepted by the queue, whose tail orders it with Close and Wait as it does all jobs, and
-// passes through it: the submitter holds the claim lock, so it is the consumer, and puts the job into the table. What a Batcher has put into the queue goes
-// to the table before the next job does, or the next claim.
+// A pool that has an option of attrs.go has such a table in its main cell, in place of homes, local queues and strands, under every strategy. A job is
+// accepted by the queue, whose tail orders it with Close and Wait as it does all jobs. From there it comes into the table in one of two ways. A job with
+// nothing but a tenant and a class stays in the queue, with these beside it, until somebody holds the claim lock: a worker that claims, or a
+// submitter of the second way (pour). A job with a key, a weight, a deadline, a limit or a rate, and any job for which there may be no place, passes
+// through: its submitter holds the claim lock, so it is the consumer of the queue, and puts the job into the table itself (admit). What was in the
+// queue before goes first.
 //
 // Wake-ups. turns says whether the table has something to claim, and is written under the claim lock; a submitter that has made it so, and a worker
 // whose job's end has made it so, loads the idle word afterwards. A worker that claims leaves turns right, and wakes another one if there is more
@@ -158,12 +161,8 @@ func (c *cell[T]) roomFor(f *fair.Flow[T], b *blocked) bool {
 		return false
 	}
 	c.fair.Wait(f, w)
-	c.announceFair() // and then once more: a worker ends a job, and then looks at flags
-	places := c.places()
-	if c.fair.Room(f, places, w) {
-		return true
-	}
-	c.fair.Call(places)
+	c.announceFair()
+	c.fair.Call(c.places()) // also of w itself: a worker ends a job, and then looks at flags
 	return false
 }
 

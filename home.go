@@ -39,6 +39,8 @@ type homes[T any] struct {
 	list    []*home[T]
 	free    int // below it all homes have a worker; guarded by e.mu
 	taken   []bool
+
+	reserving atomic.Int64 // calls of Reserve that wait, see reserve.go
 }
 
 // home is where the jobs of some keys wait.

@@ -122,8 +122,27 @@ func (c *cell[T]) roomMade() {
 		c.room.mu.Lock()
 		c.wakeLocked()
 		c.room.mu.Unlock()
+		if c.home != nil {
+			c.e.roomAtHome()
+		}
 	}
 	c.e.batchers.roomMade(c.e)
+}
+
+// roomAtHome wakes the first that waits in the main cell, after a job has ended in a home, if it may wait for that.
+func (e *engine[T]) roomAtHome() {
+	if e.homes.reserving.Load() > 0 {
+		r := &e.main.room
+		r.mu.Lock()
+		e.main.wakeLocked()
+		r.mu.Unlock()
+	}
+}
+
+// allReserved reports whether there may be nothing to drop for a new job, since all places of the buffer are reserved.
+func (e *engine[T]) allReserved() bool {
+	n := e.main.queue.Reserved()
+	return n > 0 && n >= e.buffer
 }
 
 // waitForRoom calls try until it returns another status than Full, when there is room. If the caller turns out to be inside of a task, waitForRoom returns the context of that as here.

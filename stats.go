@@ -49,6 +49,8 @@ type Stats struct {
 	Queued uint64
 	// Running is how many tasks have started and not ended.
 	Running uint64
+	// Reserved is how many places are reserved and not yet used, see [Pool.Reserve].
+	Reserved int
 
 	// Accepted is how many tasks were accepted, also by a submission that has not returned yet.
 	Accepted uint64
@@ -253,6 +255,9 @@ func (e *engine[T]) Stats() Stats {
 	e.failures(&now)
 	if bad := now.Failed + now.Panicked + now.Goexited + now.Skipped + s.Dropped + s.Expired + s.Unrun; over > bad {
 		s.Completed = over - bad
+	}
+	if !s.Closed {
+		s.Reserved = e.main.queue.Reserved()
 	}
 	s.Batch = e.batchStatsLocked()
 	e.busyLocked(&s)

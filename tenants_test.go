@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -25,6 +26,13 @@ func flood(ctx context.Context, p *Pool, a Attrs, run time.Duration, used *atomi
 	}()
 }
 
+// onceIfShort leaves a test of the table out for all strategies but one, if time is short: it is the same for all.
+func onceIfShort(t *testing.T) {
+	if testing.Short() {
+		only(t, Shared)
+	}
+}
+
 // shares checks that each has got its part of the run time, within so much of it.
 func shares(t *testing.T, used []atomic.Int64, parts []float64, within float64) {
 	t.Helper()
@@ -43,8 +51,9 @@ func shares(t *testing.T, used []atomic.Int64, parts []float64, within float64) 
 
 // Tenants that always have tasks waiting get run time by their weights, whatever their tasks take: 100 tasks of the longest.
 func TestTenantsShareRunTime(t *testing.T) {
+	onceIfShort(t)
 	runs := []time.Duration{100 * time.Microsecond, 100 * time.Millisecond, 3 * time.Millisecond, 20 * time.Millisecond}
-	for _, c := range []struct{ workers, tenants int }{{1, 2}, {2, 3}, {16, 3}, {16, 10}, {16, 100}, {200, 50}} {
+	for _, c := range []struct{ workers, tenants int }{{1, 2}, {2, 3}, {16, 3}, {16, 10}, {16, 100}, {200, 50}, {1000, 20}} {
 		t.Run(fmt.Sprint(c.workers, "/", c.tenants), func(t *testing.T) {
 			if c.tenants > 3 && (testing.Short() || strategy != Shared) {
 				t.Skip("it takes some seconds, and is the same under every strategy")
@@ -64,9 +73,7 @@ func TestTenantsShareRunTime(t *testing.T) {
 				}
 				synctest.Wait()
 				close(all)
-				for range 100 * c.tenants {
-					time.Sleep(100 * time.Millisecond / time.Duration(c.workers))
-				}
+				time.Sleep(max(3*time.Second, time.Duration(100*c.tenants)*100*time.Millisecond/time.Duration(c.workers)))
 				shares(t, used, weights, .05)
 				stop()
 				p.Abort()
@@ -76,8 +83,60 @@ func TestTenantsShareRunTime(t *testing.T) {
 	}
 }
 
+// The same program has the same shares under another strategy, with other numbers of workers and places, and with its options in another order.
+func TestSharesDoNotDepend(t *testing.T) {
+	onceIfShort(t)
+	program := func(seed uint64, opts ...Option) (got []float64) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			used := make([]atomic.Int64, 6)
+			p := mustNew(t, opts...)
+			ctx, stop := context.WithCancel(t.Context())
+			for i := range used {
+				run := time.Duration(1+r.IntN(10)) * time.Millisecond
+				flood(ctx, p, Attrs{Tenant: uint64(i / 2), Class: i % 2}, run, &used[i])
+			}
+			time.Sleep(5 * time.Second)
+			stop()
+			p.Abort()
+			must(t, p.Close())
+			sum := 0.
+			for i := range used {
+				sum += float64(used[i].Load())
+			}
+			for i := range used {
+				got = append(got, float64(used[i].Load())/sum)
+			}
+		})
+		return got
+	}
+	classes := WithClasses(Class{"high", 0}, Class{"low", .3})
+	tenants := WithTenants(func(n uint64) int { return []int{1, 2, 5}[n] })
+	for seed := range uint64(rounds(40)) {
+		want := program(seed, WithWorkers(1), classes, tenants)
+		for n, opts := range [][]Option{
+			{tenants, classes, WithWorkers(1)},
+			{WithWorkers(2), classes, tenants},
+			{WithWorkers(5), tenants, classes, WithBuffer(300)},
+			{WithWorkers(1), classes, tenants, WithStrategy(WorkStealing)},
+			{WithWorkers(2), classes, tenants, WithStrategy(PerWorker)},
+			{WithWorkers(3), classes, tenants, WithStrategy(Elastic)},
+			{WithWorkers(1), classes, tenants, WithQueueTimeout(time.Hour), WithBatch(1)},
+		} {
+			got := program(seed, opts...)
+			for i := range got {
+				if d := got[i] - want[i]; d < -.02 || d > .02 {
+					t.Errorf("seed %d: shares %.3f with one worker, %.3f with the options %d", seed, want, got, n)
+					break
+				}
+			}
+		}
+	}
+}
+
 // A tenant with little to do leaves the rest to the others, in equal parts.
 func TestTenantsMaxMin(t *testing.T) {
+	onceIfShort(t)
 	synctest.Test(t, func(t *testing.T) {
 		used := make([]atomic.Int64, 3)
 		p := mustNew(t, WithWorkers(2), WithTenants(nil))
@@ -130,6 +189,7 @@ func TestTenantsOneAtATime(t *testing.T) {
 
 // A light tenant beside one that has a hundred thousand tasks waiting is never refused, and waits no longer than it takes each worker to end what it is at.
 func TestLightTenant(t *testing.T) {
+	onceIfShort(t)
 	synctest.Test(t, func(t *testing.T) {
 		const quantum = 10 * time.Millisecond
 		p := mustNew(t, WithWorkers(4), WithBuffer(100_000), WithTenants(nil), WithOverflow(Reject))
@@ -235,6 +295,7 @@ func TestTenantAtItsLimit(t *testing.T) {
 
 // A lower class gets its share while all have tasks waiting, and everything when nothing else has.
 func TestClasses(t *testing.T) {
+	onceIfShort(t)
 	for _, workers := range []int{1, 8} {
 		synctest.Test(t, func(t *testing.T) {
 			used := make([]atomic.Int64, 3)
@@ -269,6 +330,7 @@ func TestClasses(t *testing.T) {
 
 // A class gets its share also when what it has is kept out by a limit meanwhile, and when one task at a time waits.
 func TestClassKeepsCredit(t *testing.T) {
+	onceIfShort(t)
 	limit := func(tenant uint64) int { return int(tenant) } // tenant 1 runs one at a time
 	for _, c := range []struct {
 		name string
@@ -377,6 +439,41 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
+// A claim makes room for its tenant, though the task goes on.
+func TestClaimMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(4), WithTenants(nil))
+		end := make(chan uint64) // lets the task that runs end, and tells its tenant
+		submit := func(tenant uint64) {
+			must(t, p.SubmitAs(t.Context(), Attrs{Tenant: tenant}, func(context.Context) error { end <- tenant; return nil }))
+		}
+		submit(9)
+		synctest.Wait()
+		for tenant := range uint64(2) {
+			for range 4 { // the first has all places, and the other as many beyond
+				submit(tenant)
+			}
+		}
+		entered := false
+		go func() {
+			submit(1)
+			entered = true
+		}()
+		for <-end != 0 {
+			synctest.Wait()
+		}
+		if synctest.Wait(); !entered { // a task of tenant 1 runs
+			t.Error("the tenant's next task waits for room beside a place")
+		}
+		go func() {
+			for range end {
+			}
+		}()
+		must(t, p.Close())
+		close(end)
+	})
+}
+
 // What has expired makes room.
 func TestExpiredMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -395,6 +492,29 @@ func TestExpiredMakeRoom(t *testing.T) {
 		close(hold)
 		must(t, p.Close())
 	})
+}
+
+// Also for what a Batcher holds, whoever finds first that it has expired: its producer or the timer.
+func TestExpiredMakeRoomForBatcher(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			p := mustNew(t, WithWorkers(1), WithBuffer(1), WithExpiredHandler(func(Task) {}))
+			hold := make(gate)
+			must(t, p.Submit(t.Context(), func(context.Context) error { <-hold; return nil }))
+			synctest.Wait()
+			must(t, p.SubmitAs(t.Context(), Attrs{Deadline: time.Now().Add(time.Second)}, noop))
+			b := p.Batcher()
+			must(t, b.Add(t.Context(), noop))
+			time.Sleep(time.Second)
+			must(t, b.Flush(t.Context()))
+			if s := p.Stats(); s.Expired != 1 || s.Queued != 1 {
+				t.Errorf("%d expired, %d queued", s.Expired, s.Queued)
+			}
+			close(hold)
+			must(t, b.Close())
+			must(t, p.Close())
+		})
+	}
 }
 
 // Under twice the load that it can take, a pool with a timeout still gets done nearly what it could.
@@ -421,6 +541,7 @@ func TestGoodput(t *testing.T) {
 
 // No more start than the rate says, and no fewer.
 func TestRate(t *testing.T) {
+	onceIfShort(t)
 	for _, c := range []struct {
 		rate  float64
 		burst int

@@ -27,6 +27,7 @@ type harness struct {
 	rows       *regexp.Regexp
 	contenders *regexp.Regexp
 	ownCount   bool
+	full       bool
 	hogs       int
 	buffer     int
 
@@ -59,6 +60,7 @@ var suites = []suite{
 	{"keyed", "ns per empty task with a key, by producers and number of keys", keyed, nil},
 	{"skew", "makespan of tasks of which a few take 10 or 100 times as long", skew, duel},
 	{"hotkey", "wait of other keys beside one whose queue never empties", hotkey, nil},
+	{"fairness", "tenants: a light one beside an elephant, unequal run times, one alone, a limit for each", fairness, nil},
 	{"structured", "ns per unit of futures and loops, against pond, conc, and loops by hand", structured, nil},
 	{"forkjoin", "recursive programs: a tree, Fibonacci numbers, merge sort, a walk over directories", forkJoin, nil},
 	{"elastic", "parallel efficiency of goroutines on demand, with and without weights", elastic, nil},
@@ -92,6 +94,8 @@ func run(args []string, out, progress io.Writer) error {
 	flags.StringVar(&contenders, "contenders", "", "measure only the contenders that match; ratios need the suite's baseline among them")
 	flags.StringVar(&count, "count", "task", "how completion is seen: task (a counter in every task, the same for all) or own (each contender's own wait)")
 	flags.IntVar(&h.hogs, "hogs", 4, "busy goroutines in the latency suite's hogs row")
+	flags.BoolVar(&h.full, "full", false, "the fairness suite with 20,000 tasks of the elephant, shares over 2 s, and 100,000 tenants with a limit")
+	flags.IntVar(&h.gate.attempts, "attempts", 6, "how often a measurement is made at most when other programs disturb it")
 	flags.IntVar(&h.buffer, "buffer", 1024, "queue bound of the contenders that have one")
 	flags.StringVar(&plots, "plots", "", "draw what was measured by throughput, grain and latency into this directory, as SVG")
 	flags.StringVar(&gates, "gates", "", "write how what was measured compares with the project's gates to this file, as Markdown")
@@ -109,7 +113,7 @@ func run(args []string, out, progress io.Writer) error {
 	if h.contenders, err = regexp.Compile(contenders); err != nil {
 		return fmt.Errorf("-contenders: %w", err)
 	}
-	if h.rounds < 1 || h.divide < 1 || h.buffer < 1 || h.hogs < 0 || flags.NArg() > 0 || count != "task" && count != "own" {
+	if h.rounds < 1 || h.divide < 1 || h.gate.attempts < 1 || h.buffer < 1 || h.hogs < 0 || flags.NArg() > 0 || count != "task" && count != "own" {
 		return fmt.Errorf("bad arguments %q; see -help", args)
 	}
 	h.ownCount = count == "own"

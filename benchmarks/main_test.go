@@ -123,7 +123,7 @@ func TestOwnCount(t *testing.T) {
 
 func TestBadArguments(t *testing.T) {
 	for _, args := range [][]string{
-		{"-suite", "nothing"}, {"-rounds", "0"}, {"-divide", "0"}, {"-rows", "("}, {"-count", "twice"}, {"left over"},
+		{"-suite", "nothing"}, {"-rounds", "0"}, {"-divide", "0"}, {"-attempts", "0"}, {"-rows", "("}, {"-count", "twice"}, {"left over"},
 	} {
 		if err := run(args, io.Discard, io.Discard); err == nil {
 			t.Errorf("%q: no error", args)

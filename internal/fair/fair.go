@@ -3,7 +3,8 @@
 // Jobs of one tenant and one class are a flow, first in, first out. A flow has a virtual time: the run time that its jobs have taken,
 // divided by its share. The flow with the least is next (start-time fair queuing: P. Goyal, H. Vin, H. Cheng, IEEE/ACM Transactions on
 // Networking 5(5), 1997). How long a job will run is not known when it is claimed, so the flow is charged what its jobs take on average,
-// the job's real run time when that is known, and meanwhile what it has already taken if that is more: what runs now counts.
+// the job's real run time when that is known, and meanwhile what it has already taken if that is more: what runs now counts. While no job of the flow has
+// ended, its jobs are claimed one at a time: many that were claimed at once, as if they were short, could be long.
 //
 // A flow that comes back after it had nothing begins at the virtual time of its class, that of the flow that was claimed from last: nothing is saved
 // while idle. If it is ahead of that, because its last job was long, it stays there: so a flow that has nothing, but took more than its
@@ -67,6 +68,9 @@ func (t *Table[T]) count(f *Flow[T], d int) {
 	f.class.Waiting += d
 	t.waiting += d
 	t.peak = max(t.peak, t.waiting)
+	if f.line != 0 {
+		t.lines.fix((*liner[T])(f))
+	}
 	switch {
 	case was == 0 && f.waiting > 0:
 		t.active++
@@ -153,33 +157,6 @@ func (t *Table[T]) next() *class[T] {
 	return first
 }
 
-// Grant is what was claimed, until it has ended.
-type Grant[T any] struct {
-	class *class[T]
-	flow  *Flow[T] // nil: of several
-	attr  Attr     // of a job that was claimed alone; of others what they have in common
-	start time.Duration
-	owed  bool // it was claimed for the credit of its class
-	est   float64
-}
-
-// Held reports whether there is something to end.
-func (g *Grant[T]) Held() bool { return g.class != nil }
-
-// Mixed reports whether it is for jobs of several flows.
-func (g *Grant[T]) Mixed() bool { return g.flow == nil }
-
-// Alone reports whether it is for a job that was claimed alone, and that nobody else may take over.
-func (g *Grant[T]) Alone() bool { return g.class != nil && g.attr.alone() }
-
-// Late reports whether the job must not start any more.
-func (g *Grant[T]) Late(now time.Duration) bool {
-	return g.attr.Deadline != 0 && g.attr.Deadline <= now
-}
-
-// Attr returns what the jobs are.
-func (g *Grant[T]) Attr() Attr { return g.attr }
-
 // Take claims jobs of the flow that is next, with what stands beside them. If they are tiny, so that it is not worth while to know whose they
 // are, it claims jobs of several flows and charges each with what jobs take on average.
 func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Duration) (n, tag int, g Grant[T]) {
@@ -237,7 +214,7 @@ func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Durati
 	return n, tag, g
 }
 
-// takeFrom takes jobs of f, and puts them behind the first n jobs, which have the tag. It returns how many, their tag, and what the last one is.
+// takeFrom takes jobs of f, one if it is not known how long they take, and puts them behind the first n jobs, which have the tag. It returns how many, their tag, and what the last one is.
 func (t *Table[T]) takeFrom(f *Flow[T], jobs []T, attrs []queue.Attr, n, tag int) (k, tagged int, a Attr) {
 	for n < len(jobs) && f.jobs.Len > 0 {
 		d := f.jobs.First
@@ -254,7 +231,7 @@ func (t *Table[T]) takeFrom(f *Flow[T], jobs []T, attrs []queue.Attr, n, tag int
 			f.class.Started++
 		}
 		t.leave(d)
-		if t.alone(&a) {
+		if t.alone(&a) || f.mean == 0 && !t.Together {
 			break
 		}
 	}
@@ -274,8 +251,10 @@ func (f *Flow[T]) expected() float64 {
 	return f.mean
 }
 
-// mixes reports whether jobs of f like that of a may be claimed together with others.
-func (f *Flow[T]) mixes(a *Attr) bool { return f.mean <= tinyMean && !a.alone() }
+// mixes reports whether jobs of f like that of a may be claimed together with others. A flow of which nothing is known may have one.
+func (f *Flow[T]) mixes(a *Attr) bool {
+	return f.mean <= tinyMean && (f.mean > 0 || f.waiting <= 1) && !a.alone()
+}
 
 // spend charges f with what it has claimed, and puts it where it belongs.
 func (t *Table[T]) spend(f *Flow[T], took float64) {
@@ -283,32 +262,6 @@ func (t *Table[T]) spend(f *Flow[T], took float64) {
 	t.turn++
 	f.turn = t.turn
 	t.place(f)
-}
-
-func (g *Grant[T]) units() float64 { return float64(max(1, g.attr.Units)) }
-
-// begin counts the claim as running, or as ended with d -1.
-func (t *Table[T]) begin(g *Grant[T], d int) {
-	f := g.flow
-	f.running += d
-	f.started += time.Duration(d) * g.start
-	f.means += float64(d) * g.est
-	f.tenant.running += uint32(d)
-	if f.tenant.limit > 0 {
-		t.placeAll(f.tenant)
-	}
-}
-
-// Adopt is a claim of jobs that were claimed with g and that another worker takes over.
-func (t *Table[T]) Adopt(g Grant[T], now time.Duration) Grant[T] {
-	if !g.Held() { // they were put back before
-		return g
-	}
-	g.start, g.est, g.owed = now, 0, false
-	if t.running++; g.flow != nil {
-		t.begin(&g, 1)
-	}
-	return g
 }
 
 // charge adds run time to f's virtual time, and its shares to the credits of classes.
@@ -346,75 +299,11 @@ func (t *Table[T]) settle(f *Flow[T], now time.Duration) bool {
 	return true
 }
 
-// Done ends a claim of which so many jobs have run, for so long together, and reports whether there is something to claim now.
-func (t *Table[T]) Done(g *Grant[T], took time.Duration, ran int, now time.Duration) bool {
-	if t.running--; t.running == 0 {
-		t.inHand = 0
-	} else {
-		t.inHand -= ran
-	}
-	if ran > 0 {
-		t.mean = smooth(t.mean, float64(took)/float64(ran))
-		g.class.Busy += took
-	}
-	if g.flow != nil {
-		t.end(g, took, ran, now)
-	}
-	*g = Grant[T]{}
-	return t.Ready()
-}
-
-// end is Done for the jobs of one flow.
-func (t *Table[T]) end(g *Grant[T], took time.Duration, ran int, now time.Duration) {
-	f := g.flow
-	real := float64(took) * g.units()
-	t.begin(g, -1)
-	left := 0.
-	if f.running > 0 {
-		left = max(f.means, float64(time.Duration(f.running)*now-f.started))
-	} else {
-		f.means = 0 // but for rounding it is
-	}
-	t.charge(f, real-(f.charged-left))
-	f.charged = left
-	if g.owed {
-		f.class.credit -= real - g.est
-		f.class.lose()
-	}
-	if ran > 0 {
-		f.mean = smooth(f.mean, float64(took)/float64(ran))
-		f.tenant.busy += took
-		f.tenant.ended += uint64(ran)
-	}
-	if g.attr.Keyed {
-		t.release(g.attr.Key)
-	}
-	t.place(f)
-	t.rest(f)
-}
-
 func smooth(mean, v float64) float64 {
 	if mean == 0 {
 		return v
 	}
 	return mean + (v-mean)/smoothing
-}
-
-// Return puts a job of a claim, which was not begun, back to the front of its flow. Those of a claim are returned the last first.
-func (t *Table[T]) Return(g *Grant[T], job T, tag int, at time.Duration) {
-	n := t.newNode()
-	n.job, n.attr, n.tag, n.at, n.flow = job, g.attr, tag, at, g.flow
-	t.inHand--
-	n.again = true
-	if t.rate.per > 0 {
-		t.rate.tokens++
-	}
-	g.attr.Keyed = false // it still has its key
-	t.count(n.flow, 1)
-	if n.attr.Deadline != 0 {
-		t.due.push(n)
-	}
-	t.enqueue(n, true)
 }
 
 // leave takes a job out of where it waits.
@@ -445,5 +334,5 @@ func (t *Table[T]) remove(n *node[T]) {
 	}
 	f.class.lose()
 	t.place(f)
-	t.rest(f)
+	t.Rest(f)
 }

@@ -142,6 +142,27 @@ func TestOvertaken(t *testing.T) {
 	tab.Done(&g, 1, 1, 0)
 }
 
+// What a job has really taken counts at once, also if it was thought to take less.
+func TestRealRunTimeCounts(t *testing.T) {
+	tab := New[int](nil, 0, 0)
+	for i := range 24 {
+		push(tab, i, Attr{Tenant: uint64(1 + i%2)})
+	}
+	var got []uint64
+	for range 11 {
+		_, g := take(tab, 0)
+		got = append(got, g.Attr().Tenant)
+		took := 10 * time.Millisecond
+		if len(got) == 1 {
+			took *= 10
+		}
+		tab.Done(&g, took, 1, 0)
+	}
+	if want := []uint64{1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2}; !slices.Equal(got, want) {
+		t.Errorf("served %v, want %v", got, want)
+	}
+}
+
 // Tiny jobs of several flows are claimed together, others are not.
 func TestMixed(t *testing.T) {
 	for mean, want := range map[time.Duration]int{100: 8, time.Microsecond: 1} {

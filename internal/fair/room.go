@@ -11,9 +11,8 @@ import "github.com/headrace-go/pool/internal/list"
 // pays for one wake, and who was called takes several of them, one after the other, since a submitter that has not waited may overtake. One that was
 // called in vain misses times lets nobody pass any more.
 //
-// No call is lost. All that is under the claim lock, and Call is called after whatever may make a place: when a job has ended, when one has left its
-// flow, when who was called has looked or has given up, and when there are more places. A flow that Call passes over has something waiting, and comes first
-// when that leaves.
+// No call is lost. All that is under the claim lock, and Call is called after whatever may make a place: before a worker begins a job that it has claimed and
+// when it has ended one, when jobs have expired, when who was called has looked or has given up, when one more waits, and when there are more places.
 
 // Waiter is a submitter that waits for a place.
 type Waiter struct {
@@ -25,10 +24,7 @@ type Waiter struct {
 
 type waiters = list.List[Waiter, *Waiter]
 
-const (
-	misses   = 3
-	maxLooks = 4 // flows that Call looks at
-)
+const misses = 3
 
 // Room reports whether there is a place for a job of f, if there are so many in all. w is its submitter, if that waits already.
 func (t *Table[T]) Room(f *Flow[T], places int, w *Waiter) bool {
@@ -70,22 +66,29 @@ func (t *Table[T]) Wait(f *Flow[T], w *Waiter) {
 	if w.queue == q {
 		return
 	}
-	w.quit()
-	if w.join(q, false); q == &f.blocked && !f.Queued {
-		t.lines.Push(f, false)
+	t.quit(w)
+	t.join(w, q, false)
+	if q == &f.blocked && f.line == 0 {
+		t.lines.push((*liner[T])(f))
 	}
 }
 
-func (w *Waiter) join(q *waiters, front bool) {
+func (t *Table[T]) join(w *Waiter, q *waiters, front bool) {
 	w.queue = q
-	q.Push(w, front)
+	if q.Push(w, front); q != &t.crowd {
+		t.blocked++
+	}
 }
 
-func (w *Waiter) quit() {
-	if w.queue != nil {
-		w.queue.Remove(w)
-		w.queue = nil
+func (t *Table[T]) quit(w *Waiter) {
+	q := w.queue
+	if q == nil {
+		return
 	}
+	if q.Remove(w); q != &t.crowd {
+		t.blocked--
+	}
+	w.queue = nil
 }
 
 // Leave ends the wait of w for a place.
@@ -94,28 +97,19 @@ func (t *Table[T]) Leave(w *Waiter) {
 		t.called = nil
 	}
 	w.missed = 0
-	w.quit()
+	t.quit(w)
 }
 
 // left is called when a job has left f. Nobody waits for a flow that has nothing.
 func (t *Table[T]) left(f *Flow[T]) {
 	for w := f.blocked.Last; f.waiting == 0 && w != nil; w = f.blocked.Last {
-		f.blocked.Remove(w)
-		w.join(&t.crowd, true) // they were there before they joined the flow's
-	}
-	if f.blocked.First != nil {
-		t.lines.Remove(f)
-		t.lines.Push(f, true)
+		t.quit(w)
+		t.join(w, &t.crowd, true) // they were there before they joined the flow's
 	}
 }
 
 // Blocked reports whether a submitter waits for a place.
-func (t *Table[T]) Blocked() bool {
-	for f := t.lines.First; f != nil && f.blocked.First == nil; f = t.lines.First {
-		t.lines.Remove(f)
-	}
-	return t.crowd.First != nil || t.lines.First != nil
-}
+func (t *Table[T]) Blocked() bool { return t.crowd.First != nil || t.blocked > 0 }
 
 // Call calls a submitter for which there is a place, if there are so many in all, unless one has been called and has not looked yet.
 func (t *Table[T]) Call(places int) {
@@ -130,7 +124,7 @@ func (t *Table[T]) Call(places int) {
 	}
 }
 
-// pick returns the first of the crowd or, in turn with it, that of a flow.
+// pick returns the first of the crowd or, in turn with it, that of the flow of which least waits: if there is no place for that, there is none for another.
 func (t *Table[T]) pick(places int) *Waiter {
 	w := t.crowd.First
 	if w != nil && !t.fits(0, places) {
@@ -139,15 +133,20 @@ func (t *Table[T]) pick(places int) *Waiter {
 	if t.crowdFirst = !t.crowdFirst; t.crowdFirst && w != nil {
 		return w
 	}
-	for range min(maxLooks, t.lines.Len) {
-		f := t.lines.First
-		t.lines.Remove(f)
-		if f.blocked.First == nil {
+	for t.lines.len() > 0 {
+		l := t.lines.all[0]
+		first := l.blocked.First
+		if first == nil {
+			t.lines.remove(l)
 			continue
 		}
-		if t.lines.Push(f, false); t.fits(f.waiting, places) {
-			return f.blocked.First
+		if !t.fits(l.waiting, places) {
+			break
 		}
+		t.turn++
+		l.called = t.turn
+		t.lines.fix(l)
+		return first
 	}
 	return w
 }
@@ -155,16 +154,5 @@ func (t *Table[T]) pick(places int) *Waiter {
 // BlockedBesideRoom reports whether a submitter waits though there is a place for it, or has not looked though it was called. It is for tests, at a
 // moment at which nothing moves.
 func (t *Table[T]) BlockedBesideRoom(places int) bool {
-	if t.called != nil {
-		return true
-	}
-	if w := t.crowd.First; w != nil && t.fits(0, places) {
-		return true
-	}
-	if f := t.lines.First; f != nil && t.lines.Len == 1 {
-		if f.blocked.First != nil && t.fits(f.waiting, places) {
-			return true
-		}
-	}
-	return false
+	return t.called != nil || t.pick(places) != nil
 }

@@ -51,21 +51,22 @@ type nodes[T any] = list.List[node[T], *node[T]]
 
 // Flow is what waits of one tenant and class, and runs.
 type Flow[T any] struct {
-	list.Link[Flow[T]] // in lines
-	tenant             *tenant[T]
-	class              *class[T]
-	jobs               nodes[T]
-	blocked            waiters       // submitters
-	waiting            int           // jobs, and those behind keys
-	running            int           // claims that run
-	started            time.Duration // the sum of the times at which these began
-	means              float64       // the sum of what these were expected to take
-	charged            float64       // for these
-	v                  float64       // virtual time
-	turn               uint64        // orders flows with the same v
-	mean               float64       // run time of a job, 0: not known
-	index              int           // in class.flows
-	debt               int           // index in debts
+	tenant  *tenant[T]
+	class   *class[T]
+	jobs    nodes[T]
+	blocked waiters       // submitters
+	waiting int           // jobs, and those behind keys
+	running int           // claims that run
+	started time.Duration // the sum of the times at which these began
+	means   float64       // the sum of what these were expected to take
+	charged float64       // for these
+	v       float64       // virtual time
+	turn    uint64        // orders flows with the same v
+	mean    float64       // run time of a job, 0: not known
+	index   int           // in class.flows
+	debt    int           // index in debts
+	line    int           // index in lines
+	called  uint64        // orders flows with as many waiting
 }
 
 func (f *Flow[T]) before(o *Flow[T]) bool { return f.v < o.v || f.v == o.v && f.turn < o.turn }
@@ -77,6 +78,14 @@ type debtor[T any] Flow[T]
 
 func (d *debtor[T]) before(o *debtor[T]) bool { return d.v < o.v }
 func (d *debtor[T]) place() *int              { return &d.debt }
+
+// liner is a flow in lines.
+type liner[T any] Flow[T]
+
+func (l *liner[T]) before(o *liner[T]) bool {
+	return l.waiting < o.waiting || l.waiting == o.waiting && l.called < o.called
+}
+func (l *liner[T]) place() *int { return &l.line }
 
 type tenant[T any] struct {
 	table   *Table[T]
@@ -116,9 +125,10 @@ type Table[T any] struct {
 	due     heap[node[T], *node[T]]
 	debts   heap[debtor[T], *debtor[T]]
 	expired []Job[T]
-	crowd   waiters                      // submitters whose flows have nothing waiting
-	lines   list.List[Flow[T], *Flow[T]] // flows with blocked submitters
-	called  *Waiter                      // it has not looked yet
+	crowd   waiters                   // submitters whose flows have nothing waiting
+	lines   heap[liner[T], *liner[T]] // flows that submitters wait for, or have waited for
+	blocked int                       // submitters that wait for these
+	called  *Waiter                   // it has not looked yet
 
 	mean    float64 // run time of a job of any flow
 	turn    uint64

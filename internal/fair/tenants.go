@@ -5,9 +5,7 @@ import "time"
 // How tenants come and go.
 
 // Rest forgets f, if it has nothing, and owes nothing.
-func (t *Table[T]) Rest(f *Flow[T]) { t.rest(f) }
-
-func (t *Table[T]) rest(f *Flow[T]) {
+func (t *Table[T]) Rest(f *Flow[T]) {
 	switch {
 	case !f.idle():
 	case t.waiting == 0 && t.running == 0:
@@ -47,7 +45,9 @@ func (t *Table[T]) forget(n *tenant[T]) {
 		return // it was forgotten
 	}
 	for i := range n.flows {
-		t.lines.Remove(&n.flows[i])
+		if n.flows[i].line != 0 {
+			t.lines.remove((*liner[T])(&n.flows[i]))
+		}
 	}
 	delete(t.tenants, n.id)
 	if len(t.spare) < maxSpare {

@@ -111,4 +111,29 @@ var waitingBugs = []bug{{
 	old:   "since = e.parked.First.restsSince",
 	new:   "since = e.parked.Last.restsSince",
 	tests: "TestExpiryOneByOne",
+}, {
+	name: "reserved-room-is-used-too", class: limit, file: "internal/queue/reserve.go",
+	old:   "\t\tif int64(q.limit.Load()) <= int64(bound)-reserved-n {\n",
+	new:   "\t\tif true {\n",
+	tests: "TestReserveTakesRoomAway",
+}, {
+	name: "reserved-place-is-released-twice", class: twice, file: "reserve.go",
+	old:   "\tif n := s.left.Swap(0); n > 0 {\n",
+	new:   "\tif n := s.left.Load(); n > 0 {\n",
+	tests: "TestReserveTakesWhatIsFree",
+}, {
+	name: "place-comes-back-in-silence", class: wakeUp, file: "reserve.go",
+	old:   "\tif e.flags.word.Load() >= flagRoom && c.hasRoom() {\n",
+	new:   "\tif false {\n",
+	tests: "TestReserveWaits",
+}, {
+	name: "place-outlives-its-context", class: leak, file: "reserve.go",
+	old:   "\t\ts.stop = context.AfterFunc(ctx, s.giveBack)\n",
+	new:   "",
+	tests: "TestReserveWaits",
+}, {
+	name: "home-ends-a-job-unseen", class: wakeUp, file: "room.go",
+	old:   "\t\tif c.home != nil {\n\t\t\tc.e.roomAtHome()\n\t\t}\n",
+	new:   "",
+	tests: "TestReserveKeysAndWeights",
 }}

@@ -21,9 +21,8 @@
 // push and a close are ordered by one word and a push pays nothing for the check.
 // Split changes a one-bit tag in it, which every later element carries: the elements
 // accepted before and after are told apart exactly, and a push has to say which tag
-// its element gets until Join. Trim, which alone lowers the room behind a position, changes
-// another bit: a push that has looked at limit before then loses its compare-and-swap. One bit
-// is enough, since a ring that was trimmed grows only when the position has moved on.
+// its element gets until Join. Trim and Reserve, which lower the room behind a position, count a
+// turn: a push that has looked at limit before then loses its compare-and-swap, see reserve.go.
 //
 // The elements of every n-th position can be stamped with the time at which they were pushed, see stamp.go.
 package queue
@@ -41,12 +40,13 @@ const (
 	frozen = 1 << 62 // the ring is being replaced
 	split  = 1 << 61
 	tagBit = 1 << 60
-	trims  = 1 << 59 // changed by Trim
+	turns  = turn << 8
+	turn   = 1 << 51 // counted, modulo 256, in the bits below turns
 
-	posMask = trims - 1
+	posMask = turn - 1
 
 	// MaxPos is the largest position.
-	MaxPos = posMask >> 8
+	MaxPos = posMask
 
 	maxRun    = 1 << 8 // positions that one word publishes
 	fullBit   = 1
@@ -105,9 +105,10 @@ func (a *Attr) alone() bool { return a.Weight > 1 }
 // tail, limit and head stand 128 bytes apart: 64-byte lines are fetched in pairs.
 type Queue[T any] struct {
 	_     [128]byte
-	tail  atomic.Uint64 // flags | tag | trims | position of the next push
+	tail  atomic.Uint64 // flags | tag | turns | position of the next push
 	_     [120]byte
 	limit atomic.Uint64 // pushes stop before this position; written under mu
+	reserves
 	last  atomic.Pointer[ring[T]]
 	small int
 	stamper
@@ -263,7 +264,7 @@ func (q *Queue[T]) Raise(bound uint64, holder bool) bool {
 	if q.held && !holder {
 		return q.open()
 	}
-	if limit := q.allowed(bound); limit != q.limit.Load() {
+	if limit := q.allowed(q.less(bound)); limit != q.limit.Load() {
 		q.limit.Store(limit)
 	}
 	return q.open()
@@ -275,7 +276,7 @@ func (q *Queue[T]) open() bool { return q.tail.Load()&posMask < q.limit.Load() }
 func (q *Queue[T]) PushHeld(v T, a *Attr, tag int, bound uint64) Status {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	limit := q.allowed(bound)
+	limit := q.allowed(q.less(bound))
 	for {
 		t := q.tail.Load()
 		switch {

@@ -45,6 +45,7 @@ type machine struct {
 	closed  bool
 	split   bool
 	held    bool
+	places  uint64 // that are reserved
 	history []string
 }
 
@@ -63,7 +64,7 @@ func (m *machine) refusal(tag int, holder bool) Status {
 		return Closed
 	case m.split && tag == Any:
 		return Untold
-	case m.pushed >= m.bound(), m.held && !holder:
+	case m.pushed+m.places >= m.bound(), m.held && !holder:
 		return Full
 	}
 	return OK
@@ -109,6 +110,48 @@ func (m *machine) push(a *Attr, tag int, holder bool) {
 	if got != want {
 		m.fail("push with the tag %d: status %d, want %d", tag, got, want)
 	}
+}
+
+// reserve reserves places, uses some and gives others back.
+func (m *machine) reserve(arg, tag int) {
+	most := 1 + arg%16
+	want := min(uint64(most), m.bound()-min(m.bound(), m.pushed+m.places))
+	s := OK
+	switch {
+	case m.closed:
+		want, s = 0, Closed
+	case want == 0 || m.held && arg%3 > 0:
+		want, s = 0, Full
+	}
+	n, got := m.q.Reserve(m.bound, most, arg%3 == 0)
+	if uint64(n) != want || got != s {
+		m.fail("Reserve(%d): %d and status %d, want %d and %d", most, n, got, want, s)
+	}
+	m.places += want
+	if m.places == 0 {
+		return
+	}
+	want, s = 1, OK
+	switch {
+	case m.closed:
+		s = Closed
+	case m.split && tag == Any:
+		s = Untold
+	case arg%2 == 0:
+		want, s = m.places, OK
+		m.q.Unreserve(int(want))
+		m.places = 0
+		return
+	}
+	got = m.q.PushReserved(m.next, nil, tag)
+	if s == OK {
+		s = m.add(nil, tag)
+	}
+	if got != s {
+		m.fail("PushReserved: status %d, want %d", got, s)
+	}
+	m.q.Unreserve(1)
+	m.places--
 }
 
 func (m *machine) pushAll(n, tag int, late bool) {
@@ -215,6 +258,8 @@ func (m *machine) check() {
 		m.fail("accepted %d, popped %d; want %d, %d", q.Accepted(), q.Popped(), m.pushed, m.popped)
 	case q.IsClosed() != m.closed || q.IsSplit() != m.split || q.IsHeld() != m.held:
 		m.fail("closed %v, split %v, held %v; want %v, %v, %v", q.IsClosed(), q.IsSplit(), q.IsHeld(), m.closed, m.split, m.held)
+	case q.Reserved() != int(m.places):
+		m.fail("Reserved: got %d, want %d", q.Reserved(), m.places)
 	case q.CurrentTag() != m.tag:
 		m.fail("CurrentTag: got %d, want %d", q.CurrentTag(), m.tag)
 	}
@@ -294,6 +339,8 @@ func run(t *testing.T, prog []byte) {
 			m.trim()
 		case 21:
 			m.trim()
+		case 22, 23, 24:
+			m.reserve(arg, tag)
 		default:
 			m.pop(arg/4, arg%2 == 0)
 		}

@@ -63,6 +63,7 @@ func (q *Queue[T]) allowed(bound uint64) uint64 {
 		}
 		room = q.replace(size)
 	}
+	q.free.Store(room)
 	return min(bound, room)
 }
 
@@ -87,7 +88,7 @@ func (q *Queue[T]) Trim() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := q.tail.Load()
-	if t&posMask != q.head.Load() || !q.tail.CompareAndSwap(t, t^trims|frozen) {
+	if t&posMask != q.head.Load() || !q.tail.CompareAndSwap(t, turned(t)|frozen) {
 		return
 	}
 	pos := t & posMask
@@ -95,6 +96,7 @@ func (q *Queue[T]) Trim() {
 	q.last.Store(r)
 	q.first.Store(r)
 	q.limit.Store(0) // whoever pushes next raises it
+	q.free.Store(0)
 	q.tail.And(^uint64(frozen))
 }
 
