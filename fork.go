@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"math"
 	"sync"
 	"time"
 )
@@ -12,15 +11,15 @@ type Forks[A, R any] struct {
 	p    *Pool
 	f    func(*Fork[A, R], A) R
 	free sync.Pool // of *Fork[A, R] without a part
-	runs sync.Pool // of *forkRun[A, R] that nobody else has seen
+	runs sync.Pool // of *forkRun[A, R] that no other goroutine knows
 }
 
-// Fork is what the function of [NewFork] gets, to call [Fork.Join] with. It must not be used after that function has returned, nor by
-// another goroutine.
+// Fork is the argument with which the function of [NewFork] calls [Fork.Join]. It must not be used
+// after that function has returned, nor by another goroutine.
 type Fork[A, R any] struct {
 	s      splitter
-	wait   int // after how many joins to look at the clock
-	credit int // wait, when it was last set
+	wait   int // joins until the clock is read, counted while a worker is idle
+	credit int // what wait was last set to
 	gaveUp bool
 	f      func(*Fork[A, R], A) R
 	frames []A // the right sides of the joins that this part is inside of
@@ -47,13 +46,13 @@ type forkRun[A, R any] struct {
 const (
 	forkFrames = 64                   // at first
 	keptFrames = 4096                 // at most, of a Fork that is used again
-	forkCredit = 2                    // joins until the first look at the clock
+	forkCredit = 2                    // joins between the first two looks at the clock
 	maxCredit  = 256                  // between two looks, at most
 	forkTick   = 4 * time.Microsecond // between two looks, about
 )
 
-// NewFork returns the recursive function f for [Forks.Run]. f divides its argument in two with [Fork.Join], or computes the
-// result alone:
+// NewFork makes a function for [Forks.Run] from the recursive function f, which either divides its
+// argument in two with [Fork.Join], or computes the result itself:
 //
 //	sum := pool.NewFork(p, func(k *pool.Fork[*Node, int], n *Node) int {
 //		if n == nil {
@@ -66,8 +65,8 @@ const (
 //
 // Join creates no task while all workers are busy, so f needs no size below which it goes on alone.
 //
-// It backfires for an f that works for more than about 100 µs between two joins: it notices too late that a worker is
-// idle. For a few long parts use a [Group].
+// It backfires for an f that works for more than about 100 µs between two joins: only a Join notices
+// that a worker is idle. For a few long parts use a [Group].
 //
 // NewFork panics if f is nil. It starts nothing; what it returns may be used by any number of goroutines.
 func NewFork[A, R any](p *Pool, f func(*Fork[A, R], A) R) *Forks[A, R] {
@@ -78,18 +77,19 @@ func NewFork[A, R any](p *Pool, f func(*Fork[A, R], A) R) *Forks[A, R] {
 	return &Forks[A, R]{p: p, f: f}
 }
 
-// Run returns f(root). It runs on p's workers and takes part in their limits. Inside a task of the pool, called with that task's
-// context, the first part runs in the calling task, for about 0.2 µs; else it is submitted as [Pool.Submit] does, and Run
-// waits for it. Parts that are given away have the values and attributes ([Attrs]) of ctx. All of them have ended when Run returns,
-// and the end of each synchronizes before that.
+// Run returns f(root). It runs on p's workers and within their limits. Inside a task of the pool, called
+// with that task's context, the first part runs in the calling task; Run itself then costs about
+// 0.2 µs. Elsewhere the first part is submitted, as by [Pool.Submit], and Run waits for it. Parts that
+// are given to other workers have the values and attributes ([Attrs]) of ctx. All parts have ended when
+// Run returns, and the end of each synchronizes before that.
 //
-// It fails with ctx's error when ctx is done, with the cause of the stop when the pool stops, with the error of the submission, and
-// as any task does when f panics or calls [runtime.Goexit]: a panic ends the program or, under [WithPanicHandler], is a
-// *[PanicError]. Then no further part begins, and what runs ends at its next Join. A pool that is closed meanwhile gets no more
-// parts; Run goes on without.
+// Run returns ctx's error when ctx is done, the cause of the stop when the pool stops, and the error of
+// the submission. A panic in f ends the program or, under [WithPanicHandler], is a *[PanicError];
+// [runtime.Goexit] is [ErrGoexit]. After any of these no further part starts, and those that run end at
+// their next Join. If the pool is closed meanwhile, Run goes on without giving parts away.
 //
-// A run below about 50 µs stays on one core. Later it spreads as workers become idle: a worker that sleeps comes 75 to 130 µs
-// after it was woken.
+// A run of less than about 50 µs stays on one core. After that it spreads to workers that are idle: a
+// parked worker arrives 75 to 130 µs after it was woken.
 func (f *Forks[A, R]) Run(ctx context.Context, root A) (R, error) {
 	var zero R
 	x, _ := f.runs.Get().(*forkRun[A, R])
@@ -122,7 +122,7 @@ func (x *forkPart[A, R]) do(context.Context) (err error) {
 	if k == nil {
 		k = &Fork[A, R]{forks: x.forks, f: x.forks.f, frames: make([]A, forkFrames)}
 	}
-	k.wait, k.credit, k.gaveUp = math.MaxInt, forkCredit, false
+	k.wait, k.credit, k.gaveUp = 0, forkCredit, false
 	k.s.enter(&x.part)
 	returned := false
 	defer func() {
@@ -150,7 +150,7 @@ func (x *forkPart[A, R]) forget() R {
 // gaveUp is what Join panics with when the job is over.
 type gaveUp struct{}
 
-// end waits for the end of all that k has offered and is still to end, and reports whether k has given up.
+// end waits for the parts that k has offered and that have not ended, and reports whether k has given up.
 func (k *Fork[A, R]) end(returned bool) (gaveUp bool) {
 	if !returned && !k.gaveUp {
 		k.s.of.stop() // a panic, or Goexit
@@ -170,9 +170,10 @@ func (k *Fork[A, R]) end(returned bool) (gaveUp bool) {
 	return gaveUp
 }
 
-// Join returns f(left) and f(right). It calls f(left) first, and then f(right), unless an idle worker has taken that over. If others have taken
-// over the right side Join waits for it; meanwhile it runs parts of the same run. So do not hold a lock when you call Join. If
-// the run has failed Join does not return: it panics with a value that ends at Run, through the deferred functions of f.
+// Join returns f(left) and f(right). It calls f(left), and then f(right), unless another worker has
+// taken the right side. Then Join waits for that worker, and meanwhile runs other parts of the same
+// run, so do not hold a lock when you call Join. If the run has failed, Join does not return: it panics
+// with a value that Run recovers, so the deferred functions of f run.
 //
 // A Join that gives nothing away costs 1 to 4 ns more than two plain calls, and does not allocate.
 func (k *Fork[A, R]) Join(left, right A) (R, R) {
@@ -183,9 +184,10 @@ func (k *Fork[A, R]) Join(left, right A) (R, R) {
 		k.grow(right)
 	}
 	k.top = i + 1
-	k.wait--
-	if k.wait < 0 || k.s.look.Load().Hungry() {
-		k.attend()
+	if g := k.s.look.Load().Load(); g.Hungry() {
+		if k.wait--; k.wait < 0 || g.Stopped() {
+			k.attend()
+		}
 	}
 	l := k.f(k, left)
 	k.top = i
@@ -196,24 +198,21 @@ func (k *Fork[A, R]) Join(left, right A) (R, R) {
 }
 
 // grow makes room for more frames.
+//
+//go:noinline
 func (k *Fork[A, R]) grow(right A) {
 	k.frames = append(k.frames, right)
 	k.frames = k.frames[:cap(k.frames)]
 }
 
-// attend is called when somebody may be hungry, or the job over.
+// attend is called when a worker may be idle, or the job over.
 func (k *Fork[A, R]) attend() {
 	h := k.s.of
-	if g := h.e.idle.Load(); !g.Hungry() && !h.over.Load() {
-		k.wait = math.MaxInt
-		k.s.watch(&h.e.idle)
-		return
-	}
 	now := max(1, h.e.now())
 	if k.s.since == 0 {
 		k.s.since, k.s.clock = now, now
 	}
-	offers := k.s.hungry(now)
+	offers := k.s.due(now)
 	if h.over.Load() {
 		k.giveUp()
 	}
@@ -231,7 +230,6 @@ func (k *Fork[A, R]) attend() {
 		k.credit = max(1, k.credit/2)
 	}
 	k.s.clock, k.wait = now, k.credit-1
-	k.s.watch(&h.quiet)
 }
 
 func (k *Fork[A, R]) giveUp() {
@@ -239,11 +237,11 @@ func (k *Fork[A, R]) giveUp() {
 	panic(gaveUp{})
 }
 
-// collect returns the result of the youngest part, for which it waits or which it runs.
+// collect returns the result of the youngest part: it waits for the part, or runs it.
 func (k *Fork[A, R]) collect() R {
 	var x *forkPart[A, R]
 	ran := false
-	for k.given > k.top { // more than one after a panic that the user has recovered: their joins have ended
+	for k.given > k.top { // more than one if f has recovered a panic: the joins of the others have ended
 		k.given--
 		x = k.parts[k.given]
 		k.parts[k.given] = nil

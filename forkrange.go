@@ -5,13 +5,17 @@ import (
 	"time"
 )
 
-// ForRange calls body for ranges lo <= i < hi that together are 0 <= i < n, each i in exactly one of them. It chooses the
-// ranges: one worker takes blocks of about 15 µs from the near end and, while another worker is idle, gives away the far half of the rest, as does
-// whoever gets that. So a loop below about 50 µs stays on one core, and one whose cost is at its end is divided too.
+// ForRange calls body for ranges lo <= i < hi that together cover 0 <= i < n, each i in exactly one of
+// them. It chooses the ranges: one worker takes blocks of about 15 µs from the near end, and while
+// another worker is idle it gives the far half of the rest to that worker, which does the same. So a
+// loop of less than about 50 µs stays on one core, and a loop with all the cost at its end is divided
+// too.
 //
-// It returns nil, or the first error, after which no range begins. Where it runs, and what else ends it early, is as for
-// [Forks.Run]. It backfires if single values take more than a millisecond and there are only a few: use a [Group] or
-// [ForEach]. body may run a range in the midst of a wait for another one, so hold no lock while you call ForRange.
+// It returns nil, or the first error, after which no range starts. Where it runs, and what else ends it
+// early, is as for [Forks.Run]. A goroutine that waits in ForRange may run other ranges meanwhile, so
+// hold no lock while you call it.
+//
+// It backfires for a few values of more than a millisecond each: use a [Group] or [ForEach].
 func ForRange(ctx context.Context, p *Pool, n int, body func(lo, hi int) error) error {
 	if body == nil {
 		p.made()
@@ -23,9 +27,10 @@ func ForRange(ctx context.Context, p *Pool, n int, body func(lo, hi int) error) 
 	return err
 }
 
-// Reduce combines the values with the indexes 0 <= i < n into one. body adds those from lo to hi-1 to acc and returns the result; the
-// first acc of each part is the zero R. merge combines the results of two ranges, the first of which is directly before
-// the second. It has to be associative, and R's zero value has to be neutral. The order of the values is kept.
+// Reduce combines the values with the indexes 0 <= i < n into one. body adds the values from lo to hi-1
+// to acc and returns the result; the first acc of each part is the zero R. merge combines the results of
+// two ranges, where the second range begins at the end of the first. merge must be associative, and the
+// zero R neutral. Reduce keeps the order of the values.
 //
 // Which ranges there are, and what ends it early, is as for [ForRange].
 func Reduce[R any](ctx context.Context, p *Pool, n int, body func(lo, hi int, acc R) R, merge func(R, R) R) (R, error) {
@@ -44,8 +49,8 @@ type ranges[R any] struct {
 	merge func(R, R) R // nil: there is nothing to merge
 }
 
-// rangePart is a part of it. Whoever runs it takes blocks off its near end, each as long as blockWork by the measure of the
-// one before it, and offers the far half of the rest if somebody is hungry.
+// rangePart is a part of it. Its splitter takes blocks off the near end, each as long as blockWork by the
+// measure of the block before it, and offers the far half of the rest.
 type rangePart[R any] struct {
 	part
 	splitter
@@ -107,7 +112,7 @@ func (x *rangePart[R]) do(context.Context) error {
 	return err
 }
 
-// walk goes through the range, and then through what it has offered and nobody has begun.
+// walk goes through the range, and then through the offers that have not started.
 func (x *rangePart[R]) walk() error {
 	for {
 		if err := x.near(); err != nil {
@@ -123,7 +128,7 @@ func (x *rangePart[R]) walk() error {
 		case x.all.over.Load():
 			return errSkipped
 		case !ran:
-			x.lo, x.hi = y.lo, y.hi
+			x.lo, x.hi, x.offered = y.lo, y.hi, nil
 		case x.all.merge != nil:
 			acc := y.acc
 			var zero R
@@ -133,7 +138,7 @@ func (x *rangePart[R]) walk() error {
 	}
 }
 
-// near goes through the range but for what it offers.
+// near goes through the range except for what it offers.
 func (x *rangePart[R]) near() error {
 	h := &x.all.whole
 	for x.lo < x.hi {
@@ -148,7 +153,7 @@ func (x *rangePart[R]) near() error {
 		took := max(1, now-x.clock)
 		x.clock = now
 		x.block = int(min(int64(n)*int64(blockWork)/int64(took)+1, 2*int64(n)))
-		if x.look.Load().Hungry() && x.hungry(now) && x.hi-x.lo > 1 {
+		if (x.look.Load().Hungry() || x.taken()) && x.due(now) && x.hi-x.lo > 1 {
 			x.split()
 		}
 		if h.over.Load() {

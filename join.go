@@ -7,16 +7,18 @@ import (
 	"github.com/headrace-go/pool/internal/errlog"
 )
 
-// Join calls a and b, and returns the first error. It calls a at once, and b after it, unless an idle worker takes b over first; then
-// it waits for that. So a must not wait for b. Both may call Join in turn, with the context that they get: what a worker takes over is
-// the oldest b that nobody has begun. Outside of a task of p the whole becomes one.
+// Join calls a and b, and returns the first error. It calls a, and then b, unless an idle worker takes b
+// first; then it waits for that worker. So a must not wait for b. Both may call Join in turn, with the
+// context that they get; a worker takes the oldest b that has not started. Outside a task of p, Join
+// runs as a task.
 //
-// The context of a and b is cancelled at the first error, when ctx is, when the pool stops, and when Join returns. After that
-// b does not begin. A panic in a, or in b if it runs here, is one of the calling task; elsewhere it ends the program or, under
-// [WithPanicHandler], is the error of Join.
+// The context of a and b is cancelled at the first error, when ctx is, when the pool stops, and when Join
+// returns. After that b does not start. A panic in a, or in b if the caller runs it, is a panic of the
+// calling task. If another worker runs b, its panic ends the program or, under [WithPanicHandler], is
+// the error of Join.
 //
-// Join takes two allocations and about 0.3 µs. It backfires where a and b take less than some microseconds: [NewFork] costs a
-// hundredth of that.
+// Join takes two allocations and about 0.3 µs. It backfires where a and b take less than a few
+// microseconds: [Fork.Join] costs a hundredth of that.
 func Join(ctx context.Context, p *Pool, a, b func(context.Context) error) error {
 	e := p.made()
 	switch {
@@ -48,13 +50,14 @@ func Join(ctx context.Context, p *Pool, a, b func(context.Context) error) error 
 	return j.both(seat, a)
 }
 
-// joint is a call of Join. Its part is b. All that are inside of each other, on whatever goroutines, are one whole.
+// joint is a call of Join. Its part is b. Joints that are inside of each other, on any goroutines, share
+// one whole.
 type joint struct {
 	part
 	b       Task
 	one     jointContext
 	first   errlog.First
-	up      *joint // the one that it is inside of
+	up      *joint // that it is inside of
 	offered atomic.Bool
 }
 
@@ -74,7 +77,7 @@ func (c *jointContext) Value(key any) any {
 	return c.groupContext.Value(key)
 }
 
-// split offers the oldest b that nobody has begun, of the joints that j is inside of: it is the largest.
+// split offers a b that has not started, of j or a joint that j is inside of: the oldest, which is the largest.
 func (j *joint) split() {
 	h, now := j.of, int64(j.e.now())
 	beat, since := forkBeat, h.since.Load()
@@ -95,7 +98,7 @@ func (j *joint) split() {
 	}
 }
 
-// both calls a, and b unless somebody else does, and returns the first error.
+// both calls a, and b unless another goroutine does, and returns the first error.
 func (j *joint) both(seat context.Context, a Task) error {
 	returned := false
 	defer func() {
@@ -144,7 +147,7 @@ func (j *joint) do(ctx context.Context) error {
 	return j.b(ctx)
 }
 
-// ended is told the outcome of that.
+// ended is told the outcome of b.
 func (j *joint) ended(err error) {
 	if err != nil && j.state.Load()&callUnrun == 0 {
 		j.fail(err)

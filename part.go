@@ -12,53 +12,58 @@ import (
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// Lazy fork-join: a part of the work becomes a task only while somebody is hungry.
+// Lazy fork-join: a part of the work becomes a task only when a worker is idle.
 //
-// A job is one call of Forks.Run, Reduce or ForRange. It begins as one part, on one goroutine. Whoever runs a part, its splitter,
-// keeps to itself what it could give away: for a Fork the arguments of the right sides that it has not come to, for
-// a range the far end. No other goroutine sees that, so it costs no atomic instruction.
+// A job is one call of Forks.Run, Reduce or ForRange. It starts as one part, on one goroutine. The
+// goroutine that runs a part is its splitter. The splitter keeps to itself what it could give away:
+// a Fork the arguments of the right sides that it has not reached, a range its far end. No other
+// goroutine sees these, so they cost no atomic instruction.
 //
-// Who is hungry. The idle word (internal/idle) counts idle places and searching workers. A splitter looks at it at each
-// join, or after each block of a range: nobody writes it while all are busy. If somebody is hungry the splitter makes a part of the
-// oldest that it has, which is the largest, and submits it (offer): an ordinary task, with the attributes of the task that
-// the job was started in. Three rules keep that rare. One offer of a splitter waits at a time. After an offer the
-// splitter makes none for forkBeat, and none for which a worker has to be woken for forkWake, counted from the
-// start of the part, too: a wake costs 10 to 16 µs of system call, and the worker comes 75 to 130 µs later. And while it is
-// too early, the splitter looks at a word of the job (quiet) and reads the clock every some joins.
+// When a part is offered. The idle word (internal/idle) counts idle places and searching workers. A
+// splitter loads it at each join, or after each block of a range; nobody writes it while all workers
+// are busy. If a worker is idle, the splitter makes a part of the oldest thing that it has, which is
+// the largest, and submits it: an ordinary task, with the attributes of the task in which the job was
+// started. Three rules keep offers rare. A splitter has one offer at a time that has not started. It
+// waits for forkBeat after an offer. It waits for forkWake, counted from its own start too, before an
+// offer that wakes a worker: the wake costs a system call of 10 to 16 µs, and the worker arrives 75
+// to 130 µs later. A Fork that waits reads the clock only every few joins.
 //
-// Who owns a part. Until it is offered its splitter alone knows it. From then on it is a call (call.go): whoever turns
-// its state from 0 by a compare-and-swap runs it. That is a worker that comes to it in the queue; the splitter, which takes it back
-// when it gets there (await), and then runs it as if it had not been offered; or another splitter of the job that waits. What the queue
-// drops, or does not start in time, goes back to its splitter.
+// Who owns a part. Until it is offered only its splitter knows it. From then on it is a call
+// (call.go): the goroutine that changes its state from 0, by a compare-and-swap, runs it. That is a
+// worker that takes it from the queue; or the splitter, which takes it back when it gets there
+// (await) and runs it as if it had not been offered; or another splitter of the job that waits. If
+// the queue drops it, or does not start it in time, it goes back to its splitter.
 //
-// Who waits for whom. A splitter waits only for a part that it has offered and that somebody has begun. Meanwhile it runs
-// parts that were offered below that one: those that the awaited part needs (D. Wagner, B. Calder, "Leapfrogging", PPoPP 1993).
-// So its stack is no deeper than that of plain recursion would be. If there are none it counts itself as searching
-// for some microseconds, so that those at work are asked for more, and then lends its place, as any wait does. What it waits for
-// began after what waits, on each stack what is above began after what is below, so nobody waits in a circle.
+// Who waits for whom. A splitter waits only for a part that it has offered and that another
+// goroutine has started. Meanwhile it runs parts that were offered below that one, which the awaited
+// part needs (D. Wagner, B. Calder, "Leapfrogging", PPoPP 1993), so its stack is no deeper than that
+// of plain recursion. If there are none it counts itself as searching for some microseconds, which
+// asks the others for parts, and then lends its place, as any wait does. On each stack, what is above
+// started after what is below, and a splitter waits for what started after it. So there is no circle
+// of waits.
 //
-// No wake-up is lost. The end of a part sets callEnded and closes done under whole.mu; who waits makes done under whole.mu, and then
-// looks at callEnded. An offer is an ordinary push, see park.go; a splitter that searches ends its search
-// as a worker does that finds nothing, and looks for whoever relied on it (wakeMore).
+// No wake-up is lost. The end of a part sets callEnded and closes done under whole.mu; a splitter
+// that waits makes done under whole.mu and then looks at callEnded. An offer is an ordinary push, see
+// park.go; a splitter that searches ends its search as a worker does that finds nothing, and wakes
+// the next if it has to (wakeMore).
 //
-// The end. Whatever fails stops the job: its context, the pool, an error, a panic, Goexit. stop sets over and makes each splitter's next look
-// find the word that says so; a splitter that begins to look at another word does so first and then reads over. Then splitters
-// give up: Join panics with a value that ends at its part, and ranges return. Offers that nobody has begun are taken back and
-// not run, and those at work are waited for, by the deferred function of each part. So all have ended when the first
-// one has.
+// The end. The end of the context or of the pool, an error, a panic and Goexit stop the job. stop
+// sets over and changes the word that each splitter looks at, under whole.mu, under which splitters
+// enter. A splitter that sees it gives up: Join panics with a value that ends at its part, and ranges
+// return. The deferred function of each part takes back the offers that have not started, which do
+// not run, and waits for the others. So all parts have ended when the first one has.
 type whole struct {
 	e      *engine[Task]
 	ctx    context.Context
-	quiet  idle.State // nobody is hungry
 	ended  idle.State // stopped
 	over   atomic.Bool
-	shared atomic.Bool  // others have seen the first part, or may stop the job
+	shared atomic.Bool  // other goroutines know the first part, or may stop the job
 	since  atomic.Int64 // the last offer of a Join
 	open   atomic.Int32 // length of offers
 
 	mu        sync.Mutex
 	first     errlog.First
-	offers    list.List[part, *part] // that nobody has begun
+	offers    list.List[part, *part] // that have not started
 	splitters list.List[splitter, *splitter]
 }
 
@@ -68,19 +73,19 @@ type part struct {
 	list.Link[part] // in whole.offers
 	of              *whole
 	above           *part         // that it was split from
-	done            chan struct{} // made by who waits; whole.mu guards it
+	done            chan struct{} // made by a goroutine that waits; whole.mu guards it
 }
 
-// splitter is who runs a part.
+// splitter is the goroutine that runs a part.
 type splitter struct {
 	list.Link[splitter]                            // in whole.splitters
-	look                atomic.Pointer[idle.State] // the word to look at: that of the pool, quiet, or ended
+	look                atomic.Pointer[idle.State] // the pool's idle word, or ended
 	of                  *whole
 	part                *part
 	seat                context.Context // of the task that it is inside of
-	offered             *part           // the last offer
-	since               time.Duration   // that, or the first look
-	clock               time.Duration   // the last look at the clock
+	offered             *part           // the last offer, unless it was taken back
+	since               time.Duration   // when that was made, or the first look
+	clock               time.Duration   // when the clock was last read
 }
 
 const (
@@ -89,7 +94,7 @@ const (
 	forkPolls = 1000 // while a splitter waits, about 40 µs
 )
 
-// open makes a job.
+// init prepares a job.
 func (h *whole) init(ctx context.Context, p *Pool) error {
 	if ctx == nil {
 		return errNilContext
@@ -98,7 +103,8 @@ func (h *whole) init(ctx context.Context, p *Pool) error {
 	return endOf(ctx)
 }
 
-// run runs p, the first part, with its owner, and returns why the job failed. All parts have ended then.
+// run runs p, the first part, with its owner. When it returns all parts have ended. It returns why
+// the job failed, or nil.
 func (h *whole) run(p *part, owner callOwner) error {
 	e := h.e
 	p.of, p.e, p.user, p.covered = h, e, h.ctx, e.covers(h.ctx)
@@ -160,7 +166,7 @@ func (p *part) ended(err error) {
 	p.end()
 }
 
-// end tells those who wait for the part.
+// end tells the goroutines that wait for the part.
 func (p *part) end() {
 	h := p.of
 	h.mu.Lock()
@@ -177,15 +183,15 @@ func (h *whole) removeLocked(p *part) {
 	h.open.Store(int32(h.offers.Len))
 }
 
-// renew makes a part, the first one, that has ended and was not shared ready for another run. Its owner stays the same: another goroutine of the task
-// may look at that, which is a moment late (Group.runsLocked).
+// renew makes a first part that has ended, and was not shared, ready for another run. Its owner stays
+// the same, because another goroutine of the task may still look at it (Group.runsLocked).
 func (p *part) renew() {
 	p.state.Store(0)
 	p.user, p.seat = nil, nil
 	p.merged.cause.Store(nil)
 }
 
-// take begins an offer that descends from p, the oldest, or returns nil.
+// take begins the oldest offer that descends from p and returns it, or nil if there is none.
 func (h *whole) take(p *part) *part {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -202,8 +208,8 @@ func (h *whole) take(p *part) *part {
 	return nil
 }
 
-// await waits until p, which somebody else may begin, has ended, or the caller has run it. seat is the context of the task that
-// the caller is inside of, or nil.
+// await returns when p has ended, which another goroutine or the caller runs. seat is the context of
+// the task that the caller is inside of, or nil.
 func (h *whole) await(ctx, seat context.Context, p *part) {
 	e := h.e
 	if seat == nil && p.polled() {
@@ -238,7 +244,7 @@ func (h *whole) await(ctx, seat context.Context, p *part) {
 				p.help(seat)
 			}
 		case err != nil:
-			if !p.refuse(err) { // else nobody has begun it
+			if !p.refuse(err) { // else it has not started
 				h.stop()
 				<-done
 			}
@@ -246,7 +252,7 @@ func (h *whole) await(ctx, seat context.Context, p *part) {
 	}
 }
 
-// poll looks for something to do, and asks for it. It returns how many of the polls are left.
+// poll asks the others for parts and looks for one. It returns how many of the polls are left.
 func (h *whole) poll(p *part, polls int) int {
 	h.e.idle.Search()
 	for polls--; polls > 0 && !p.over() && h.open.Load() == 0; polls-- {
@@ -257,17 +263,20 @@ func (h *whole) poll(p *part, polls int) int {
 	return polls
 }
 
-// enter begins the part p of a job.
+// enter begins the part p.
 func (s *splitter) enter(p *part) {
 	s.of, s.part, s.seat = p.of, p, p.e.seatOf(&p.scope)
 	h := s.of
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.splitters.Push(s, false)
-	h.mu.Unlock()
-	s.watch(&h.e.idle)
+	s.look.Store(&h.e.idle)
+	if h.over.Load() {
+		s.look.Store(&h.ended)
+	}
 }
 
-// leave ends it. All that it has offered has ended.
+// leave ends it. All parts that it has offered have ended.
 func (s *splitter) leave() {
 	h := s.of
 	h.mu.Lock()
@@ -276,35 +285,26 @@ func (s *splitter) leave() {
 	s.of, s.part, s.seat, s.offered, s.since, s.clock = nil, nil, nil, nil, 0, 0
 }
 
-// watch makes w the word to look at.
-func (s *splitter) watch(w *idle.State) {
-	if s.look.Load() != w {
-		s.look.Store(w)
-		seam.Yield()
-	}
-	if s.of.over.Load() {
-		s.of.ended.Stop() // whoever stops may be about to
-		s.look.Store(&s.of.ended)
-	}
-}
-
-// hungry reports whether to offer something now.
-func (s *splitter) hungry(now time.Duration) bool {
+// due reports whether to make an offer now, if a worker is idle or the last offer was taken.
+func (s *splitter) due(now time.Duration) bool {
 	h := s.of
 	g := h.e.idle.Load()
 	if g.Stopped() {
 		h.stop()
 	}
 	beat := forkBeat
-	if g.Searching() == 0 {
+	if g.Hungry() && g.Searching() == 0 {
 		beat = forkWake
 	}
-	if !g.Hungry() || h.over.Load() || now-s.since < beat || s.offered != nil && s.offered.state.Load() == 0 {
+	if h.over.Load() || now-s.since < beat || s.offered != nil && s.offered.state.Load() == 0 {
 		return false
 	}
 	s.since = now
 	return true
 }
+
+// taken reports whether another goroutine has started the last offer.
+func (s *splitter) taken() bool { return s.offered != nil && s.offered.state.Load() != 0 }
 
 // offer makes p a task. It reports false if there is no room for it.
 func (s *splitter) offer(p *part, owner callOwner) bool {
@@ -318,7 +318,7 @@ func (s *splitter) offer(p *part, owner callOwner) bool {
 	return true
 }
 
-// offer puts p into the queue, and where those who wait find it.
+// offer puts p into the queue, and into the list in which splitters that wait look.
 func (h *whole) offer(ctx context.Context, p *part) bool {
 	h.shared.Store(true)
 	if !p.try(ctx) {
@@ -334,8 +334,9 @@ func (h *whole) offer(ctx context.Context, p *part) bool {
 	return true
 }
 
-// reclaim returns true when the part, which the caller has offered, has run elsewhere, and false if only the caller may run
-// it from now on. seat is the context of the task that the caller is inside of.
+// reclaim ends the offer of p, which the caller has made. It returns true when p has run elsewhere, and
+// false if p has not run: then only the caller may run it. seat is the context of the task that the
+// caller is inside of.
 func (p *part) reclaim(seat context.Context) (ran bool) {
 	h := p.of
 	if p.begin() {
