@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -45,7 +46,7 @@ type forkRun[A, R any] struct {
 
 const (
 	forkFrames = 64                   // at first
-	keptFrames = 4096                 // at most, of a Fork that is used again
+	keptFrames = 1 << 15              // at most, of a Fork that is used again
 	forkCredit = 2                    // joins between the first two looks at the clock
 	maxCredit  = 256                  // between two looks, at most
 	forkTick   = 4 * time.Microsecond // between two looks, about
@@ -163,8 +164,9 @@ func (k *Fork[A, R]) end(returned bool) (gaveUp bool) {
 	clear(k.parts)
 	k.parts, k.top, k.given = k.parts[:0], 0, 0
 	clear(k.frames)
+	k.frames = k.frames[:forkFrames]
 	k.s.leave()
-	if len(k.frames) <= keptFrames {
+	if cap(k.frames) <= keptFrames {
 		k.forks.free.Put(k)
 	}
 	return gaveUp
@@ -201,8 +203,9 @@ func (k *Fork[A, R]) Join(left, right A) (R, R) {
 //
 //go:noinline
 func (k *Fork[A, R]) grow(right A) {
-	k.frames = append(k.frames, right)
-	k.frames = k.frames[:cap(k.frames)]
+	n := len(k.frames)
+	k.frames = slices.Grow(k.frames, n)[:2*n]
+	k.frames[n] = right
 }
 
 // attend is called when a worker may be idle, or the job over.

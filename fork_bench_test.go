@@ -88,6 +88,20 @@ func BenchmarkJoin(b *testing.B) {
 				must(b, p.Close())
 			})
 		}
+		for _, levels := range []int{10, 100, 10_000} { // a tree whose left sides are this deep
+			b.Run(fmt.Sprintf("chain/levels=%d/workers=%d", levels, workers), func(b *testing.B) {
+				p := mustNew(b, WithWorkers(workers))
+				t := &treeNode{value: 1}
+				for range levels {
+					t = &treeNode{left: t, right: &treeNode{value: 1}, value: 1}
+				}
+				fork := NewFork(p, forkSum)
+				inTask(b, p, func(ctx context.Context) {
+					besidePlain(b, 2*levels+1, func() { _ = t.sum() }, func() { _, _ = fork.Run(ctx, t) })
+				})
+				must(b, p.Close())
+			})
+		}
 		b.Run(fmt.Sprintf("fib/workers=%d", workers), func(b *testing.B) {
 			p := mustNew(b, WithWorkers(workers))
 			fork := NewFork(p, forkFib)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
@@ -50,6 +51,7 @@ func lazyRows(h *harness) []row {
 		{"plain", func() { _ = queensAlone(board) }},
 		{"fork", func() { _, err := queens.Run(background, board); must(err) }},
 	}))
+	rows = append(rows, h.splitRow("merge sort", sortWays(p, h.num(1_000_000))))
 	leaves, leaf := h.num(20_000), h.iters(time.Microsecond)
 	halves := pool.NewFork(p, func(k *pool.Fork[int, int], n int) int {
 		if n == 1 {
@@ -80,7 +82,96 @@ func lazyRows(h *harness) []row {
 		}
 		return 1
 	})))
-	return rows
+	iters := h.iters(time.Microsecond)
+	busy := loopWays(p, h.num(10_000), func(int) int { return iters })
+	for i := range busy {
+		busy[i].run = besideBusy(h.hogs, busy[i].run)
+	}
+	return append(rows, h.splitRow(fmt.Sprintf("loop/1µs/hogs=%d", h.hogs), busy))
+}
+
+// besideBusy runs run beside n busy goroutines.
+func besideBusy(n int, run func()) func() {
+	return func() {
+		var stop atomic.Bool
+		var hogs sync.WaitGroup
+		for range n {
+			hogs.Go(func() {
+				for !stop.Load() {
+					_ = spin(1000)
+				}
+			})
+		}
+		run()
+		stop.Store(true)
+		hogs.Wait()
+	}
+}
+
+// sortJob is ints to sort, and as much room.
+type sortJob struct{ vs, spare []int }
+
+// split returns both halves, unless there is too little to divide.
+func (s sortJob) split() (a, b sortJob, ok bool) {
+	m := len(s.vs) / 2
+	return sortJob{s.vs[:m], s.spare[:m]}, sortJob{s.vs[m:], s.spare[m:]}, len(s.vs) > 16
+}
+
+// join merges the sorted halves.
+func (s sortJob) join() {
+	m := len(s.vs) / 2
+	copy(s.spare, s.vs)
+	merge(s.vs, s.spare[:m], s.spare[m:])
+}
+
+func (s sortJob) alone() {
+	a, b, ok := s.split()
+	if !ok {
+		slices.Sort(s.vs)
+		return
+	}
+	a.alone()
+	b.alone()
+	s.join()
+}
+
+// sortWays sorts n ints, and divides down to 16 of them.
+func sortWays(p *pool.Pool, n int) []way {
+	fork := pool.NewFork(p, func(k *pool.Fork[sortJob, struct{}], s sortJob) (none struct{}) {
+		a, b, ok := s.split()
+		if !ok {
+			slices.Sort(s.vs)
+			return
+		}
+		k.Join(a, b)
+		s.join()
+		return
+	})
+	sorted := func(sort func(sortJob)) func() {
+		return func() {
+			s := sortJob{make([]int, n), make([]int, n)}
+			r := rand.New(rand.NewPCG(3, 4))
+			for i := range s.vs {
+				s.vs[i] = int(r.Int64())
+			}
+			sort(s)
+			if !slices.IsSorted(s.vs) {
+				panic("benchmarks: not sorted")
+			}
+		}
+	}
+	return []way{
+		{"plain", sorted(sortJob.alone)},
+		{"fork", sorted(func(s sortJob) { _, err := fork.Run(background, s); must(err) })},
+		{"by hand", sorted(func(s sortJob) {
+			a, b, _ := s.split()
+			var wg sync.WaitGroup
+			wg.Go(a.alone)
+			b.alone()
+			wg.Wait()
+			s.join()
+		})},
+	}
 }
 
 // splitRow measures the ways in turns.

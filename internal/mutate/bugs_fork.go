@@ -28,8 +28,8 @@ var forkBugs = []bug{{
 	tests: "TestForkLimit",
 }, {
 	name: "stopped-run-goes-on", class: early, file: "part.go",
-	old:   "\t\ts.look.Store(&h.ended)\n",
-	new:   "\t\t_ = s\n",
+	old:   "s = s.Next {\n\t\ts.look.Store(&h.ended)\n",
+	new:   "s = s.Next {\n",
 	tests: "TestForkFailure",
 }, {
 	name: "end-of-a-part-wakes-nobody", class: wakeUp, file: "part.go",
