@@ -155,13 +155,12 @@ func (e *engine[T]) resizeLocked(n int) {
 	}
 }
 
-// Resize changes the number of workers to n, 1 <= n <= 1<<24, while the pool
-// runs. After it the pool follows GOMAXPROCS no more. The capacity for weights changes with
-// it, unless [WithCapacity] sets the capacity. A floor
-// ([WithFloor]) above n counts as n. Resize does not wait. After a shrink
-// no task starts until fewer than n run; after a grow the pool wakes or starts workers for the
-// tasks that wait. It may be called by any goroutine, also inside a task. On
-// failure (n out of bounds, or ErrClosed) nothing changes.
+// Resize changes the number of workers to n, 1 <= n <= 1<<24, while the pool runs. From then on the
+// pool no longer follows GOMAXPROCS. The capacity for weights changes too, unless [WithCapacity]
+// sets it. A floor ([WithFloor]) above n counts as n. Resize does not wait. After a shrink no task
+// starts until fewer than n run; after a grow the pool wakes or starts workers for queued tasks.
+// Any goroutine may call it, also inside a task. If it fails (n is out of bounds, or ErrClosed)
+// nothing changes.
 func (e *engine[T]) Resize(n int) error {
 	if n < 1 || n > maxWorkers {
 		return fmt.Errorf("pool: Resize: workers must be between 1 and %d, got %d", maxWorkers, n)
