@@ -9,12 +9,16 @@ import (
 	"time"
 )
 
-// How reports are made. A rule looks at what changed between two snapshots. It first says whether it can tell anything at all; one
-// that cannot abstains, and its reason goes to Report.Unknown. What it finds has the figures it was found by, so that a reader can disagree.
+// How reports are made. A rule looks at what changed between two snapshots. It first says whether
+// it can tell anything at all; a rule that cannot abstains, and its reason goes to Report.Unknown.
+// A finding has the figures that led to it, so that a reader can disagree.
 //
-// The names: X is the throughput, U the utilization, N the number of workers, S the median of the run times, W that of the waits, M
-// the number of processors, f an upper bound of the share of their time in which tasks compute: the processor time of the whole process
-// divided by the busy time of the workers or, where others take the processors away from it, the share of goroutines that are ready. The thresholds were chosen on two processors, with the programs of internal/advice.
+// The names: X is the throughput, U the utilization, N the number of workers, S the median of the
+// run times, W the median of the waits, and M the number of processors. f is an upper bound of the
+// share of their time in which tasks compute: the processor time of the whole process divided by
+// the busy time of the workers or, where others take the processors away from it, the share of
+// goroutines that are ready. The thresholds were chosen on two processors, with the programs of
+// internal/advice.
 
 // The codes of the rules, in the order in which findings of the same severity are listed.
 const (
@@ -75,10 +79,11 @@ func (v *view) idleAndQueued() bool {
 	return idle(v.earlier) && idle(v.later)
 }
 
-// Diagnose compares two snapshots of a pool and returns what there is to say about the time between them. It is pure: for dashboards, tests, and
-// snapshots that were stored as JSON. Snapshots of [Pool.Stats] lack Process and Keys, so the rules that need them abstain:
-// [Pool.Observe] takes better ones. Snapshots in the wrong order, of different pools, or at the same instant give a
-// Report with a Problem and nothing else.
+// Diagnose compares two snapshots of a pool and reports on the time between them. It is a pure
+// function: for dashboards, tests, and snapshots that were stored as JSON. Snapshots of
+// [Pool.Stats] lack Process and Keys, so the rules that need them abstain: take snapshots with
+// [Pool.Observe]. For snapshots in the wrong order, of different pools, or at the same instant, the
+// Report has a Problem and nothing else.
 func Diagnose(earlier, later Stats) Report {
 	r := Report{Name: later.Name, Window: later.Uptime - earlier.Uptime}
 	switch {
@@ -146,7 +151,7 @@ func newView(earlier, later Stats, window time.Duration) *view {
 // ready returns how many goroutines run or could, besides the one that looks.
 func (p *ProcessStats) ready() float64 { return float64(max(0, p.Running+p.Runnable-1)) }
 
-// explains reports whether g is only what f leads to.
+// explains reports whether g only follows from f.
 func (f Finding) explains(g Finding) bool {
 	switch f.Code {
 	case HotKey, HeavyTask, BehindLong, RateHolds:
@@ -160,7 +165,7 @@ func grown(before, after uint64) uint64 { return after - min(before, after) }
 
 // Reasons to abstain.
 
-// fewest is how many tasks have to have ended, or to have been measured, for a rule to rest on them.
+// fewest is how many tasks must have ended, or been measured, for a rule to rest on them.
 const fewest = 10
 
 func seen(v *view) string {
