@@ -227,15 +227,13 @@ func (c *cell[T]) beside(a *fair.Attr, attr *queue.Attr) *queue.Attr {
 	return attr
 }
 
-// KeyOf returns a key for [Pool.SubmitKeyed] from any comparable value, without
-// allocating. Equal values have equal keys. Different values have different keys,
-// but for one pair in 2^64, whose tasks would not overlap either. The keys of a
-// value differ from one run of the program to the next. It may be called by any
-// goroutine. An interface that holds a value that cannot be compared, such as a slice, makes it panic, as
-// it does as the key of a map.
+// KeyOf returns a key for [Pool.SubmitKeyed] from any comparable value, without allocating. Equal
+// values have equal keys. Different values have different keys, except for one pair in 2^64, whose
+// tasks then do not overlap either. The keys of a value differ from one run of the program to the
+// next. Any goroutine may call KeyOf. It panics for an interface that holds a value that cannot be
+// compared, such as a slice, as a map does.
 //
-// It backfires for a large value: it is hashed at every call. Use the part that
-// identifies it.
+// It backfires for a large value, which it hashes at every call. Use the part that identifies it.
 func KeyOf[K comparable](key K) uint64 { return maphash.Comparable(keySeed, key) }
 
 var keySeed = maphash.MakeSeed()
