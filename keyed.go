@@ -13,8 +13,8 @@ import (
 	"github.com/headrace-go/pool/internal/strand"
 )
 
-// Keyed tasks: equal keys never overlap and start in the order of acceptance. The order is made where
-// jobs are claimed: see package strand, and under PerWorker home.go.
+// Keyed tasks: equal keys never overlap and start in the order of acceptance. Claiming makes that
+// order: see package strand, and under PerWorker home.go.
 
 // submitKeyed is submit for a job with a key.
 func (e *engine[T]) submitKeyed(ctx context.Context, key uint64, v T) error {
@@ -136,7 +136,8 @@ func (e *engine[T]) attrsOf(ctx context.Context, a Attrs) (fair.Attr, error) {
 	return to, nil
 }
 
-// ask calls the user's f. A panic in it is an error of the submission: who submits may have counted the job.
+// ask calls the user's f. A panic in it is an error of the submission: the submitter may have
+// counted the job.
 func ask(f func(uint64) int, tenant uint64) (n int, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -212,9 +213,8 @@ func (e *engine[T]) inherited(ctx context.Context) (a fair.Attr, err error) {
 	return a, err
 }
 
-// beside returns what stands in the queue beside a job with a: nothing, if it is plain, or c is a home, where
-// keys need none.
-// It fills in attr for it.
+// beside returns what stands in the queue beside a job with a, and fills in attr for it. It returns
+// nil if the job is plain, or c is a home, where keys need nothing.
 func (c *cell[T]) beside(a *fair.Attr, attr *queue.Attr) *queue.Attr {
 	switch {
 	case c.fair != nil:
