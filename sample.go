@@ -76,7 +76,8 @@ func (e *engine[T]) openSamples(q stamps) {
 	}
 }
 
-// openClock finds out how long a look at the clock takes, which is no part of what runs between two.
+// openClock finds out how long a look at the clock takes, which is no part of what runs between
+// two.
 func (e *engine[T]) openClock() {
 	e.samples.clock = time.Hour
 	for last, i := e.now(), 0; i < 3; i++ {
@@ -105,7 +106,8 @@ func (e *engine[T]) thin(q stamps, tiny bool) {
 // now returns the time since the start of the pool, in which everything is measured.
 func (e *engine[T]) now() time.Duration { return time.Since(e.start) }
 
-// stamped notes which jobs of the batch that w takes in hand are to be timed. The claim lock is held.
+// stamped notes which jobs of the batch that w takes in hand are to be timed. The claim lock is
+// held.
 func (w *worker[T]) stamped(marks []queue.Stamped, begun int) {
 	w.until = noMark
 	for len(marks) > 0 && marks[0].Index < begun {

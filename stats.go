@@ -258,7 +258,8 @@ func (e *engine[T]) Stats() Stats {
 		s.Rejected += *n
 	}
 	// Ends before acceptance, and failures before ends: a job counted as failed is then counted as
-	// ended, and as accepted. Failures again after ends: a job that fails meanwhile has not completed.
+	// ended, and as accepted. Failures again after ends: a job that fails meanwhile has not
+	// completed.
 	e.failures(&s)
 	var accepted uint64
 	accepted, s.Queued, s.Running = e.totalsLocked()

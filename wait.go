@@ -108,7 +108,8 @@ func (e *engine[T]) evaluate() {
 func (e *engine[T]) evaluateLocked() {
 	for {
 		if e.split {
-			// In this order: whatever has ended was accepted, and is counted as that unless somebody is telling.
+			// In this order: whatever has ended was accepted, and is counted as that unless
+			// somebody is telling.
 			ended := e.endedWith(e.old)
 			if e.telling.Load() > 0 || e.accepted(e.old) != ended {
 				return
