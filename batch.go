@@ -13,11 +13,10 @@ import (
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// Many jobs under one synchronisation: SubmitBatch, and batchers. A batcher is one producer's
-// buffer in front of the queue.
+// Many jobs under one synchronisation: SubmitBatch, and batchers.
 //
-// The producer appends to its buffer under the batcher's mutex, which nobody else wants while
-// workers are busy. Whichever of these comes first moves the buffered jobs to the queue:
+// A batcher is one producer's buffer in front of the queue. The producer appends to it under a
+// mutex, which nobody else wants while workers are busy. Whichever comes first moves the jobs:
 //
 //	the producer  when the buffer is full, on Flush, and when a place is idle
 //	a worker      that has found nothing to do, before it parks

@@ -31,7 +31,7 @@ var house = []struct {
 	measure func(*houseCode) (figure float64, where string)
 }{
 	{"lines of the root package", false, 12000, rootLines},
-	{"lines of internal", false, 3610, internalLines},
+	{"lines of internal", false, 3670, internalLines},
 	{"lines of the longest file", false, 450, longestFile},
 	{"fields of the largest struct", false, 30, largestStruct},
 	{"percent of the root package's lines with a comment", true, wantComments, commentShare},
