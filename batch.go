@@ -74,7 +74,7 @@ type batchers[T any] struct {
 	mu      sync.Mutex    // guards all
 	all     []*batcher[T] // a slice that is not changed
 	holding atomic.Int64  // how many hold something
-	wants   atomic.Bool   // there was no room for what they hold, while a worker was idle; counted in flags
+	wants   atomic.Bool   // a worker was idle and they had no room; counted in flags
 	flushes [flushReasons]atomic.Uint64
 	flushed atomic.Uint64
 }

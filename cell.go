@@ -39,12 +39,12 @@ type cell[T any] struct {
 	granted     fair.Grant[T]    // what was just claimed from it
 	timer       fairTimer
 	again       deque.Deque[returned[T]]
-	turns       atomic.Int32 // how many claims are there besides those from the queue; written under mu
+	turns       atomic.Int32 // claims besides those from the queue; written under mu
 	strandFirst bool         // ready strands and the queue take turns
 
 	_       [64]byte
 	singles batch.Counters // of the workers' own batches, and of jobs that never ran
-	past    [2]uint64      // accepted with each tag, in the epochs that are over; guarded by e.mu, see wait.go
+	past    [2]uint64      // accepted with each tag, in past epochs; guarded by e.mu, see wait.go
 	since   uint64         // accepted when the current epoch began; as past
 }
 

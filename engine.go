@@ -44,8 +44,8 @@ type engine[T any] struct {
 	plain     bool                             // see observe.go
 	routes    bool                             // no job is plain, see fair.go
 	batched   atomic.Pointer[fair.Attr]        // what the jobs of a Batcher are
-	inherits  bool                             // what a task submits is no plain submission: routes, or kids
-	start     time.Time                        // of the monotonic clock that batches are measured with
+	inherits  bool                             // children are not plain submissions: routes, or kids
+	start     time.Time                        // of the pool, on the monotonic clock
 	outer     context.Context                  // WithContext's, if it can end
 	base      context.Context
 	cancel    context.CancelCauseFunc

@@ -252,7 +252,7 @@ func (c *cell[T]) pour() (any bool) {
 	var batched *fair.Attr
 	var jobs [32]T
 	var attrs [32]queue.Attr
-	for left := c.queue.Len(); left > 0; { // and not what is pushed meanwhile: the slots would go to and fro
+	for left := c.queue.Len(); left > 0; { // without what is pushed meanwhile
 		n, tag := c.pop(jobs[:min(left, len(jobs))], attrs[:])
 		if n == 0 {
 			break // one is being published

@@ -35,7 +35,7 @@ type Group struct {
 
 	pending list.List[groupCall, *groupCall] // those that nobody has begun
 	active  int                              // that have not ended
-	away    int                              // that run elsewhere than in the task that made the group
+	away    int                              // that run outside of the task that made the group
 	inlines int                              // that run on their submitters' goroutines
 	limit   int                              // of active; -1: none
 	count   uint64                           // of all, ever

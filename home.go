@@ -33,7 +33,7 @@ const (
 type homes[T any] struct {
 	n       int
 	all     []atomic.Pointer[home[T]] // made when they are first used
-	made    atomic.Pointer[home[T]]   // the last one that was, and by next the others; written under e.mu
+	made    atomic.Pointer[home[T]]   // the last one; next leads to the others; written under e.mu
 	orphans atomic.Int64              // homes with jobs that nobody serves
 	mu      sync.Mutex                // guards list; may be taken under e.mu
 	list    []*home[T]

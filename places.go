@@ -30,7 +30,7 @@ type places[T any] struct {
 	busy    time.Duration                    // of workers that are no more
 	starts  uint64                           // workers ever
 	leaving list.List[worker[T], *worker[T]] // workers no more, whose goroutine has not ended
-	lent    int                              // of those that live, inside a wait with their place given away
+	lent    int                              // of live, inside a wait with their place given away
 	parked  list.List[worker[T], *worker[T]] // the one that parked last is the last
 	workers []*worker[T]                     // all live ones
 	back    []chan struct{}                  // tasks that want their place back

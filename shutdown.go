@@ -30,7 +30,7 @@ type endState[T any] struct {
 	reported    bool           // a Close has returned the kept errors
 	deadlineEnd chan struct{}  // of DrainFor, nil before Close: see setDeadline
 	dropCount   uint64         // discarded by DropOldest
-	dropping    int            // drop handlers that run, and expired jobs that are being handed over
+	dropping    int            // running drop handlers, and expired jobs being handed over
 	expired     uint64         // never started, for their deadline
 	inlines     int            // jobs that run on their submitter's goroutine
 	last        Stats          // keeps Stats monotone
@@ -171,7 +171,7 @@ func (e *engine[T]) miss(err error) error {
 		if s.Queued == 0 {
 			break
 		}
-		runtime.Gosched() // a job is being handed back, or accounted for: it has ended, and does not count as ended yet
+		runtime.Gosched() // a job is being handed back, or has ended and is being counted
 		s = e.Stats()
 	}
 	if !did {

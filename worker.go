@@ -66,7 +66,7 @@ type remote[T any] struct {
 	tag     atomic.Uint32                  // of the jobs in hand
 	cur     atomic.Pointer[batch.Batch[T]] // b
 	born    time.Duration                  // for these three see sample.go
-	since   atomic.Int64                   // when it began what it has in hand, or has ended what it had
+	since   atomic.Int64                   // when it began what it has in hand, or ended it
 	idle    atomic.Int64                   // for how long it had nothing in hand
 	runs    atomic.Pointer[call]           // the innermost one
 	blocked atomic.Pointer[block]          // the running task is inside a wait; changed under e.mu

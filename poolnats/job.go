@@ -163,7 +163,7 @@ func (s *Server[T]) handBack(j *Job[T]) {
 // Headers of a dead job.
 const (
 	HeaderError      = "Pool-Error"      // the last error
-	HeaderStack      = "Pool-Stack"      // the stack of a panic, or of the goroutine that has found the job undecodable
+	HeaderStack      = "Pool-Stack"      // the stack of a panic, or of the goroutine that buries the job
 	HeaderDeliveries = "Pool-Deliveries" // how many times it was delivered
 	HeaderSubject    = "Pool-Subject"    // what it was published to: publish it there again, and it is alive
 	HeaderSequence   = "Pool-Sequence"   // its number in the stream of the queue

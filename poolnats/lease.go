@@ -18,7 +18,9 @@ import (
 // margin is how long before its end a lease is lost.
 func (q *Queue) margin() time.Duration { return q.lease / 6 }
 
-const confirmEvery = 4096 // acknowledgments that are sent again after a reconnect, at most, and as many as come during a round trip
+// confirmEvery bounds how many acknowledgments are sent again after a reconnect, beside those of a
+// round trip.
+const confirmEvery = 4096
 
 // keep extends leases, and makes sure that acknowledgments arrive.
 func (s *Server[T]) keep() {

@@ -48,7 +48,7 @@ func Lower(i int) time.Duration {
 type Live struct {
 	counts atomic.Pointer[[Buckets]atomic.Uint64] // nil until something was added
 	sum    atomic.Int64
-	used   atomic.Uint32 // which buckets may not be empty: the first, from the end, and the last, each in 16 bits
+	used   atomic.Uint32 // the first bucket in use, from the end, and the last: 16 bits each
 }
 
 // Add counts d, or 0 if d is negative.

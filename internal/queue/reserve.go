@@ -67,7 +67,7 @@ func (q *Queue[T]) reserve(boundNow func() uint64, most int, holder bool) (n int
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
-		reserved := q.reserved.Load() // before the tail: a place that is used meanwhile counts twice, and not less than once
+		reserved := q.reserved.Load() // before the tail: a place used meanwhile counts twice
 		bound := boundNow()
 		t := q.tail.Load()
 		pos := t & posMask
