@@ -43,7 +43,7 @@ type attrsKey struct{}
 // ErrExpired is the error of a task that did not start by its deadline, and never will. It wraps
 // [context.DeadlineExceeded]. A [Future], [Do], a [Group] and a loop return it, and so does a
 // submission after the deadline.
-var ErrExpired = fmt.Errorf("pool: the task has expired in the queue and never began: %w", context.DeadlineExceeded)
+var ErrExpired = fmt.Errorf("pool: the task expired in the queue and never started: %w", context.DeadlineExceeded)
 
 // fairness holds the options of this file.
 type fairness struct {

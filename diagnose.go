@@ -195,7 +195,7 @@ func never(*view) string { return "" }
 var rules = []rule{
 	{StuckTask, never, func(v *view) *Finding {
 		if v.ended == 0 && v.u >= .95 && v.later.Queued > 0 && v.window >= time.Second {
-			return warn("no task has ended in %s: all %.0f workers are at work on what they have begun up to %s ago, and %d tasks wait", brief(v.window), v.n, brief(v.later.Longest), v.later.Queued).
+			return warn("no task has ended in %s: the tasks of all %.0f workers started up to %s ago, and %d tasks wait", brief(v.window), v.n, brief(v.later.Longest), v.later.Queued).
 				change("give tasks a timeout; RunningTasks says where they are", "for work that takes that long", "throughput", 1, v.n)
 		}
 		usual := max(100*cmp.Or(v.later.Run.Quantile(.99), time.Millisecond), 10*time.Second)
@@ -312,7 +312,7 @@ var rules = []rule{
 			return nil
 		}
 		return warn("the first task of each worker runs for %s, later ones for %s", brief(first.Quantile(.5)), brief(v.s)).
-			change("WithWarmup, that does what only the first task does", "for a pool that may never be used", "the first tasks", 1, 1.2*first.Quantile(.9).Seconds()/max(1e-9, min(v.s, cmp.Or(v.run.Quantile(.1), v.s)).Seconds()))
+			change("WithWarmup with a function that does what only the first task does", "for a pool that may never be used", "the first tasks", 1, 1.2*first.Quantile(.9).Seconds()/max(1e-9, min(v.s, cmp.Or(v.run.Quantile(.1), v.s)).Seconds()))
 	}},
 	{TooManyCompute, seenProcess, func(v *view) *Finding {
 		p, q := v.earlier.Process, v.later.Process

@@ -109,7 +109,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	}
 	e := u.c.e
 	if e == nil {
-		panic("pool: the Future is zero: Go makes one")
+		panic("pool: the Future is zero: make it with Go")
 	}
 	if ctx.Value(&u.c.scope) != nil {
 		return ErrInTask

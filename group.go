@@ -89,7 +89,7 @@ func NewGroup(ctx context.Context, p *Pool) *Group {
 // made returns the engine of a group that NewGroup has made.
 func (g *Group) made() *engine[Task] {
 	if g == nil || g.e == nil {
-		panic("pool: the Group is nil or zero: NewGroup makes one")
+		panic("pool: the Group is nil or zero: make it with NewGroup")
 	}
 	return g.e
 }

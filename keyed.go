@@ -56,7 +56,7 @@ func (e *engine[T]) submitKeyed(ctx context.Context, key uint64, v T) error {
 	return e.submitSlow(ctx, c, v, &fair.Attr{Key: key, Keyed: true})
 }
 
-var errKeyedDrop = fmt.Errorf("pool: SubmitKeyed contradicts WithOverflow(DropOldest): the tasks of a key would be run with gaps")
+var errKeyedDrop = fmt.Errorf("pool: SubmitKeyed contradicts WithOverflow(DropOldest): the tasks of a key would run with gaps")
 
 // useKeys prepares the main cell for keyed jobs.
 func (e *engine[T]) useKeys() error {

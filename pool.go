@@ -39,7 +39,7 @@ func (p *Pool) made() *engine[Task] {
 	return &p.engine
 }
 
-const notMade = "pool: the pool is nil or zero: New makes one, or says why not"
+const notMade = "pool: the pool is nil or zero: make it with New, and check the error"
 
 func runTask(ctx context.Context, task Task) error { return task(ctx) }
 

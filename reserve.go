@@ -169,7 +169,7 @@ func (e *engine[T]) reserve(ctx context.Context, most int, s *slots[T]) error {
 	return nil
 }
 
-var errReserveFair = errors.New("pool: Reserve contradicts tenants, classes, deadlines and rates: there a place belongs to a tenant")
+var errReserveFair = errors.New("pool: Reserve contradicts tenants, classes, deadlines and rates: there room belongs to a tenant")
 
 // takePlaces reserves up to most slots, if one is free.
 func (e *engine[T]) takePlaces(most int, holder bool) (n int, s queue.Status) {

@@ -86,7 +86,7 @@ func (j *Job[T]) run(ctx context.Context, handle func(context.Context, T) error)
 	err := error(pool.ErrGoexit)
 	defer func() { s.settle(ctx, j, err) }()
 	if j.delivery > s.q.most { // each time its process has died
-		err = fmt.Errorf("delivered %d times, and no process has lived to say what became of it", j.delivery-1)
+		err = fmt.Errorf("delivered %d times, and each time its process died before it ended", j.delivery-1)
 		return err
 	}
 	err = call(own, handle, j.value)
