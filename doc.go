@@ -19,8 +19,8 @@
 //
 // # Terms
 //
-// A task is a function that the pool runs once. A job is the same as a plain value, for the one
-// handler of a [Typed] pool; what is said of tasks holds for jobs.
+// A task is a function that the pool runs once. A [Typed] pool has one handler, and runs jobs:
+// plain values that it passes to the handler. What is said of tasks holds for jobs.
 //
 // The pool accepts a task when its submission returns nil. Otherwise it rejects the task, which
 // then never runs. An accepted task is queued until it starts. It has ended when it has returned,
@@ -30,13 +30,17 @@
 // handed back, is dropped or expires, exactly once.
 //
 // A worker is a goroutine of the pool. It needs a place to run tasks, and [WithWorkers] or
-// [WithSizing] sets the number of places: at most that many tasks run. The buffer is how many tasks
-// may be queued ([WithBuffer]). The pool is full when every worker is busy and the buffer is full;
-// otherwise it has room. A worker claims several short tasks at a time: a batch.
+// [WithSizing] sets the number of places: at most that many tasks run. A worker without work parks:
+// it sleeps until the pool wakes it. The buffer ([WithBuffer]) is how many tasks may be queued. The
+// pool is full when every worker is busy and that many tasks are queued; otherwise it has room. A
+// batch is several tasks that a worker claims at a time.
+//
+// The tasks that a task submits with its own context are its children. A callback is any other
+// function of yours that the pool calls: a handler, or a function of [WithState] or [WithWarmup].
 //
 // A pool is closed when it accepts no more tasks. It stops when it also starts no more tasks and
-// cancels the contexts of those that run. It drains when it is closed and runs what it has
-// accepted. It has ended when the last worker is gone.
+// cancels the contexts of those that run; [Pool.Abort] does that. It drains when it is closed and
+// runs what it has accepted. It has ended when the last worker is gone.
 //
 // A task may have attributes, see [Attrs]:
 //
@@ -62,7 +66,9 @@
 //	a type of job, in a service                 NewTyped            the handler, and Close
 //	jobs that are faster handled many at a time NewTypedBatch       the handler, and Close
 //
-// They share a pool without interfering: an error in one group does not touch other tasks.
+// The handler is that of [WithErrorHandler]. ForEach, ForRange, Reduce, Map and MapUnordered are
+// the loops. All share a pool without interfering: an error in one group does not touch other
+// tasks.
 //
 // [Pool.TrySubmit] never waits for room. [Pool.SubmitBatch] and [Pool.Batcher] submit many tasks at
 // a time. [Pool.SubmitKeyed], [Pool.SubmitWeighted] and [Pool.SubmitAs] submit tasks with

@@ -12,7 +12,7 @@ var (
 	// that a failure has stopped.
 	ErrClosed = errors.New("pool: closed")
 	// ErrFull is returned when there is no room: by [Pool.TrySubmit], by a submission under
-	// [Reject], and by a submission with a key or a weight inside a task.
+	// [Reject], and, inside a task, by [Pool.Reserve] and by a submission with a key or a weight.
 	ErrFull = errors.New("pool: queue is full")
 	// ErrAborted is the cause with which [Pool.Abort] cancels the contexts of running tasks. Calls
 	// that were blocked in the pool return it.
@@ -24,12 +24,12 @@ var (
 	ErrDropped = errors.New("pool: dropped for a newer task")
 	// ErrNilTask is returned for a nil Task.
 	ErrNilTask = errors.New("pool: task is nil")
-	// ErrGoexit is the error of a task that ended its goroutine with
-	// [runtime.Goexit], as t.FailNow does.
+	// ErrGoexit is the error of a task that ended its goroutine with [runtime.Goexit], as t.FailNow
+	// does.
 	ErrGoexit = errors.New("pool: task called runtime.Goexit")
-	// ErrInTask is returned by Wait, Close and Shutdown inside a task, a hook or a handler of the
-	// same pool: they cannot wait for the task that calls them. By then Close and Shutdown have
-	// closed the pool.
+	// ErrInTask is returned by Wait, Close and Shutdown inside a task or a callback of the same
+	// pool: they cannot wait for the task that calls them. By then Close and Shutdown have closed
+	// the pool.
 	ErrInTask = errors.New("pool: called inside a task: it cannot wait for itself")
 
 	errNilContext  = errors.New("pool: context is nil")
@@ -62,11 +62,9 @@ type DeadlineError struct {
 	// Unstarted is how many accepted tasks never started; Leftover returns them. A task that is
 	// about to start at the deadline may count as running and be handed back nevertheless.
 	Unstarted int
-	// Running is how many tasks still ran at the deadline, when their contexts
-	// were cancelled.
+	// Running is how many tasks still ran at the deadline, when their contexts were cancelled.
 	Running int
-	// Err is the cause: the context's error, or [context.DeadlineExceeded]
-	// under [DrainFor].
+	// Err is the cause: the context's error, or [context.DeadlineExceeded] under [DrainFor].
 	Err error
 }
 

@@ -107,9 +107,8 @@ func WithLazy(idle time.Duration) Option {
 }
 
 // WithFloor sets how many workers [WithLazy] keeps, once they have been started: 0 <= n <= the
-// number of workers. The default is 0.
-//
-// It backfires as a way to have warm workers at the start: use [WithWarmup].
+// number of workers. The default is 0. It backfires as a way to have warm workers at the start: use
+// [WithWarmup].
 func WithFloor(n int) Option {
 	return func(c *config) { c.floor, c.hasFloor = n, true }
 }

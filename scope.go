@@ -184,8 +184,7 @@ func (s *scope) Err() error {
 	return s.both().Err()
 }
 
-// Value implements context.Context. Package context asks for a *int to find out
-// whose Done it is.
+// Value implements context.Context. Package context asks for a *int to find out whose Done it is.
 func (s *scope) Value(key any) any {
 	switch key.(type) {
 	case *engine[Task]:

@@ -200,7 +200,7 @@ const settleTries = 100_000
 // context kept tasks from starting, an error with their number and the context's cause. A later
 // call returns nil.
 //
-// Inside a task, a hook or a handler of the pool Close closes the pool and returns [ErrInTask] at
+// Inside a task or a callback of the pool Close closes the pool and returns [ErrInTask] at
 // once.
 //
 // The end of every task synchronizes before the return of Close.
@@ -283,7 +283,7 @@ func (e *engine[T]) setDeadline() {
 // [WithErrorHandler], and a Close after it, which returns at once when the pool has been drained,
 // returns those that were kept.
 //
-// Inside a task, a hook or a handler of the pool Shutdown starts the drain and returns [ErrInTask]
+// Inside a task or a callback of the pool Shutdown starts the drain and returns [ErrInTask]
 // at once; ctx still limits the drain.
 func (e *engine[T]) Shutdown(ctx context.Context) error {
 	e.mustBeMade()
