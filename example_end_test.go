@@ -137,8 +137,7 @@ func ExampleDrainFor() {
 	_ = p.Submit(context.Background(), func(context.Context) error { return nil })
 	<-started
 	fmt.Println(p.Close())
-	// Output: pool: not drained in time: 1 tasks never started, 1 still running: context deadline
-	// exceeded
+	// Output: pool: not drained in time: 1 tasks never started, 1 still running: context deadline exceeded
 }
 
 func ExampleWithErrorHandler() {

@@ -38,8 +38,7 @@ func ExampleWithTenants() {
 }
 
 func ExampleWithTenantLimit() {
-	// At most one request to each host at a time: a slow host holds no worker that others could
-	// use.
+	// At most one request to each host at a time, so a slow host does not hold all workers.
 	p, _ := pool.New(pool.WithWorkers(4), pool.WithTenantLimit(func(host uint64) int { return 1 }))
 	var fetched []int
 	for page := range 5 {

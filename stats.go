@@ -31,7 +31,7 @@ type Stats struct {
 	// Started is when the pool was made, in UTC. Uptime is the time from then to the snapshot.
 	Started time.Time
 	Uptime  time.Duration
-	// Strategy is the pool's strategy, see [WithStrategy].
+	// Strategy is the pool's, see [WithStrategy].
 	Strategy Strategy
 	// Workers is how many tasks may run at a time.
 	Workers int
