@@ -49,7 +49,7 @@ var (
 	errOwned = errors.New("pool: the error is its owner's")
 	// errSkipped is the outcome of a call whose function was not called.
 	errSkipped = errors.New("pool: the function was not called")
-	// errLater is the outcome of a call that another one goes on with.
+	// errLater is the outcome of a call that another one continues.
 	errLater = errors.New("pool: the call goes on later")
 	// errUntimed is what the pool sees of a call that has ended well and is not to be measured:
 	// somebody else has run it, or it measures the parts of its work itself.
@@ -118,7 +118,7 @@ func (c *call) polled() bool {
 		}
 		pause(pauseRounds)
 	}
-	p.inVain() // calls are longer: who waits for them needs no core
+	p.inVain() // calls are longer, so waiters need no core
 	return false
 }
 

@@ -185,7 +185,7 @@ func (w *worker[T]) steal() bool {
 
 const (
 	budget    = 5 * time.Microsecond // of work in a batch
-	tinyTake  = 32                   // jobs; a worker that may take so many has tiny ones
+	tinyTake  = 32                   // jobs; a worker that may take that many has tiny ones
 	smallTake = 32                   // jobs; a smaller take is worth waiting for more
 	// pollRounds is about 1 µs.
 	pollRounds = 2500

@@ -59,7 +59,7 @@ type view struct {
 	x, u, n         float64
 	room, wait, run Histogram
 	s, w            time.Duration // medians of run and wait, or means where too few were measured
-	refused         uint64        // for want of room, or dropped
+	refused         uint64        // rejected for want of room, or dropped
 	accepted        uint64
 	cores, procs    float64 // 0: not known
 	ready           float64 // goroutines that run or could, at both ends

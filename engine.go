@@ -63,7 +63,7 @@ type engine[T any] struct {
 	batchers batchers[T] // see batch.go
 	linger   lingering   // see collect.go
 	weights  weights     // see weight.go
-	futures  patience    // of those who wait for a Future
+	futures  patience    // of waits for a Future
 	counts   counts
 	samples  samples    // see sample.go
 	errs     errlog.Log // what Close returns

@@ -15,7 +15,7 @@ type Future[T any] struct {
 	val  T
 	err  error
 	lock sync.Mutex
-	done chan struct{} // made by who waits
+	done chan struct{} // made by the first that waits
 }
 
 // Go submits f and returns its future. It waits for room as [Pool.Submit] does, until ctx is done.

@@ -33,7 +33,7 @@ type Group struct {
 	one  groupContext // the first one
 	over bool         // Wait has returned since ctx was made
 
-	pending list.List[groupCall, *groupCall] // those that nobody has begun
+	pending list.List[groupCall, *groupCall] // those that have not begun
 	active  int                              // that have not ended
 	away    int                              // that run outside of the task that made the group
 	inlines int                              // that run on their submitters' goroutines
@@ -44,7 +44,7 @@ type Group struct {
 	first    errlog.First   // under FailFast
 	errs     errlog.Ordered // under KeepGoing, in the order of submission
 	idle     chan struct{}
-	freed    chan struct{} // both are made by who waits
+	freed    chan struct{} // both are made by a goroutine that waits
 	skipping bool          // a task was not started, for its context was done
 }
 
@@ -185,7 +185,7 @@ func (g *Group) start(f Task, try bool) bool {
 	within := false          // the caller is inside of a task of the group
 	var seat context.Context // of the task that the caller is inside of
 	if g.away == 0 {
-		seat = g.seat // no task of the group is at work but in the one that made the group
+		seat = g.seat // tasks of the group run only inside the one that made the group
 	}
 	for g.limit >= 0 && g.active >= g.limit {
 		if try {
@@ -240,7 +240,7 @@ func (g *Group) start(f Task, try bool) bool {
 	g.pending.Push(c, false)
 	ctx := g.ctx
 	inline := within && g.active > g.limit
-	// If none of its tasks is at work elsewhere, it is the task that made the group that calls.
+	// If none of its tasks runs elsewhere, the caller is the task that made the group.
 	mine := g.away == 0
 	g.mu.Unlock()
 	if inline {

@@ -130,7 +130,7 @@ func (e *engine[T]) wakeBeside(but *lane[T]) {
 // hasWork reports whether a worker would find something to do.
 func (e *engine[T]) hasWork(but *lane[T]) bool {
 	if e.weights.waiting.Load() || e.flags.word.Load()&flagStop != 0 {
-		return false // whoever waits for capacity wakes others; after a stop there is nothing to do
+		return false // a worker that gets its units wakes others; a stop ends all work
 	}
 	return e.main.ready(but) || e.kidsWaiting() > 0 || e.homes.orphans.Load() > 0
 }
@@ -170,7 +170,7 @@ func (e *engine[T]) employ() {
 		w.wake <- struct{}{}
 	default:
 		e.idle.Found()
-		e.wakeMore() // whoever saw a search relied on it
+		e.wakeMore() // a submitter that saw a search relied on it
 	}
 }
 

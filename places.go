@@ -343,7 +343,7 @@ func (w *worker[T]) outlived() {
 // without them, and the next worker that ends its task leaves instead.
 func (e *engine[T]) reclaim(ended <-chan struct{}, w *worker[T], units int64) {
 	e.reclaimPlace(ended)
-	if e.weights.Active() && w.units.Load() == 0 { // else the pool has begun to weigh, with a unit for w
+	if e.weights.Active() && w.units.Load() == 0 { // else it weighs now, with a unit for w
 		units = max(1, units)
 		e.weights.Regain(ended, e.base, units)
 		w.units.Store(units)

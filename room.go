@@ -272,7 +272,7 @@ func (c *cell[T]) leaveRoom(b *blocked) {
 	r.mu.Unlock()
 	next.signal()
 	b.missed, b.checks, b.checked, b.held = 0, false, false, false
-	r.spare.Put(b) // a signal may still come: the next who uses it looks in vain then
+	r.spare.Put(b) // a late signal makes its next user look in vain
 	if held && c.e.idle.Load().Idle() > 0 {
 		c.e.pull() // batchers were kept out too
 	}

@@ -132,7 +132,7 @@ func (e *engine[T]) evaluateLocked() {
 			c.past[e.old] += n - c.since
 			c.since = n
 		})
-		e.eachKids(func(*kids[T]) {}) // who has read the tag before has counted its jobs
+		e.eachKids(func(*kids[T]) {}) // a push that has read the old tag has counted its jobs
 	}
 }
 

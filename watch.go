@@ -24,7 +24,7 @@ type watch struct {
 	looks int
 
 	unasked  atomic.Int32                  // how many are blocked and were not asked
-	question atomic.Pointer[chan struct{}] // closed to ask them; made by who is blocked
+	question atomic.Pointer[chan struct{}] // closed to ask them; made by a blocked one
 	lost     atomic.Bool                   // one was inside of a task
 }
 

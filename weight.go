@@ -88,7 +88,7 @@ func (e *engine[T]) useWeight(weight int64) error {
 		e.weigh()
 	}
 	if c := &e.main; !c.special.Load() {
-		c.mu.Lock() // so that whoever claims the task knows
+		c.mu.Lock() // so the worker that claims the task knows
 		c.special.Store(true)
 		c.mu.Unlock()
 	}

@@ -277,7 +277,7 @@ func (w *worker[T]) batch() {
 			until, w.until = w.until, noMark
 		}
 		if err != nil {
-			w.until = until // whoever goes on, if a handler ends this goroutine
+			w.until = until // for the next goroutine, if a handler ends this one
 			w.fail(err)
 			w.until = noMark
 		}

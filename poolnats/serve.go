@@ -56,7 +56,7 @@ type Server[T any] struct {
 type source struct {
 	asked int       // jobs in open requests
 	until time.Time // after it these are lost
-	after time.Time // no request before that: the last one was refused
+	after time.Time // no request before that: the last one was rejected
 }
 
 const (

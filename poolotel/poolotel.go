@@ -91,7 +91,7 @@ func Register(provider metric.MeterProvider, pools ...Source) (unregister func()
 	r.pools.Store(&all)
 	callback, err := meter.RegisterCallback(r.collect, observables...)
 	if err != nil {
-		if callback != nil { // for those instruments that were not refused
+		if callback != nil { // for the instruments that were not rejected
 			err = errors.Join(err, callback.Unregister())
 		}
 		return nil, fmt.Errorf("poolotel: Register: %w", err)

@@ -90,7 +90,7 @@ func (w Word) Owned() bool { return w&owned != 0 }
 
 // Counters counts what has ended. Batches may share one.
 type Counters struct {
-	done  [2]atomic.Uint64 // jobs with each tag, but for those of batches at work
+	done  [2]atomic.Uint64 // jobs with each tag, without those of batches at work
 	taken [Sizes]atomic.Uint64
 	many  atomic.Uint64 // jobs of the batches that taken counts
 	_     [48]byte

@@ -83,7 +83,7 @@ func (t *Table[T]) end(g *Grant[T], took time.Duration, ran int, now time.Durati
 	if f.running > 0 {
 		left = max(f.means, float64(time.Duration(f.running)*now-f.started))
 	} else {
-		f.means = 0 // but for rounding it is
+		f.means = 0 // it is, except for rounding
 	}
 	t.charge(f, real-(f.charged-left))
 	f.charged = left

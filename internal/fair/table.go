@@ -159,7 +159,7 @@ const (
 	maxDebts  = 1024
 	maxSpare  = 4096
 	maxSettle = 8 // flows whose running jobs are looked at in a claim
-	smoothing = 8 // of means: an average over about so many
+	smoothing = 8 // of means: an average over about that many
 	tinyMean  = float64(200 * time.Nanosecond)
 
 	fewPlaces  = 16

@@ -76,7 +76,7 @@ func (s *State) TakeOr() {
 	}
 }
 
-// Search counts the caller, who is at work, as searching. It must call Found or Park.
+// Search counts the caller, which is at work, as searching. It must call Found or Park.
 func (s *State) Search() { s.word.Add(1) }
 
 // Found ends a search. The caller must wake the next, if there is work for it.

@@ -184,7 +184,7 @@ func (q *Queue[T]) flagged(t uint64, tag int) Status {
 	case t >= closed:
 		return Closed
 	case t&frozen != 0:
-		q.mu.Lock() // whoever froze the tail holds it
+		q.mu.Lock() // the goroutine that froze the tail holds it
 		q.mu.Unlock()
 	case tag == Any:
 		return Untold

@@ -42,7 +42,7 @@ const maxTurns = 250
 // turned returns the tail t with another turn.
 func turned(t uint64) uint64 { return t&^(turns-turn) | (t+turn)&(turns-turn) }
 
-// less returns the bound for those who have nothing reserved.
+// less returns the bound for callers that have nothing reserved.
 func (q *Queue[T]) less(bound uint64) uint64 {
 	return bound - min(bound, uint64(q.reserved.Load()))
 }

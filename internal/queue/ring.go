@@ -95,7 +95,7 @@ func (q *Queue[T]) Trim() {
 	r := q.newRing(pos, q.small)
 	q.last.Store(r)
 	q.first.Store(r)
-	q.limit.Store(0) // whoever pushes next raises it
+	q.limit.Store(0) // the next push raises it
 	q.free.Store(0)
 	q.tail.And(^uint64(frozen))
 }
