@@ -259,7 +259,7 @@ var rules = []rule{
 			return nil
 		}
 		return warn("%d of %d tasks have expired, %d have run, and workers are busy %.0f %% of the time", late, v.accepted, v.ended, 100*v.u).
-			change("more workers or processors, or less load: a smaller WithBuffer refuses at once what would expire", "if callers would rather wait in vain than be refused", "throughput", 1, 1+float64(late)/float64(max(1, v.ended)))
+			change("more workers or processors, or less load: a smaller WithBuffer rejects at once what would expire", "if callers would rather wait in vain than be rejected", "throughput", 1, 1+float64(late)/float64(max(1, v.ended)))
 	}},
 	{WorkersChurn, never, func(v *view) *Finding {
 		n := float64(grown(v.earlier.Starts, v.later.Starts))
@@ -276,7 +276,7 @@ var rules = []rule{
 		}
 		size := 1 << bits.Len(uint(max(1024, 8*v.later.Buffer)-1))
 		gain := max(float64(v.accepted+v.refused)/float64(max(1, v.accepted)), 1/max(.05, v.u))
-		return warn("%d submissions were blocked and %d refused though workers are busy only %.0f %% of the time; the buffer is %d", v.room.Count, v.refused, 100*v.u, v.later.Buffer).
+		return warn("%d submissions were blocked and %d rejected though workers are busy only %.0f %% of the time; the buffer is %d", v.room.Count, v.refused, 100*v.u, v.later.Buffer).
 			change(fmt.Sprintf("WithBuffer(%d)", size), "under a load that is always too much", "throughput", 1, gain)
 	}},
 	{TinyTasks, measured, func(v *view) *Finding {
