@@ -339,8 +339,8 @@ func (w *worker[T]) outlived() {
 	}
 }
 
-// reclaim gets a place back, and units of the capacity. If the wait was cancelled, it continues
-// without them, and the next worker that ends its task leaves instead.
+// reclaim gets a place back, and units of the capacity. If the wait was cancelled, or the pool has
+// stopped, it continues without them, and the next worker that ends its task leaves instead.
 func (e *engine[T]) reclaim(ended <-chan struct{}, w *worker[T], units int64) {
 	e.reclaimPlace(ended)
 	if e.weights.Active() && w.units.Load() == 0 { // else it weighs now, with a unit for w

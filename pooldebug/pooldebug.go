@@ -48,10 +48,10 @@ const (
 //	?format=text   a few lines for each pool
 //	&stacks=1      in all formats: the stack traces of the tasks that have run longest
 //
-// Rates and findings are about the last ten seconds, or about the time since the last look or the
-// call of Handler if that is longer. Histograms and counters are about the time since the pool was
-// made. The lines show up to five minutes. The handler takes snapshots only while somebody looks:
-// no goroutine and no timer runs in between.
+// Rates and findings are about the time since the latest snapshot that is at least ten seconds old
+// or, if there is none, since Handler was called. Histograms and counters are about the time since
+// the pool was made. The lines show up to five minutes. The handler takes snapshots only while
+// somebody looks: no goroutine and no timer runs in between.
 //
 // An open page keeps [http.Server.Shutdown] waiting, as any open request does.
 //
