@@ -13,23 +13,24 @@ import (
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// Many jobs under one synchronisation: SubmitBatch, and batchers, one producer's buffer in front of the queue.
+// Many jobs under one synchronisation: SubmitBatch, and batchers.
 //
-// The producer of a batcher appends to its buffer under the batcher's mutex, which nobody else
-// wants while workers are busy. A job in the buffer is not forgotten, whoever comes first moves it to the queue:
+// A batcher is one producer's buffer in front of the queue. The producer appends to it under a
+// mutex, which nobody else wants while workers are busy. Whichever comes first moves the jobs:
 //
 //	the producer  when the buffer is full, on Flush, and when a place is idle
 //	a worker      that has found nothing to do, before it parks
 //	the timer     of WithLinger
 //	the end       Close and Abort
 //
-// No job stays behind while a worker is idle and there is room. The producer counts what it holds (full) and then
-// loads the idle word; a worker makes its place idle and then looks at that count, so one
-// of the two sees the other. If there is no room, workers are not what is missing: whoever makes
-// room is at work, and looks at the batchers when it runs dry.
+// No job stays in the buffer while a worker is idle and there is room. The producer counts what it
+// holds (full) and then loads the idle word; a worker makes its place idle and then looks at that
+// count. So one of the two sees the other. If there is no room, workers are not what is missing:
+// the worker that makes room is busy, and looks at the batchers when it runs out of work.
 //
-// What Add has taken belongs to the pool. Close sets the end bit of the queue, and then empties each batcher under its mutex,
-// into the queue in spite of its end; Add looks at that bit under the mutex. So a job is either moved then, or refused.
+// What Add has taken belongs to the pool. Close sets the end bit of the queue, and then moves the
+// jobs of each batcher, under its mutex, into the queue in spite of that bit. Add looks at the bit
+// under the mutex. So a job is either moved then, or rejected.
 type batcher[T any] struct {
 	e      *engine[T]
 	mu     sync.Mutex
@@ -54,17 +55,17 @@ const (
 // BatchSizes is the number of counters of batches by size.
 const BatchSizes = batch.Sizes
 
-// BatchStats is about batches: those that workers claim, and those that go to the queue
-// from a [Batcher].
+// BatchStats counts batches: those that workers claim, and those that a [Batcher] moves to the
+// queue.
 type BatchStats struct {
-	// Taken[i] is how many batches of 1<<i to 1<<(i+1)-1 tasks workers have run. What
-	// another worker took over of a batch is a batch of its own.
+	// Taken[i] is how many batches of 1<<i to 1<<(i+1)-1 tasks workers have run. What another
+	// worker takes over of a batch is a batch of its own.
 	Taken [BatchSizes]uint64
-	// Flushes is how many times tasks went from a Batcher to the queue, because
-	// it was full, because a worker was free, because of WithLinger, because of Flush
-	// or Close of the Batcher, and because of the end of the pool.
+	// Flushes is how many times tasks went from a Batcher to the queue: in all, because it was
+	// full, because a worker was free, because of WithLinger, because of Flush or Close of the
+	// Batcher, and because the pool ended.
 	Flushes, Full, Idle, Linger, Asked, End uint64
-	// Flushed is how many tasks these were.
+	// Flushed is how many tasks went that way.
 	Flushed uint64
 }
 
@@ -73,7 +74,7 @@ type batchers[T any] struct {
 	mu      sync.Mutex    // guards all
 	all     []*batcher[T] // a slice that is not changed
 	holding atomic.Int64  // how many hold something
-	wants   atomic.Bool   // there was no room for what they hold, while a worker was idle; counted in flags
+	wants   atomic.Bool   // a worker was idle and they had no room; counted in flags
 	flushes [flushReasons]atomic.Uint64
 	flushed atomic.Uint64
 }
@@ -134,7 +135,7 @@ func (b *batcher[T]) add(ctx context.Context, v T) error {
 	return nil
 }
 
-// moved sees to it that n jobs that were just moved are taken. No lock is held.
+// moved makes sure that a worker takes n jobs that were just moved. No lock is held.
 func (b *batcher[T]) moved(n int) {
 	if n > 0 {
 		b.e.pourBatch()
@@ -142,7 +143,8 @@ func (b *batcher[T]) moved(n int) {
 	}
 }
 
-// moveLocked moves what there is room for, and returns how much: the caller has to call moved. b.mu is held.
+// moveLocked moves what there is room for, and returns how much: the caller has to call moved. b.mu
+// is held.
 func (b *batcher[T]) moveLocked(why flushReason) int {
 	e := b.e
 	if len(b.buf) == 0 {
@@ -168,7 +170,7 @@ func (b *batcher[T]) dropLocked(n int) {
 	}
 }
 
-// flush moves jobs until at most so many are left, and waits for room.
+// flush moves jobs until at most most are left, and waits for room.
 func (b *batcher[T]) flush(ctx context.Context, why flushReason, most int) error {
 	e := b.e
 	for {
@@ -215,8 +217,8 @@ func (b *batcher[T]) submitFirst(ctx context.Context, why flushReason) error {
 	return err
 }
 
-// submitMore moves what is in the buffer to the queue, for a producer that is blocked. It returns OK if there is nothing
-// any more, or something was moved.
+// submitMore moves what is in the buffer to the queue, for a producer that is blocked. It returns
+// OK if it has moved something, or the buffer is empty.
 func (b *batcher[T]) submitMore(bl *blocked, why flushReason) queue.Status {
 	e := b.e
 	b.mu.Lock()
@@ -249,8 +251,8 @@ func (b *batcher[T]) submitMore(bl *blocked, why flushReason) queue.Status {
 	return s
 }
 
-// runFirst runs the first job in the buffer on the calling goroutine, which is inside the task of the context ctx, or none
-// of the pool's.
+// runFirst runs the first job in the buffer on the calling goroutine. That is inside the task of
+// the context ctx, or in none of the pool's.
 func (b *batcher[T]) runFirst(ctx context.Context) error {
 	e, seat := b.e, ctx.Value(b.e)
 	b.mu.Lock()
@@ -310,15 +312,16 @@ func (b *batcher[T]) close() error {
 	return nil
 }
 
-// buffered reports whether a worker that is about to park could move jobs from a batcher. While the queue is held
-// it could not: whoever holds it pulls afterwards. After the end of the intake emptyBatchers moves them.
+// buffered reports whether a worker that is about to park could move jobs from a batcher. It could
+// not while the queue is held: the holder pulls afterwards. After the end of the intake
+// emptyBatchers moves them.
 func (e *engine[T]) buffered() bool {
 	c := &e.main
 	return e.batchers.holding.Load() > 0 && c.hasRoom() && !c.queue.IsHeld() && !c.queue.IsClosed()
 }
 
-// pull moves what is in batchers to the queue, for workers that are idle, and reports whether there was any. If there is
-// no room it asks for some, and then looks once more: see roomMade.
+// pull moves what is in batchers to the queue, for workers that are idle, and reports whether there
+// was any. If there is no room it asks for some, and then looks once more: see roomMade.
 func (e *engine[T]) pull() (moved bool) {
 	bs := &e.batchers
 	for bs.holding.Load() > 0 {
@@ -331,7 +334,8 @@ func (e *engine[T]) pull() (moved bool) {
 	return moved
 }
 
-// move moves what is in batchers to the queue, and reports whether there was any, and whether any is left.
+// move moves what is in batchers to the queue. It reports whether there was any, and whether any is
+// left.
 func (bs *batchers[T]) move() (some, left bool) {
 	for _, b := range bs.list() {
 		b.mu.Lock()
@@ -349,7 +353,8 @@ func (bs *batchers[T]) list() []*batcher[T] {
 	return bs.all
 }
 
-// roomMade moves what is in batchers to the queue, if it was left there for want of room while a worker was idle.
+// roomMade moves what is in batchers to the queue, if it stayed there for want of room while a
+// worker was idle.
 func (bs *batchers[T]) roomMade(e *engine[T]) {
 	if bs.wants.Load() && bs.wants.Swap(false) {
 		e.flags.word.Add(^uint32(flagRoom - 1))
@@ -424,8 +429,9 @@ func (e *engine[T]) submitBatch(ctx context.Context, vs []T) (int, error) {
 	return n, nil
 }
 
-// pushAll pushes a prefix of vs, as much as there is room for, and returns its length: the caller has to call pushed.
-// late says that vs was accepted before the intake ended. seat is as for push.
+// pushAll pushes the longest prefix of vs for which there is room, and returns its length: the
+// caller has to call pushed. late says that vs was accepted before the intake ended. seat is as for
+// push.
 func (c *cell[T]) pushAll(vs []T, seat any, late bool) (n int) {
 	for {
 		k, _, s := c.queue.PushAll(vs[n:], queue.Any, late)

@@ -7,15 +7,15 @@ import (
 
 var errBatcherClosed = errors.New("pool: Batcher is closed")
 
-// Batcher collects the tasks of one producer and submits them many at a time. An empty task
-// costs about three quarters of what Submit costs (benchmarks, -suite batch, AMD EPYC,
-// go1.26.8, 2026-11-24). [Pool.Batcher] makes it, and it belongs to one goroutine at a time:
-// its methods must not be called concurrently.
+// Batcher collects the tasks of one producer and submits many at a time. An empty task then costs
+// about three quarters of what Submit costs (benchmarks, -suite batch, AMD EPYC, go1.26.8,
+// 2026-11-24). [Pool.Batcher] makes a Batcher. It belongs to one goroutine at a time: its methods
+// must not be called concurrently.
 //
-// It holds up to [WithBatch] tasks, beyond the bound of [WithBuffer]. They go to the
-// queue when the Batcher is full, when a worker is free, on Flush and Close, when the pool is closed, and,
-// if there is room, at the latest [WithLinger] after they came. So the pool loses none of them,
-// and at low load none waits in the Batcher.
+// A Batcher holds up to [WithBatch] tasks, in addition to the buffer of the pool. It submits them
+// when it is full, when a worker is free, on Flush and Close, when the pool is closed, and, if
+// there is room, at the latest [WithLinger] after they came. So the pool loses none of them, and at
+// low load none waits in the Batcher.
 //
 // It backfires under a load of long tasks, without WithLinger: what it holds waits until a worker
 // is free, and later submissions of others overtake it. Under [CallerRuns] it also waits while its
@@ -25,13 +25,13 @@ type Batcher struct{ b *batcher[Task] }
 // Batcher returns a new Batcher. Close it when its producer ends: the pool keeps every open one.
 func (p *Pool) Batcher() *Batcher { return &Batcher{p.made().newBatcher()} }
 
-// Add buffers task. When the Batcher and the pool are full, it waits as
-// Submit does, under the pool's overflow policy, until ctx is done. On
-// success the task runs, or [Pool.Leftover] returns it if the pool is aborted; on failure
-// neither happens. The errors are those of Submit.
+// Add takes task. When the Batcher and the pool are full, Add waits as Submit does, under the
+// pool's overflow policy, until ctx is done. If it returns nil the task runs, or [Pool.Leftover]
+// returns it if the pool is aborted. If it returns an error neither happens. The errors are those
+// of Submit.
 //
-// A task is accepted, as Wait and Stats see it, when it goes to the queue. Wait does not
-// count it to the task that has added it.
+// The pool accepts the task, in the sense of Wait and Stats, when the task goes to the queue. Wait
+// does not count it as submitted by the task that called Add.
 func (b *Batcher) Add(ctx context.Context, task Task) error {
 	if task == nil {
 		return b.b.e.reject(ErrNilTask)
@@ -39,12 +39,12 @@ func (b *Batcher) Add(ctx context.Context, task Task) error {
 	return b.b.submit(ctx, task)
 }
 
-// Flush submits what the Batcher holds, and waits for room until ctx is done. On an error what
-// was not submitted stays in the Batcher.
+// Flush submits what the Batcher holds, and waits for room until ctx is done. After an error the
+// Batcher still holds what was not submitted.
 func (b *Batcher) Flush(ctx context.Context) error { return b.b.flushNow(ctx) }
 
-// Close is Flush without a bound, and ends the use of the Batcher. If the pool was
-// closed before, it has taken the tasks already. A second Close does nothing.
+// Close is Flush without a time limit, and ends the use of the Batcher. If the pool was closed
+// before, the pool has taken the tasks already. A second Close does nothing.
 func (b *Batcher) Close() error { return b.b.close() }
 
 // TypedBatcher is [Batcher] for a [Typed].

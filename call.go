@@ -11,21 +11,20 @@ import (
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// Calls: tasks whose outcome belongs to somebody, a Group, a Future, or a loop (ForEach, Map).
+// Calls: tasks whose outcome belongs to an owner: a Group, a Future, or a loop (ForEach, Map).
 //
-// A call is in the pool's queue as any other task, and its owner has it too. Who begins it
-// runs it or says that it never will, so it happens once: a worker that has come
-// to it in the queue; the owner, while it waits inside a task of the same pool; and the owner
-// again, when the pool has stopped. What is in the queue then does nothing.
+// A call is in the pool's queue as any other task, and its owner has it too. The goroutine that
+// begins it runs it or says that it never will, so that happens once. It is a worker that finds the
+// call in the queue; or the owner, while it waits inside a task of the same pool; or the owner
+// again, when the pool has stopped. What is then left in the queue does nothing.
 //
-// So a task that waits for its children runs them itself, as far as nobody else has begun
-// them, on its own stack and in its own place: never those of anybody else. When all have begun
-// it lends its place to another worker until they are done, as Pool.Wait does. A wait for a call
-// that somebody runs ends, so there is always one goroutine that makes progress, with one
-// worker too.
+// So a task that waits for its children runs those that have not begun itself, on its own stack and
+// in its own place, and never a task of anybody else. When all have begun it lends its place to
+// another worker until they are done, as Pool.Wait does. A wait for a call that somebody runs ends,
+// so one goroutine always makes progress, even with one worker.
 //
-// The outcome goes to the owner alone. Towards the pool a task that a worker ran has failed as well, for Stats,
-// but what it failed with (errOwned) is neither kept for Close nor given to a handler.
+// The outcome goes to the owner alone. For the pool a task that a worker ran has failed as well, in
+// Stats, but its error (errOwned) is neither kept for Close nor given to a handler.
 type call struct {
 	scope
 	owner callOwner
@@ -46,14 +45,14 @@ const (
 )
 
 var (
-	// errOwned is what the pool sees of a failure that belongs to somebody.
+	// errOwned is what the pool sees of a failure that belongs to an owner.
 	errOwned = errors.New("pool: the error is its owner's")
 	// errSkipped is the outcome of a call whose function was not called.
 	errSkipped = errors.New("pool: the function was not called")
-	// errLater is the outcome of a call that another one goes on with.
+	// errLater is the outcome of a call that another one continues.
 	errLater = errors.New("pool: the call goes on later")
-	// errUntimed is what the pool sees of a call that has ended well and is not to be measured: somebody else has run it, or it
-	// measures the parts of its work itself.
+	// errUntimed is what the pool sees of a call that has ended well and is not to be measured:
+	// somebody else has run it, or it measures the parts of its work itself.
 	errUntimed = errors.New("pool: the call is not measured")
 )
 
@@ -74,7 +73,8 @@ func (c *call) run(ctx context.Context) error {
 	return untimed(ctx)
 }
 
-// untimed returns errUntimed to the pool, and nil to a user who calls a task that Leftover has returned.
+// untimed returns errUntimed to the pool, and nil to a user who calls a task that Leftover has
+// returned.
 func untimed(ctx context.Context) error {
 	if _, ok := ctx.(*taskContext[Task]); ok {
 		return errUntimed
@@ -82,7 +82,7 @@ func untimed(ctx context.Context) error {
 	return nil
 }
 
-// begin makes the caller the one who runs the call.
+// begin makes the caller the one that runs the call. It reports false if another has begun it.
 func (c *call) begin() bool { return c.beginAs(callBegun) }
 
 func (c *call) beginAs(state uint32) bool {
@@ -93,7 +93,7 @@ func (c *call) beginAs(state uint32) bool {
 	return c.state.CompareAndSwap(0, state)
 }
 
-// refuse ends a call that nobody has begun.
+// refuse ends a call that has not begun.
 func (c *call) refuse(err error) bool {
 	if !c.beginAs(callBegun | callUnrun) {
 		return false
@@ -105,7 +105,7 @@ func (c *call) refuse(err error) bool {
 // over reports whether a call has ended whose owner says so.
 func (c *call) over() bool { return c.state.Load()&callEnded != 0 }
 
-// polled waits a moment for the end of a call that is short. It reports whether it has ended.
+// polled waits a moment for the end of a short call. It reports whether the call has ended.
 func (c *call) polled() bool {
 	p := &c.e.futures
 	if !c.e.parallel.Load() || !p.worth() {
@@ -118,7 +118,7 @@ func (c *call) polled() bool {
 		}
 		pause(pauseRounds)
 	}
-	p.inVain() // calls are longer: who waits for them needs no core
+	p.inVain() // calls are longer, so waiters need no core
 	return false
 }
 
@@ -172,7 +172,7 @@ func asPanicError(r any) (p *PanicError, owned bool) {
 	return &PanicError{Value: r, Stack: debug.Stack()}, false
 }
 
-// unwound is called while a panic, or Goexit if r is nil, goes through exec.
+// unwound is called while a panic, or Goexit if r is nil, unwinds exec.
 func (c *call) unwound(r any) {
 	c.merged.cancel(nil)
 	if r == nil {
@@ -212,9 +212,9 @@ func (c *call) try(ctx context.Context) bool {
 	return err == nil && e.push(&e.main, c.run, &a, ctx.Value(e)) == queue.OK
 }
 
-// submit puts the call into the queue and waits for room. If that fails the call has ended
-// with the error. mine says that the caller is what ctx tells of: this task, or none. Else it may be
-// another task, or none, and must not run the call where ctx says.
+// submit puts the call into the queue and waits for room. If that fails the call ends with the
+// error. mine says that the caller is inside the task of ctx, or that ctx has none. Otherwise the
+// caller may be inside another task, or none, and must not run the call where ctx says.
 func (c *call) submit(ctx context.Context, mine bool) {
 	if err := c.enqueue(ctx, mine); err != nil {
 		c.refuse(err)
@@ -250,7 +250,7 @@ type dropped struct {
 	error
 }
 
-// tellDropped tells v, if it is a call, why it will not run. It returns false if it has run already.
+// tellDropped tells v, if it is a call, why it will not run. It returns false if v has run already.
 func tellDropped(v any, err error) bool { return !isCall(v) || v.(Task)(dropped{nil, err}) == nil }
 
 // isCall reports whether v is the task of a call.

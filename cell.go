@@ -13,15 +13,15 @@ import (
 )
 
 // cell is where accepted jobs wait: a queue, the batches that workers have claimed from it and not
-// begun, which others may take over, and the submitters that wait for room in it.
+// started, which others may take over, and the submitters that wait for room in it.
 //
-// Submitting is lock-free. Claiming is under mu, the claim lock: it makes the order of keys, and it keeps
-// a batch from being filled while a thief copies from it. A claim takes as many jobs as a worker runs in
-// some microseconds, so the lock is taken once for all of these.
+// Submitting takes no lock. Claiming takes mu, the claim lock: it makes the order of keys, and it
+// keeps a batch from being filled while a thief copies from it. A claim takes as many jobs as a
+// worker runs in a few microseconds, so it takes the lock once for all of them.
 //
-// A job is counted three times: when it is accepted, by the queue's tail; when it begins and when it ends, by the
-// word of the batch that it is in, or by singles. So how many are unfinished is one subtraction, wherever
-// they are.
+// A job is counted three times: the queue's tail counts it when it is accepted; the word of its
+// batch, or singles, counts it when it starts and when it ends. So the number of unfinished jobs is
+// one subtraction, wherever they are.
 type cell[T any] struct {
 	e      *engine[T]
 	home   *home[T] // whose cell it is, nil for the main one
@@ -39,12 +39,12 @@ type cell[T any] struct {
 	granted     fair.Grant[T]    // what was just claimed from it
 	timer       fairTimer
 	again       deque.Deque[returned[T]]
-	turns       atomic.Int32 // how many claims are there besides those from the queue; written under mu
+	turns       atomic.Int32 // claims besides those from the queue; written under mu
 	strandFirst bool         // ready strands and the queue take turns
 
 	_       [64]byte
 	singles batch.Counters // of the workers' own batches, and of jobs that never ran
-	past    [2]uint64      // accepted with each tag, in the epochs that are over; guarded by e.mu, see wait.go
+	past    [2]uint64      // accepted with each tag, in past epochs; guarded by e.mu, see wait.go
 	since   uint64         // accepted when the current epoch began; as past
 }
 
@@ -65,7 +65,7 @@ type returned[T any] struct {
 	tag  int
 }
 
-// init prepares a cell with so many lanes.
+// init prepares a cell with lanes lanes.
 func (c *cell[T]) init(e *engine[T], lanes, buffer int) {
 	c.e, c.buffer = e, buffer
 	c.queue.Init(smallQueue)
@@ -91,8 +91,8 @@ func (c *cell[T]) unfinished() uint64 {
 	return (c.queue.Accepted() + c.e.kidsAccepted() - ended) & batch.CountMask
 }
 
-// bound returns up to which position of the queue jobs may be accepted: a submission is refused when
-// all workers are busy and as many jobs wait as there may.
+// bound returns the position of the queue up to which jobs may be accepted: a submission is
+// rejected when all workers are busy and as many jobs wait as there may.
 func (c *cell[T]) bound() uint64 {
 	waiting := c.e.kidsWaiting() // they have a bound of their own
 	ended := c.ended()
@@ -122,8 +122,8 @@ func (c *cell[T]) hasRoom() bool { return c.bound() > c.queue.Accepted()+uint64(
 // disposed counts jobs that will never run.
 func (c *cell[T]) disposed(tag, n int) { c.singles.Add(tag, uint64(n)) }
 
-// take fills the batch b with up to limit jobs that may run now, and returns how many. The caller owns
-// b, of which nothing is left. mu is held.
+// take fills the batch b with up to limit jobs that may run now, and returns how many. The caller
+// owns b, which is empty. mu is held.
 func (c *cell[T]) take(b *batch.Batch[T], limit int) (n int) {
 	special := c.special.Load()
 	jobs, attrs := b.Buffer(limit, special)
@@ -203,8 +203,9 @@ func (c *cell[T]) turnsLocked() {
 	}
 }
 
-// steal takes jobs that were claimed and not begun in hand of the worker w, and reports whether there were any.
-// stuck: only from lanes without an owner, or where nothing has moved since somebody last looked.
+// steal takes in hand of the worker w jobs that were claimed and not started, and reports whether
+// there were any. With stuck it takes only from lanes that have no owner, or where nothing has
+// moved since the last look.
 func (c *cell[T]) steal(w *worker[T], stuck bool) bool {
 	for i := range c.lanes {
 		l := &c.lanes[(w.seed+i)%len(c.lanes)]
@@ -259,7 +260,7 @@ func (c *cell[T]) stealFrom(w *worker[T], l *lane[T]) int {
 	return n
 }
 
-// spread reports whether a job that was claimed and not begun can be taken over, from another lane than but.
+// spread reports whether a lane other than but has a job that was claimed and not started.
 func (c *cell[T]) spread(but *lane[T]) bool {
 	for i := range c.lanes {
 		if l := &c.lanes[i]; l != but && l.Load().Left() > 0 {
@@ -269,7 +270,8 @@ func (c *cell[T]) spread(but *lane[T]) bool {
 	return false
 }
 
-// ready reports whether a worker would find something to claim or to take over, from another lane than but.
+// ready reports whether a worker would find something to claim, or to take over from a lane other
+// than but.
 func (c *cell[T]) ready(but *lane[T]) bool {
 	return c.turns.Load() > 0 || c.queue.Ready() && c.e.ripe() && c.admits() || c.spread(but)
 }
@@ -307,7 +309,8 @@ func (c *cell[T]) emptyLocked(b *batch.Batch[T], give func(T, queue.Attr, int)) 
 	}
 }
 
-// oldest takes out the oldest job that waits in the queue, or else one that was claimed and not begun.
+// oldest takes out the oldest job that waits in the queue, or otherwise one that was claimed and
+// not started.
 func (c *cell[T]) oldest() (job T, tag int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,10 +9,11 @@ import (
 	"github.com/headrace-go/pool/internal/batch"
 )
 
-// What a worker takes in hand, where it looks for it, how much it claims at a time, and how long it waits for more.
+// What a worker takes in hand, where it looks for it, how much it claims at a time, and how long it
+// waits for more.
 
-// hold takes the batch b of the cell c in hand, which was just filled, with what was taken over from the lane l, if that is not nil. The claim
-// lock is held.
+// hold takes in hand the batch b of the cell c, which was just filled. l is the lane from which it
+// was taken over, or nil. The claim lock is held.
 func (w *worker[T]) hold(c *cell[T], b *batch.Batch[T], cs *batch.Counters, l *lane[T]) {
 	w.before = b.Load().Begun()
 	w.last = b.Load().Left()
@@ -29,8 +30,8 @@ func (w *worker[T]) hold(c *cell[T], b *batch.Batch[T], cs *batch.Counters, l *l
 	w.grantedLocked(c, l)
 }
 
-// batchFor returns the batch into which w claims up to limit jobs of c, and its limit. The claim lock is held, and
-// nothing is left of what w has in hand.
+// batchFor returns the batch into which w claims up to limit jobs of c, and its limit. The claim
+// lock is held, and w has nothing in hand.
 func (w *worker[T]) batchFor(c *cell[T], limit int) (*batch.Batch[T], *batch.Counters, int) {
 	if h := c.home; h != nil {
 		l := &c.lanes[0]
@@ -62,7 +63,7 @@ func (w *worker[T]) enterLane() bool {
 	return false
 }
 
-// leaveLane gives w's lane up, with what is left in it.
+// leaveLane gives up w's lane, with what is left in it.
 func (w *worker[T]) leaveLane() {
 	if w.lane == nil {
 		return
@@ -111,9 +112,9 @@ func (w *worker[T]) claimMain() bool {
 // claimFrom claims jobs of the cell c.
 func (w *worker[T]) claimFrom(c *cell[T]) bool {
 	e := w.e
-	// What others have claimed is older than what is in the queue. Under load
-	// nobody runs dry and steals, so look now and then whether it is stuck
-	// behind a long task, or has no owner any more.
+	// What others have claimed is older than what is in the queue. Under load no worker runs dry
+	// and steals, so look now and then whether claimed jobs are stuck behind a long task, or have
+	// lost their owner.
 	if w.looked++; int(w.looked) >= w.limit && c.home == nil {
 		w.looked = 0
 		if c.steal(w, true) || e.kids != nil && w.stealKids(true) {
@@ -149,10 +150,10 @@ func (w *worker[T]) claimFrom(c *cell[T]) bool {
 	return n > 0
 }
 
-// lock takes a lock that is held for a moment only. To sleep costs more than to try again. And where a
-// thousand workers sleep on a mutex, since its holder was preempted, it hands itself over from one to the next, with a switch
-// of goroutines for each, as long as more keep coming: tasks that sleep in 20,000 workers took twice as long. So a worker
-// yields before it sleeps.
+// lock takes a lock that is held for a moment only. Sleeping costs more than trying again. And if
+// the holder of a mutex is preempted while a thousand workers sleep on it, the mutex is handed over
+// from one to the next, with a switch of goroutines for each, as long as more keep coming: tasks
+// that sleep in 20,000 workers took twice as long. So a worker yields before it sleeps.
 func (e *engine[T]) lock(mu *sync.Mutex) {
 	for i := 0; i < lockTries+lockYields && e.parallel.Load(); i++ {
 		switch {
@@ -173,7 +174,7 @@ const (
 	lockPause  = 300
 )
 
-// steal takes jobs in hand that another worker has claimed and not begun.
+// steal takes in hand jobs that another worker has claimed and not started.
 func (w *worker[T]) steal() bool {
 	e := w.e
 	if e.flags.word.Load()&flagStop != 0 || e.weights.waiting.Load() || e.weights.Active() && w.units.Load() == 0 {
@@ -184,17 +185,17 @@ func (w *worker[T]) steal() bool {
 
 const (
 	budget    = 5 * time.Microsecond // of work in a batch
-	tinyTake  = 32                   // jobs; a worker that may take so many has tiny ones
+	tinyTake  = 32                   // jobs; a worker that may take that many has tiny ones
 	smallTake = 32                   // jobs; a smaller take is worth waiting for more
 	// pollRounds is about 1 µs.
 	pollRounds = 2500
 	maxBackoff = 256
 )
 
-// pace adapts the number of jobs to claim to how long they take: one while a
-// batch takes more than four times the budget, half when it takes more than the
-// budget, twice as many after two that took less. After a batch that it took over, whose size it did not
-// choose, it is as many as take the budget.
+// pace adapts the number of jobs to claim to how long they take: one after a batch that took more
+// than four times the budget, half after one that took more than the budget, twice as many after
+// two that took less. After a batch that it took over, whose size it did not choose, it is as many
+// as take the budget.
 func (w *worker[T]) pace(n int, took time.Duration) {
 	w.e.thin(&w.cell.queue, w.limit >= tinyTake)
 	if long := took > 4*budget && n == 1; long != w.e.long.Load() {
@@ -214,12 +215,11 @@ func (w *worker[T]) pace(n int, took time.Duration) {
 	}
 }
 
-// coalesce waits about 1 µs before the next claim, when tasks are tiny and the
-// last claim was small, and claims. A worker that looks again at once takes one
-// or two jobs each time, and drags the slots' cache line from the producer and
-// back for each of them. It stops doing so, for a growing number of claims, when
-// waiting brought nothing: a lone submitter that waits for each task would pay
-// for it each time.
+// coalesce waits about 1 µs before the next claim, when tasks are tiny and the last claim was
+// small, and claims. A worker that looks again at once takes one or two jobs each time, and drags
+// the slots' cache line from the producer and back for each of them. When waiting brought nothing,
+// the worker leaves it out for a growing number of claims: a lone submitter that waits for each
+// task would pay for it each time.
 func (w *worker[T]) coalesce() bool {
 	if w.limit < tinyTake || w.last >= smallTake || w.last == 0 || !w.e.parallel.Load() {
 		return false
@@ -260,7 +260,7 @@ func (p *patience) worth() bool {
 	return n == 0
 }
 
-// inVain makes waiting be left out for a while.
+// inVain leaves out waiting for a while.
 func (p *patience) inVain() {
 	n := min(max(8, 2*p.miss.Load()), maxBackoff)
 	p.miss.Store(n)

@@ -9,20 +9,20 @@ import (
 
 // Typed batches: a handler that gets what its worker has claimed as one slice.
 //
-// A worker claims as it does for single tasks, up to WithBatch at a time, and then begins
-// all that it has in hand at once. Nobody takes over part of a batch that has an owner.
-// Everything else is the engine's: keys (all tasks of a key that were claimed are in one
-// batch, so in one slice, in order), weights (a heavy task is alone), the bound, Wait, the end.
+// A worker claims as it does for single tasks, up to WithBatch at a time, and then starts all that
+// it has in hand at once. Nobody takes over part of a batch that has an owner. Everything else is
+// the engine's: keys (all tasks of a key that were claimed are in one batch, so in one slice, in
+// order), weights (a heavy task is alone), the bound, Wait, the end.
 //
-// Linger. Without it a worker that is free takes what there is. With it tasks stay in the
-// queue, which is where they are collected, until there are as many as make a batch, or the
-// oldest has waited so long, or the intake has ended: then they are ripe. What is not ripe is no
-// work: a submission wakes nobody for it, a claim leaves it alone, a worker parks beside it.
-// A submission arms the timer, unless it is armed, and so does a worker whose claim leaves something
-// behind. When the timer fires all that is there is due, and stays so until a worker
-// finds the queue empty. So the oldest waits as long as WithLinger says, and others less.
+// Linger. Without it a free worker takes what there is. With it tasks stay in the queue, which is
+// where they are collected, until they are ripe: there are enough for a full batch, or the oldest
+// has waited for the linger time, or the intake has ended. Tasks that are not ripe are no work: a
+// submission wakes no worker for them, a claim leaves them alone, a worker parks beside them. A
+// submission arms the timer, unless it is armed, and so does a worker whose claim leaves something
+// behind. When the timer fires everything in the queue is due, and stays so until a worker finds
+// the queue empty. So the oldest waits as long as WithLinger says, and others less.
 
-// lingering is what the engine has for WithLinger.
+// lingering is what the engine keeps for WithLinger.
 type lingering struct {
 	after time.Duration
 	full  uint64 // how many jobs make a batch; 0: they do not linger in the queue
@@ -31,12 +31,13 @@ type lingering struct {
 	timer *time.Timer
 }
 
-// NewTypedBatch returns a pool whose handler gets many jobs at a time, in the order of
-// submission. It is for bulk inserts, and for work that is faster on many jobs at once.
+// NewTypedBatch returns a pool whose handler gets many jobs at a time, in the order of submission.
+// It is for bulk inserts, and for work that is faster on many jobs at once.
 //
-// A worker that is free takes what waits, so slices are short while there is little to do, and
-// no job waits for others to come. With [WithLinger] jobs wait until there are [WithBatch] of
-// them, or the oldest has waited that long, or the pool is closed. How long a slice is at most:
+// A free worker takes what is queued, so slices are short while there is little to do, and no job
+// waits for others to come. With [WithLinger] jobs wait until there are [WithBatch] of them, or the
+// oldest has waited that long, or the pool is closed. The largest slice depends on where the jobs
+// come from:
 //
 //	jobs                                        largest slice
 //	from outside, with or without keys          WithBatch
@@ -46,11 +47,11 @@ type lingering struct {
 //	inside a job of the full pool
 //
 // The jobs of a key that are in one slice are in their order. The slice belongs to the handler
-// until it returns. Then the pool uses it again: copy what is to be kept. An error counts for
-// each job of the slice and is reported once, and so is a panic. [Typed.Leftover] returns single jobs.
+// until it returns. Then the pool uses it again: copy what you keep. An error counts for each job
+// of the slice and is reported once, and so is a panic. [Typed.Leftover] returns single jobs.
 //
-// It backfires when a batch takes long: jobs behind it wait for all of it. Choose
-// WithBatch such that it takes less than about 10 ms.
+// It backfires when a batch takes long: jobs behind it wait for all of it. Choose WithBatch such
+// that a batch takes less than about 10 ms.
 func NewTypedBatch[T any](handle func(context.Context, []T) error, opts ...Option) (*Typed[T], error) {
 	if handle == nil {
 		return nil, errors.New("pool: NewTypedBatch: handler is nil")
@@ -79,8 +80,8 @@ func (e *engine[T]) openLinger() {
 // collects reports whether jobs linger in the queue.
 func (e *engine[T]) collects() bool { return e.linger.full > 0 }
 
-// lingers reports whether there are jobs in the queue that are not ripe yet, and sees to it that
-// they will be.
+// lingers reports whether the queue has jobs that are not ripe yet, and makes sure that they will
+// be.
 func (e *engine[T]) lingers() bool {
 	l := &e.linger
 	if !e.collects() || e.ripe() {

@@ -156,7 +156,7 @@ func (c *config) checkLife(p *problems) {
 	p.add(c.hasState && c.overflow == CallerRuns, "WithState: contradicts WithOverflow(CallerRuns), whose tasks have no worker")
 }
 
-// checkFairness checks the options of this file.
+// checkFairness checks the options of attrs.go.
 func (c *config) checkFairness(p *problems) {
 	f, sum := &c.fair, 0.
 	names := make(map[string]int)

@@ -9,12 +9,16 @@ import (
 	"time"
 )
 
-// How reports are made. A rule looks at what changed between two snapshots. It first says whether it can tell anything at all; one
-// that cannot abstains, and its reason goes to Report.Unknown. What it finds has the figures it was found by, so that a reader can disagree.
+// How reports are made. A rule looks at what changed between two snapshots. It first says whether
+// it can tell anything at all; a rule that cannot abstains, and its reason goes to Report.Unknown.
+// A finding has the figures that led to it, so that a reader can disagree.
 //
-// The names: X is the throughput, U the utilization, N the number of workers, S the median of the run times, W that of the waits, M
-// the number of processors, f an upper bound of the share of their time in which tasks compute: the processor time of the whole process
-// divided by the busy time of the workers or, where others take the processors away from it, the share of goroutines that are ready. The thresholds were chosen on two processors, with the programs of internal/advice.
+// The names: X is the throughput, U the utilization, N the number of workers, S the median of the
+// run times, W the median of the waits, and M the number of processors. f is an upper bound of the
+// share of their time in which tasks compute: the processor time of the whole process divided by
+// the busy time of the workers or, where others take the processors away from it, the share of
+// goroutines that are ready. The thresholds were chosen on two processors, with the programs of
+// internal/advice.
 
 // The codes of the rules, in the order in which findings of the same severity are listed.
 const (
@@ -55,7 +59,7 @@ type view struct {
 	x, u, n         float64
 	room, wait, run Histogram
 	s, w            time.Duration // medians of run and wait, or means where too few were measured
-	refused         uint64        // for want of room, or dropped
+	refused         uint64        // rejected for want of room, or dropped
 	accepted        uint64
 	cores, procs    float64 // 0: not known
 	ready           float64 // goroutines that run or could, at both ends
@@ -75,10 +79,11 @@ func (v *view) idleAndQueued() bool {
 	return idle(v.earlier) && idle(v.later)
 }
 
-// Diagnose compares two snapshots of a pool and returns what there is to say about the time between them. It is pure: for dashboards, tests, and
-// snapshots that were stored as JSON. Snapshots of [Pool.Stats] lack Process and Keys, so the rules that need them abstain:
-// [Pool.Observe] takes better ones. Snapshots in the wrong order, of different pools, or at the same instant give a
-// Report with a Problem and nothing else.
+// Diagnose compares two snapshots of a pool and reports on the time between them. It is a pure
+// function: for dashboards, tests, and snapshots that were stored as JSON. Snapshots of
+// [Pool.Stats] lack Process and Keys, so the rules that need them abstain: take snapshots with
+// [Pool.Observe]. For snapshots in the wrong order, of different pools, or at the same instant, the
+// Report has a Problem and nothing else.
 func Diagnose(earlier, later Stats) Report {
 	r := Report{Name: later.Name, Window: later.Uptime - earlier.Uptime}
 	switch {
@@ -146,7 +151,7 @@ func newView(earlier, later Stats, window time.Duration) *view {
 // ready returns how many goroutines run or could, besides the one that looks.
 func (p *ProcessStats) ready() float64 { return float64(max(0, p.Running+p.Runnable-1)) }
 
-// explains reports whether g is only what f leads to.
+// explains reports whether g only follows from f.
 func (f Finding) explains(g Finding) bool {
 	switch f.Code {
 	case HotKey, HeavyTask, BehindLong, RateHolds:
@@ -160,7 +165,7 @@ func grown(before, after uint64) uint64 { return after - min(before, after) }
 
 // Reasons to abstain.
 
-// fewest is how many tasks have to have ended, or to have been measured, for a rule to rest on them.
+// fewest is how many tasks must have ended, or been measured, for a rule to rest on them.
 const fewest = 10
 
 func seen(v *view) string {
@@ -190,7 +195,7 @@ func never(*view) string { return "" }
 var rules = []rule{
 	{StuckTask, never, func(v *view) *Finding {
 		if v.ended == 0 && v.u >= .95 && v.later.Queued > 0 && v.window >= time.Second {
-			return warn("no task has ended in %s: all %.0f workers are at work on what they have begun up to %s ago, and %d tasks wait", brief(v.window), v.n, brief(v.later.Longest), v.later.Queued).
+			return warn("no task has ended in %s: the tasks of all %.0f workers started up to %s ago, and %d tasks wait", brief(v.window), v.n, brief(v.later.Longest), v.later.Queued).
 				change("give tasks a timeout; RunningTasks says where they are", "for work that takes that long", "throughput", 1, v.n)
 		}
 		usual := max(100*cmp.Or(v.later.Run.Quantile(.99), time.Millisecond), 10*time.Second)
@@ -254,7 +259,7 @@ var rules = []rule{
 			return nil
 		}
 		return warn("%d of %d tasks have expired, %d have run, and workers are busy %.0f %% of the time", late, v.accepted, v.ended, 100*v.u).
-			change("more workers or processors, or less load: a smaller WithBuffer refuses at once what would expire", "if callers would rather wait in vain than be refused", "throughput", 1, 1+float64(late)/float64(max(1, v.ended)))
+			change("more workers or processors, or less load: a smaller WithBuffer rejects at once what would expire", "if callers would rather wait in vain than be rejected", "throughput", 1, 1+float64(late)/float64(max(1, v.ended)))
 	}},
 	{WorkersChurn, never, func(v *view) *Finding {
 		n := float64(grown(v.earlier.Starts, v.later.Starts))
@@ -271,7 +276,7 @@ var rules = []rule{
 		}
 		size := 1 << bits.Len(uint(max(1024, 8*v.later.Buffer)-1))
 		gain := max(float64(v.accepted+v.refused)/float64(max(1, v.accepted)), 1/max(.05, v.u))
-		return warn("%d submissions were blocked and %d refused though workers are busy only %.0f %% of the time; the buffer is %d", v.room.Count, v.refused, 100*v.u, v.later.Buffer).
+		return warn("%d submissions were blocked and %d rejected though workers are busy only %.0f %% of the time; the buffer is %d", v.room.Count, v.refused, 100*v.u, v.later.Buffer).
 			change(fmt.Sprintf("WithBuffer(%d)", size), "under a load that is always too much", "throughput", 1, gain)
 	}},
 	{TinyTasks, measured, func(v *view) *Finding {
@@ -307,7 +312,7 @@ var rules = []rule{
 			return nil
 		}
 		return warn("the first task of each worker runs for %s, later ones for %s", brief(first.Quantile(.5)), brief(v.s)).
-			change("WithWarmup, that does what only the first task does", "for a pool that may never be used", "the first tasks", 1, 1.2*first.Quantile(.9).Seconds()/max(1e-9, min(v.s, cmp.Or(v.run.Quantile(.1), v.s)).Seconds()))
+			change("WithWarmup with a function that does what only the first task does", "for a pool that may never be used", "the first tasks", 1, 1.2*first.Quantile(.9).Seconds()/max(1e-9, min(v.s, cmp.Or(v.run.Quantile(.1), v.s)).Seconds()))
 	}},
 	{TooManyCompute, seenProcess, func(v *view) *Finding {
 		p, q := v.earlier.Process, v.later.Process

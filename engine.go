@@ -15,28 +15,28 @@ import (
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// engine is the whole pool, generic over what a queue slot holds: Task for Pool,
-// T for Typed. A job's way is one line, and the files are read in that order:
+// engine is the whole pool, generic over what a queue slot holds: Task for Pool, T for Typed. A job
+// takes this way; read the files in that order:
 //
 //	submit (here) -> room.go (if full) -> cell.queue -> park.go (wake one)
 //	-> cell.go (claim several) -> worker.go (run, account) -> wait.go
 //
-// Jobs wait in cells (cell.go). The main cell has what any worker may take;
-// under PerWorker there is one more for each worker, for jobs with keys (home.go). A
-// pool counts and does not list places: what waits is what was accepted less what was started, what
-// is unfinished is what was accepted less what has ended, and so on for room, Stats and the end.
+// Jobs wait in cells (cell.go). The main cell has what any worker may take; under PerWorker there
+// is one more for each worker, for jobs with keys (home.go). A pool counts and keeps no lists: the
+// jobs that wait are those accepted less those started, the unfinished jobs are those accepted less
+// those ended, and so on for room, Stats and the end.
 //
 // The lock order is
 //
 //	mu -> cell.mu -> kids.mu, two of these in the order of their index
 //
-// and none of them is held while user code runs. Locks that are taken last, and under which nothing
-// else is: room.mu, the queue's, that of internal/errlog, state.mu. Those of groups, loops and batchers are
-// taken first: under them the pool's may be.
+// and no goroutine holds one of them while user code runs. These locks are taken last, and no other
+// is taken under them: room.mu, the queue's, that of internal/errlog, state.mu. Those of groups,
+// loops and batchers are taken first: under them the pool's may be.
 //
-// Words that all share stand on lines of their own: the queue's tail (producers) and head
-// (workers), and the idle word, which is read by every submission and written only when a worker
-// parks, is woken, or begins or ends a search. flags is read by workers at every job.
+// Words that all goroutines share stand on cache lines of their own: the queue's tail (producers)
+// and head (workers), and the idle word. Every submission reads the idle word, and it is written
+// only when a worker parks, is woken, or begins or ends a search. Workers read flags at every job.
 type engine[T any] struct {
 	config
 	handle    func(context.Context, T) error
@@ -44,8 +44,8 @@ type engine[T any] struct {
 	plain     bool                             // see observe.go
 	routes    bool                             // no job is plain, see fair.go
 	batched   atomic.Pointer[fair.Attr]        // what the jobs of a Batcher are
-	inherits  bool                             // what a task submits is no plain submission: routes, or kids
-	start     time.Time                        // of the monotonic clock that batches are measured with
+	inherits  bool                             // children are not plain submissions: routes, or kids
+	start     time.Time                        // of the pool, on the monotonic clock
 	outer     context.Context                  // WithContext's, if it can end
 	base      context.Context
 	cancel    context.CancelCauseFunc
@@ -63,7 +63,7 @@ type engine[T any] struct {
 	batchers batchers[T] // see batch.go
 	linger   lingering   // see collect.go
 	weights  weights     // see weight.go
-	futures  patience    // of those who wait for a Future
+	futures  patience    // of waits for a Future
 	counts   counts
 	samples  samples    // see sample.go
 	errs     errlog.Log // what Close returns
@@ -91,7 +91,7 @@ const (
 	flagRoom              // above it: in how many cells submitters wait to be woken
 )
 
-// counts is what is counted of jobs besides what cells and batches count.
+// counts counts jobs in the ways that cells and batches do not.
 type counts struct {
 	rejected [reasons]atomic.Uint64
 	failed   atomic.Uint64
@@ -189,8 +189,8 @@ func (e *engine[T]) contextEnded() {
 	e.stop(cause, &stopError{ErrClosed, cause})
 }
 
-// obey stops the pool if the context of WithContext has ended: every submission does so before it puts anything
-// anywhere.
+// obey stops the pool if the context of WithContext has ended. Every submission calls it before it
+// puts anything anywhere.
 func (e *engine[T]) obey() {
 	if e.outer != nil && e.outer.Err() != nil {
 		e.contextEnded()
@@ -246,9 +246,9 @@ func (e *engine[T]) tried(s queue.Status) error {
 	}
 }
 
-// push puts v into the queue of c, if there is room, and sees to it that somebody will take it. a is nil for
-// a plain job. seat is what the
-// submitter's context has for this pool: a worker, a callerRun, or nil.
+// push puts v into the queue of c, if there is room, and makes sure that a worker will take it. a
+// is nil for a plain job. seat is what the submitter's context has for this pool: a worker, a
+// callerRun, or nil.
 func (e *engine[T]) push(c *cell[T], v T, a *fair.Attr, seat any) queue.Status {
 	e.obey()
 	if e.routes && !e.quick(a) {
@@ -296,7 +296,8 @@ func (e *engine[T]) pushBlocked(c *cell[T], v T, a *fair.Attr, b *blocked) (s qu
 	return s
 }
 
-// submitSlow submits a job that is not plain, or that did not fit. It counts it if it is refused.
+// submitSlow submits a job that is not plain, or that did not fit. It counts the job if it is
+// rejected.
 func (e *engine[T]) submitSlow(ctx context.Context, c *cell[T], v T, a *fair.Attr) error {
 	if err := e.offer(ctx, c, v, a); err != errMustWait {
 		return e.reject(err)
@@ -329,7 +330,7 @@ func (e *engine[T]) offer(ctx context.Context, c *cell[T], v T, a *fair.Attr) er
 	return errMustWait
 }
 
-// submitBlocked submits a job when there is room, and counts it if it is refused.
+// submitBlocked submits a job when there is room, and counts it if it is rejected.
 func (e *engine[T]) submitBlocked(ctx context.Context, c *cell[T], v T, a *fair.Attr) error {
 	here, err := c.waitForRoom(ctx, func(b *blocked) queue.Status { return e.pushBlocked(c, v, a, b) })
 	switch {
@@ -353,8 +354,8 @@ func (e *engine[T]) insideOf(ctx context.Context) *worker[T] {
 	return w
 }
 
-// dropUntil pushes v and drops the oldest jobs until there is room for it. It tells of them when it has pushed v, so that v is accepted
-// though the handler of the user's panics.
+// dropUntil pushes v and drops the oldest jobs until there is room for it. It calls the handler for
+// them when it has pushed v, so v is accepted even if the handler panics.
 func (e *engine[T]) dropUntil(v T, a *fair.Attr, seat any) (err error) {
 	var dropped []T
 	defer func() { e.tellAll(dropped) }()
@@ -381,12 +382,13 @@ func (e *engine[T]) dropUntil(v T, a *fair.Attr, seat any) (err error) {
 	}
 }
 
-// maxDropping is how many drop handlers may be at work before submissions look whether one of these has made them.
+// maxDropping is how many drop handlers may run before submissions look whether one of these has
+// made them.
 const maxDropping = 16
 
-// dropOldest takes out the oldest job that nobody has claimed or, if there is none, one of
-// a claimed batch: the caller has to call tellAll. It returns false if there is none either, and how many jobs were dropped and not
-// told of yet.
+// dropOldest takes out the oldest job that is not claimed or, if there is none, one of a claimed
+// batch: the caller has to call tellAll. It returns false if there is none either, and how many
+// dropped jobs the handler was not yet told of.
 func (e *engine[T]) dropOldest() (v T, ok bool, dropping int) {
 	e.mu.Lock()
 	if e.stopCause != nil {
@@ -405,7 +407,7 @@ func (e *engine[T]) dropOldest() (v T, ok bool, dropping int) {
 	return v, ok, e.dropping
 }
 
-// tellAll tells the handler of the jobs, of each one also if it panics.
+// tellAll tells the handler of the jobs, of each even if the handler panics.
 func (e *engine[T]) tellAll(dropped []T) {
 	if len(dropped) == 0 {
 		return
@@ -425,7 +427,7 @@ func (e *engine[T]) tellAll(dropped []T) {
 	})
 }
 
-// reject counts a refusal, if err is one, and returns err.
+// reject counts a rejection, if err is one, and returns err.
 func (e *engine[T]) reject(err error) error {
 	if err != nil {
 		e.counts.rejected[reasonOf(err)].Add(1)

@@ -5,45 +5,44 @@ import (
 	"fmt"
 )
 
-// Errors that the pool returns. Compare with [errors.Is]: where a pool stopped
-// for a reason of its own, the reason is wrapped together with the sentinel.
+// Errors that the pool returns. Compare them with [errors.Is]: if a pool stopped for a reason, the
+// error wraps both the sentinel and the reason.
 var (
-	// ErrClosed is returned by every submission to a pool that was closed,
-	// shut down, aborted or stopped by a failure.
+	// ErrClosed is returned by every submission to a pool that was closed, shut down or aborted, or
+	// that a failure has stopped.
 	ErrClosed = errors.New("pool: closed")
-	// ErrFull is returned by TrySubmit when there is no room, by Submit
-	// under [Reject], and by a submission with a key or a weight that is made
-	// inside a task when there is no room.
+	// ErrFull is returned when there is no room: by [Pool.TrySubmit], by a submission under
+	// [Reject], and, inside a task, by [Pool.Reserve] and by a submission with a key or a weight.
 	ErrFull = errors.New("pool: queue is full")
-	// ErrAborted is the cause with which [Pool.Abort] cancels the contexts of
-	// running tasks. Calls that were blocked in the pool return it.
+	// ErrAborted is the cause with which [Pool.Abort] cancels the contexts of running tasks. Calls
+	// that were blocked in the pool return it.
 	ErrAborted = errors.New("pool: aborted")
-	// ErrTooHeavy is returned by SubmitWeighted for a weight above the capacity.
+	// ErrTooHeavy is returned by a submission whose weight is above the capacity.
 	ErrTooHeavy = errors.New("pool: task is heavier than the capacity")
-	// ErrDropped is the error of a [Future], a [Group] or a loop whose task [DropOldest] discarded.
+	// ErrDropped is the error of a [Future], a [Group] or a loop whose task [DropOldest] has
+	// dropped.
 	ErrDropped = errors.New("pool: dropped for a newer task")
 	// ErrNilTask is returned for a nil Task.
 	ErrNilTask = errors.New("pool: task is nil")
-	// ErrGoexit is the error of a task that ended its goroutine with
-	// [runtime.Goexit], as t.FailNow does.
+	// ErrGoexit is the error of a task that ended its goroutine with [runtime.Goexit], as t.FailNow
+	// does.
 	ErrGoexit = errors.New("pool: task called runtime.Goexit")
-	// ErrInTask is returned by Wait, Close and Shutdown when they are called from
-	// inside a task, a hook or a handler of the same pool: they cannot wait for
-	// the task that they are part of. Close and Shutdown have begun to close the
-	// pool by then.
+	// ErrInTask is returned by Wait, Close and Shutdown inside a task or a callback of the same
+	// pool: they cannot wait for the task that calls them. By then Close and Shutdown have closed
+	// the pool.
 	ErrInTask = errors.New("pool: called inside a task: it cannot wait for itself")
 
 	errNilContext  = errors.New("pool: context is nil")
 	errNilSequence = errors.New("pool: sequence is nil")
 )
 
-// PanicError is what a panic in a task becomes when the pool has a
-// [WithPanicHandler]. It flows like any error that a task returns.
+// PanicError is the error that a panic in a task becomes with [WithPanicHandler]. The pool treats
+// it as any error that a task returns.
 type PanicError struct {
-	// Value is what panic was called with.
+	// Value is the argument of panic.
 	Value any
-	// Stack is the stack of the goroutine at the panic, the task's own frames
-	// included, as formatted by [runtime/debug.Stack].
+	// Stack is the stack of the goroutine at the panic, with the task's own frames, as formatted by
+	// [runtime/debug.Stack].
 	Stack []byte
 }
 
@@ -52,8 +51,7 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("pool: task panicked: %v\n\n%s", e.Value, e.Stack)
 }
 
-// Unwrap returns Value if it is an error, so that [errors.Is] and [errors.As]
-// see through the panic.
+// Unwrap returns Value if that is an error, for [errors.Is] and [errors.As].
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
@@ -61,15 +59,12 @@ func (e *PanicError) Unwrap() error {
 
 // DeadlineError says that a drain did not end in time and became an abort.
 type DeadlineError struct {
-	// Unstarted is how many accepted tasks never started; Leftover returns them.
-	// A task that is just being started at the deadline may be counted as
-	// running and be handed back after all.
+	// Unstarted is how many accepted tasks never started; Leftover returns them. A task that is
+	// about to start at the deadline may count as running and be handed back nevertheless.
 	Unstarted int
-	// Running is how many tasks still ran at the deadline, when their contexts
-	// were cancelled.
+	// Running is how many tasks still ran at the deadline, when their contexts were cancelled.
 	Running int
-	// Err is the cause: the context's error, or [context.DeadlineExceeded]
-	// under [DrainFor].
+	// Err is the cause: the context's error, or [context.DeadlineExceeded] under [DrainFor].
 	Err error
 }
 
@@ -81,8 +76,8 @@ func (e *DeadlineError) Error() string {
 // Unwrap returns Err.
 func (e *DeadlineError) Unwrap() error { return e.Err }
 
-// stopError is what submitters and waiters get from a pool that ended for a
-// cause: it is both the sentinel and the cause.
+// stopError is what submitters and waiters get from a pool that ended for a cause: it wraps both
+// the sentinel and the cause.
 type stopError struct{ sentinel, cause error }
 
 func (e *stopError) Error() string   { return e.sentinel.Error() + ": " + e.cause.Error() }

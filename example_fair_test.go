@@ -22,7 +22,7 @@ func held(opts ...pool.Option) (p *pool.Pool, release func()) {
 }
 
 func ExampleWithTenants() {
-	// One customer has five tasks waiting when another one comes, who does not wait for all of them.
+	// One customer has five tasks queued. The task of another customer does not wait for them all.
 	p, release := held(pool.WithTenants(func(tenant uint64) int { return 1 }))
 	const big, small = 1, 2
 	for _, customer := range []uint64{big, big, big, big, big, small} {
@@ -38,17 +38,23 @@ func ExampleWithTenants() {
 }
 
 func ExampleWithTenantLimit() {
-	// At most one request to each host at a time. A host that is slow holds no worker that others could use.
-	p, _ := pool.New(pool.WithTenantLimit(func(host uint64) int { return 1 }))
-	for _, host := range []string{"a", "a", "b"} {
-		_ = p.SubmitAs(context.Background(), pool.Attrs{Tenant: pool.KeyOf(host)}, func(context.Context) error { return nil })
+	// At most one request to each host at a time, so a slow host does not hold all workers.
+	p, _ := pool.New(pool.WithWorkers(4), pool.WithTenantLimit(func(host uint64) int { return 1 }))
+	var fetched []int
+	for page := range 5 {
+		a := pool.Attrs{Tenant: pool.KeyOf("example.com")}
+		_ = p.SubmitAs(context.Background(), a, func(context.Context) error {
+			fetched = append(fetched, page) // no lock: one at a time, in the order of acceptance
+			return nil
+		})
 	}
-	fmt.Println(p.Close())
-	// Output: <nil>
+	_ = p.Close()
+	fmt.Println(fetched)
+	// Output: [0 1 2 3 4]
 }
 
 func ExampleWithClasses() {
-	// What people wait for goes before what runs in the background, which gets a tenth of the time all the same.
+	// Tasks that people wait for go first. Those in the background still get a tenth of the time.
 	p, release := held(pool.WithClasses(pool.Class{Name: "interactive"}, pool.Class{Name: "background", Share: .1}))
 	const interactive, background = 0, 1
 	for _, class := range []int{background, interactive} {
@@ -65,7 +71,7 @@ func ExampleWithClasses() {
 }
 
 func ExampleWithQueueTimeout() {
-	// Who has waited for 10 ms gives up, so nobody needs the result any more.
+	// Callers give up after 10 ms, so nobody needs the result any more.
 	p, release := held(pool.WithQueueTimeout(10 * time.Millisecond))
 	_, err := pool.Do(context.Background(), p, func(context.Context) (string, error) { return "ran", nil })
 	fmt.Println(errors.Is(err, pool.ErrExpired), errors.Is(err, context.DeadlineExceeded))
@@ -92,27 +98,34 @@ func ExampleWithExpiredHandler() {
 }
 
 func ExampleWithRate() {
-	// At most 100 calls a second of a service that takes no more, and two at once.
+	// The tasks call a service that takes 100 calls a second, and two at once.
 	p, _ := pool.New(pool.WithRate(100, 2))
 	begin := time.Now()
 	for range 5 {
 		_ = p.Submit(context.Background(), func(context.Context) error { return nil })
 	}
 	_ = p.Close()
-	fmt.Println(time.Since(begin) >= 30*time.Millisecond)
-	// Output: true
+	fmt.Println("five calls take 30 ms or more:", time.Since(begin) >= 30*time.Millisecond)
+	// Output: five calls take 30 ms or more: true
 }
 
 func ExampleWithAttrs() {
-	// All that is done for a request is done on behalf of its customer.
-	p, _ := pool.New(pool.WithTenants(nil))
+	// All tasks of a request run on behalf of its customer.
+	p, release := held(pool.WithTenants(nil))
 	ctx := pool.WithAttrs(context.Background(), pool.Attrs{Tenant: 7})
 	g := pool.NewGroup(ctx, p)
 	for range 3 {
 		g.Go(func(context.Context) error { return nil })
 	}
+	for _, t := range p.Tenants(2) {
+		fmt.Println("tenant", t.Tenant, "queued", t.Queued)
+	}
+	release()
 	fmt.Println(g.Wait(), p.Close())
-	// Output: <nil> <nil>
+	// Output:
+	// tenant 0 queued 0
+	// tenant 7 queued 3
+	// <nil> <nil>
 }
 
 func ExamplePool_Tenants() {

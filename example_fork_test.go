@@ -9,7 +9,8 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// queens is a board with queens in the first rows: a bit for each column and diagonal that they attack.
+// queens is a board with queens in the first rows: a bit for each column and diagonal that they
+// attack.
 type queens struct{ size, row, columns, left, right int }
 
 // free returns the columns of the next row that no queen attacks.

@@ -88,7 +88,7 @@ func ExampleDo() {
 		if err != nil {
 			return 0, err
 		}
-		b, err := half.Wait(ctx) // runs it here, if nobody has begun it
+		b, err := half.Wait(ctx) // runs it here, if it has not started
 		return a + b, err
 	}
 	fmt.Println(pool.Do(context.Background(), p, func(ctx context.Context) (int, error) { return fib(ctx, 10) }))
@@ -203,7 +203,7 @@ func ExampleGroup_SetErrorLimit() {
 	// pool: and 3 more errors
 }
 
-// A crawler: tasks that find more tasks, with one worker too.
+// A crawler: tasks that find more tasks, even with one worker.
 func ExampleGroup_Go() {
 	p, err := pool.New(pool.WithWorkers(1))
 	if err != nil {
@@ -228,7 +228,7 @@ func ExampleGroup_Go() {
 	// Output: <nil> 4
 }
 
-// Who gives up waiting changes nothing for the call, and for others who wait.
+// A caller that gives up waiting changes nothing for the function, nor for other callers.
 func ExampleFuture_Wait() {
 	p, err := pool.New()
 	if err != nil {
@@ -252,7 +252,8 @@ func ExampleFuture_Wait() {
 	// the answer <nil>
 }
 
-// With one worker and no results in stock at most one value is at work, and the next one waits for room.
+// With one worker and no buffered results at most one value is in flight, and the next one waits
+// for room.
 func ExampleWithResultBuffer() {
 	p, err := pool.New(pool.WithWorkers(1), pool.WithResultBuffer(0))
 	if err != nil {

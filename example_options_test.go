@@ -203,7 +203,7 @@ func ExampleWithFloor() {
 	for range 2 {
 		_ = p.Submit(context.Background(), func(ctx context.Context) error {
 			both.Done()
-			both.Wait() // so two workers are at work
+			both.Wait() // so both workers run
 			_, err := pool.StateOf[int](ctx)
 			return err
 		})

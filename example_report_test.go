@@ -3,13 +3,14 @@ package pool_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/headrace-go/pool"
 )
 
-// A report says whether the pool is the bottleneck, and which option to change: fmt.Println(report) prints a few lines to read. Here the
-// tasks wait for a database, and there are too few workers.
+// A report says whether the pool is the bottleneck, and which option to change. Here the tasks wait
+// for a database, and there are too few workers.
 func ExamplePool_Report() {
 	p, err := pool.New(pool.WithWorkers(2), pool.WithSampling(1))
 	if err != nil {
@@ -29,16 +30,17 @@ func ExamplePool_Report() {
 	if err != nil {
 		panic(err)
 	}
-	for _, f := range report.Findings { // too few workers, tasks wait: Resize(8), or WithSizing(IO(8))
-		_ = fmt.Sprintf("%v: %s: %s", f.Severity, f.Code, f.Option)
-	}
+	text := report.String() // a few lines, such as: too few workers, tasks wait: Resize(8)
+	fmt.Println("the first one has the throughput:", strings.Contains(text, "tasks/s"))
 	fmt.Println("watched for 300 ms:", report.Window >= 300*time.Millisecond)
 	p.Abort()
 	_ = p.Close()
-	// Output: watched for 300 ms: true
+	// Output:
+	// the first one has the throughput: true
+	// watched for 300 ms: true
 }
 
-// Snapshots can be taken and kept by whoever wants to, and compared later.
+// A program can keep snapshots, and compare them later.
 func ExampleDiagnose() {
 	p, err := pool.New(pool.WithName("mail"))
 	if err != nil {
@@ -56,7 +58,7 @@ func ExampleDiagnose() {
 	// pool "mail": no report: the snapshots are in the wrong order
 }
 
-// Several pools are watched in the same window.
+// Reports watches several pools in the same window.
 func ExampleReports() {
 	var pools []pool.Source
 	for _, name := range []string{"mail", "thumbnails"} {
@@ -101,7 +103,7 @@ func ExampleTyped_RunningTasks() {
 	// key 42 true
 }
 
-// What the whole process does, for snapshots that others take.
+// A snapshot of the whole process.
 func ExampleReadProcess() {
 	p := pool.ReadProcess()
 	fmt.Println(p.Procs > 0, p.Running > 0)

@@ -7,7 +7,8 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// A consumer of another queue asks for as many messages as the pool has places: none waits here that another process could run.
+// A consumer of another queue asks for as many messages as the pool has free slots: no message
+// waits here that another process could run.
 func ExamplePool_Reserve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -50,13 +51,13 @@ func ExampleTyped_Reserve() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(slots.Len(), "places")
+	fmt.Println(slots.Len(), "slots")
 	_ = slots.Submit(1)
 	_ = slots.SubmitAs(pool.Attrs{Key: 7}, 2)
 	slots.Release()
 	_ = p.Close()
 	// Output:
-	// 2 places
+	// 2 slots
 	// 1
 	// 2
 }

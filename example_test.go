@@ -140,7 +140,7 @@ func ExamplePool_SubmitBatch() {
 	// <nil> 4950
 }
 
-// Wait waits for what was submitted before, and the pool goes on.
+// Wait waits for what was submitted before, and the pool stays open.
 func ExamplePool_Wait() {
 	p, err := pool.New()
 	if err != nil {

@@ -101,7 +101,7 @@ func ExampleTyped_SubmitWeighted() {
 	// pool: task is heavier than the capacity: weight 200, WithCapacity(100)
 }
 
-// The jobs that were never begun are there to be stored.
+// Jobs that never started are handed back: the program can store them.
 func ExampleTyped_Leftover() {
 	started := make(chan bool, 1)
 	p, err := pool.NewTyped(func(ctx context.Context, _ string) error {

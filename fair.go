@@ -12,21 +12,26 @@ import (
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// Fair cells: where package fair, and not the order of the queue, says which job is next.
+// Fair cells: here package fair, and not the order of the queue, says which job is next.
 //
-// A pool that has an option of attrs.go has such a table in its main cell, in place of homes, local queues and strands, under every strategy. A job is
-// accepted by the queue, whose tail orders it with Close and Wait as it does all jobs. From there it comes into the table in one of two ways. A job with
-// nothing but a tenant and a class stays in the queue, with these beside it, until somebody holds the claim lock: a worker that claims, or a
-// submitter of the second way (pour). A job with a key, a weight, a deadline, a limit or a rate, and any job for which there may be no place, passes
-// through: its submitter holds the claim lock, so it is the consumer of the queue, and puts the job into the table itself (admit). What was in the
-// queue before goes first.
+// A pool that has an option of attrs.go has such a table in its main cell, in place of homes, local
+// queues and strands, under every strategy. The queue accepts a job, and its tail orders the job
+// with Close and Wait as it does all jobs. From there the job comes into the table in one of two
+// ways. A job that has at most a tenant and a class stays in the queue, with these beside it, until
+// a goroutine holds the claim lock: a worker that claims, or a submitter of the second way (pour).
+// A job with a key, a weight, a deadline, a limit or a rate, and any job for which there may be no
+// room, passes through: its submitter holds the claim lock, so it is the consumer of the queue, and
+// puts the job into the table itself (admit). What was in the queue before goes first.
 //
-// Wake-ups. turns says whether the table has something to claim, and is written under the claim lock; a submitter that has made it so, and a worker
-// whose job's end has made it so, loads the idle word afterwards. A worker that claims leaves turns right, and wakes another one if there is more
-// (claimFrom). What becomes due without anybody's doing, by a deadline or a token, has the timer, which is set under the claim lock whenever that changes.
+// Wake-ups. turns says whether the table has something to claim, and is written under the claim
+// lock. Two goroutines can make it so: a submitter, and a worker that ends a job. Each loads the
+// idle word afterwards. A worker that claims leaves turns right, and wakes another one if there is
+// more (claimFrom). For what a deadline or a token makes due there is the timer, which is set under
+// the claim lock whenever that changes.
 //
-// A worker holds a grant from a claim to the end of what it has claimed (worker.grant), and ends it where it accounts for that. What others take
-// over of a batch is a grant of its own. What was claimed and not begun when a worker has to end goes back to the table.
+// A worker holds a grant from a claim to the end of what it has claimed (worker.grant), and ends it
+// where it accounts for that. What others take over of a batch is a grant of its own. When a worker
+// has to end, jobs that it has claimed and not started go back to the table.
 
 // fairTimer is the timer of the table. The claim lock guards it.
 type fairTimer struct {
@@ -66,7 +71,7 @@ func (e *engine[T]) checkTyped() error {
 	return errors.Join(p...)
 }
 
-// attrs returns the attributes of w's task that those which it submits inherit.
+// attrs returns the attributes of w's task that its children inherit.
 func (w *worker[T]) attrs() Attrs {
 	c := &w.e.main
 	c.mu.Lock()
@@ -82,7 +87,7 @@ func (w *worker[T]) attrs() Attrs {
 	return to
 }
 
-// quick reports whether a job with a may stay in the queue until somebody looks at the table.
+// quick reports whether a job with a may stay in the queue until a goroutine looks at the table.
 func (e *engine[T]) quick(a *fair.Attr) bool {
 	f := &e.config.fair
 	return !a.Ordered() && a.Deadline == 0 && !f.hasLimit && !f.hasRate && e.flags.word.Load() < flagRoom
@@ -115,7 +120,8 @@ func (e *engine[T]) accept(c *cell[T], v T, a *fair.Attr, seat any, b *blocked) 
 	}
 }
 
-// admit puts v into the table, if there is room; else b waits for it. late says that something has expired.
+// admit puts v into the table, if there is room; otherwise b waits for it. late says that something
+// has expired.
 func (c *cell[T]) admit(v T, a *fair.Attr, tag int, b *blocked) (s queue.Status, late bool) {
 	c.e.lock(&c.mu)
 	defer c.mu.Unlock()
@@ -148,7 +154,7 @@ func (c *cell[T]) admit(v T, a *fair.Attr, tag int, b *blocked) (s queue.Status,
 	}
 }
 
-// roomFor reports whether there is room for a job of f; else b waits for it.
+// roomFor reports whether there is room for a job of f; otherwise b waits for it.
 func (c *cell[T]) roomFor(f *fair.Flow[T], b *blocked) bool {
 	var w *fair.Waiter
 	if b != nil {
@@ -166,7 +172,8 @@ func (c *cell[T]) roomFor(f *fair.Flow[T], b *blocked) bool {
 	return false
 }
 
-// places returns in how many places jobs may wait: those of the buffer, and those of workers that are free.
+// places returns how many jobs may wait: as many as the buffer has room for, and one for each free
+// worker.
 func (c *cell[T]) places() int {
 	others := int64(c.unfinished()) - int64(c.fair.Len()+c.fair.Gone())
 	return int(min(int64(c.buffer)+c.width.Load()-others, math.MaxInt))
@@ -204,7 +211,7 @@ func (e *engine[T]) fairRoom() {
 	}
 }
 
-// plainAttr is what a job of a Batcher is.
+// plainAttr returns the attributes of a job of a Batcher.
 func (e *engine[T]) plainAttr() *fair.Attr {
 	a := new(fair.Attr)
 	if of := e.batched.Load(); of != nil {
@@ -216,7 +223,7 @@ func (e *engine[T]) plainAttr() *fair.Attr {
 	return a
 }
 
-// noteBatched notes what the jobs of Batchers are: of tenant 0.
+// noteBatched notes the attributes of the jobs of Batchers: those of tenant 0.
 func (e *engine[T]) noteBatched() {
 	if a, err := e.attrsOf(context.Background(), Attrs{}); e.routes && err == nil {
 		a.Deadline = 0
@@ -224,7 +231,7 @@ func (e *engine[T]) noteBatched() {
 	}
 }
 
-// pourBatch moves what has left a Batcher to the table: the time that it has to start begins.
+// pourBatch moves what has left a Batcher to the table, where the time to its deadline begins.
 func (e *engine[T]) pourBatch() {
 	if c := &e.main; c.fair != nil {
 		c.mu.Lock()
@@ -233,10 +240,11 @@ func (e *engine[T]) pourBatch() {
 	}
 }
 
-// after returns what is d after now, or as late as can be.
+// after returns the time d after now, or the last one that there is.
 func after(now, d time.Duration) time.Duration { return now + min(d, math.MaxInt64-now) }
 
-// pour moves what is in the queue to the table, and reports whether there was any. The claim lock is held.
+// pour moves what is in the queue to the table, and reports whether there was any. The claim lock
+// is held.
 func (c *cell[T]) pour() (any bool) {
 	if !c.queue.Ready() {
 		return false
@@ -244,7 +252,7 @@ func (c *cell[T]) pour() (any bool) {
 	var batched *fair.Attr
 	var jobs [32]T
 	var attrs [32]queue.Attr
-	for left := c.queue.Len(); left > 0; { // and not what is pushed meanwhile: the slots would go to and fro
+	for left := c.queue.Len(); left > 0; { // without what is pushed meanwhile
 		n, tag := c.pop(jobs[:min(left, len(jobs))], attrs[:])
 		if n == 0 {
 			break // one is being published
@@ -275,7 +283,8 @@ func (c *cell[T]) takeFair(jobs []T, attrs []queue.Attr) (n, tag int) {
 	return n, tag
 }
 
-// grantedLocked notes what w holds, after it has claimed, or taken over from the lane l. The claim lock is held.
+// grantedLocked notes what w holds, after it has claimed, or taken over from the lane l. The claim
+// lock is held.
 func (w *worker[T]) grantedLocked(c *cell[T], l *lane[T]) {
 	if c.fair == nil {
 		return
@@ -289,15 +298,15 @@ func (w *worker[T]) grantedLocked(c *cell[T], l *lane[T]) {
 	}
 }
 
-// noteGrant notes that w has run so many more jobs of what it was granted, which took so long. The grant ends with the next claim, which is next, or in
-// settleFair.
+// noteGrant notes that w has run ran more jobs of its grant, in the time took. The grant ends with
+// the next claim, or in settleFair.
 func (w *worker[T]) noteGrant(ran int, took time.Duration) {
 	if w.ran, w.took = w.ran+ran, w.took+took; w.e.weights.Active() && w.b.Load().Left() == 0 {
 		w.settleFair() // the next claim may have to wait for a unit
 	}
 }
 
-// endGrantLocked ends what w was granted, if anything. The claim lock is held.
+// endGrantLocked ends w's grant, if there is one. The claim lock is held.
 func (w *worker[T]) endGrantLocked() (ready bool) {
 	if !w.grant.Held() {
 		return false
@@ -307,7 +316,7 @@ func (w *worker[T]) endGrantLocked() (ready bool) {
 	return ready
 }
 
-// settleFair ends what w was granted.
+// settleFair ends w's grant.
 func (w *worker[T]) settleFair() {
 	c := w.cell
 	w.e.lock(&c.mu)
@@ -353,7 +362,8 @@ func (c *cell[T]) tick() {
 	c.e.wakeMore()
 }
 
-// tellExpired hands over what has expired. No lock is held. All of it has made room before the first handler is called, which may submit tasks.
+// tellExpired hands over what has expired. No lock is held. All of it makes room before the first
+// handler is called, which may submit tasks.
 func (e *engine[T]) tellExpired(c *cell[T]) {
 	c.mu.Lock()
 	jobs := c.fair.Expired()
@@ -388,7 +398,7 @@ func (e *engine[T]) tellExpired(c *cell[T]) {
 	e.settle()
 }
 
-// handOver calls the handler with each of the jobs, also if it panics or ends its goroutine.
+// handOver calls the handler with each of the jobs, even if it panics or ends its goroutine.
 func (e *engine[T]) handOver(jobs []fair.Job[T]) {
 	i := 0
 	defer func() {

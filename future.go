@@ -7,31 +7,31 @@ import (
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// Future is the outcome of a call that [Go] has submitted. Its methods may be called by any number of
-// goroutines.
+// Future is the outcome of a function that [Go] has submitted. Any number of goroutines may call
+// its methods.
 type Future[T any] struct {
 	c    call // not embedded: its context is for f alone
 	f    func(context.Context) (T, error)
 	val  T
 	err  error
 	lock sync.Mutex
-	done chan struct{} // made by who waits
+	done chan struct{} // made by the first that waits
 }
 
-// Go submits f and returns its future. It waits for room as [Pool.Submit] does, until ctx is done;
-// if the submission fails, the future has failed.
+// Go submits f and returns its future. It waits for room as [Pool.Submit] does, until ctx is done.
+// If the submission fails, the future fails with its error.
 //
-// f gets a context with the values of ctx, which is cancelled when ctx is or the pool stops. If
-// ctx is done before f begins, f never runs. The future ends in each case: with what f
-// returned; with [ErrGoexit], or, under [WithPanicHandler], a *[PanicError]; with ctx's error; with the
-// cause of the pool's stop, when the pool stopped before f began; with [ErrDropped].
-// The error is the future's alone: the pool counts the task as failed, unless Wait ran it, but does
-// not keep the error for Close or give it to a handler.
+// f gets a context with the values of ctx, which is cancelled when ctx is done or the pool stops.
+// If ctx is done before f starts, f never runs. In each case the future ends: with what f returned;
+// with [ErrGoexit] or, under [WithPanicHandler], a *[PanicError]; with ctx's error; with the cause
+// of the pool's stop, if the pool stopped before f started; with [ErrDropped] or [ErrExpired]. The
+// error belongs to the future: the pool counts the task as failed, unless Wait ran it, but does not
+// keep the error for Close or give it to a handler.
 //
-// Inside a task of the same pool, called with that task's context, it never blocks: if the
-// pool is full, f runs before Go returns.
+// Inside a task of the same pool, called with that task's context, Go never blocks: if the pool is
+// full, f runs before Go returns.
 //
-// It takes two allocations, and one more if somebody has to wait. It backfires where nobody
+// Go takes two allocations, and one more if a goroutine has to wait. It backfires where nobody
 // reads the result: then [Pool.Submit] is enough, and allocates nothing.
 func Go[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error)) *Future[T] {
 	u := &Future[T]{f: f}
@@ -50,8 +50,8 @@ func Go[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error))
 	return u
 }
 
-// Do is [Go], then Wait: it runs f in the pool and returns what f returned. When ctx is done first it
-// returns ctx's error at once; f may still run then, with a context that is done.
+// Do is [Go] and then [Future.Wait]: it runs f in the pool and returns what f returned. If ctx is
+// done first it returns ctx's error at once; f may still run then, with a context that is done.
 func Do[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error)) (T, error) {
 	u := Go(ctx, p, f)
 	if ctx == nil {
@@ -83,12 +83,13 @@ func (u *Future[T]) ended(err error) {
 func (u *Future[T]) over() bool { return u.c.over() }
 
 // Wait returns the outcome when there is one. If ctx is done first, it returns ctx's error; others
-// go on waiting, and f goes on too. The end of f synchronizes before the return of its outcome.
+// continue to wait, and f continues too. The end of f synchronizes before the return of its
+// outcome.
 //
-// Inside a task of the same pool, called with that task's context, Wait runs f itself if nobody has begun
-// it, and lends the worker's place otherwise, so it completes with one worker too. An f that runs
-// there and calls [runtime.Goexit] ends the waiting task with it. Inside f itself, called with the context
-// that f got, Wait returns [ErrInTask].
+// Inside a task of the same pool, called with that task's context, Wait runs f itself if f has not
+// started, and lends the worker's place otherwise. So it completes even with one worker. If f runs
+// inside Wait and calls [runtime.Goexit], the waiting task ends with it. Inside f itself, called
+// with the context that f got, Wait returns [ErrInTask].
 func (u *Future[T]) Wait(ctx context.Context) (T, error) {
 	var zero T
 	if ctx == nil {
@@ -108,7 +109,7 @@ func (u *Future[T]) wait(ctx context.Context) error {
 	}
 	e := u.c.e
 	if e == nil {
-		panic("pool: the Future is zero: Go makes one")
+		panic("pool: the Future is zero: make it with Go")
 	}
 	if ctx.Value(&u.c.scope) != nil {
 		return ErrInTask

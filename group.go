@@ -9,20 +9,19 @@ import (
 	"github.com/headrace-go/pool/internal/list"
 )
 
-// Group is a set of tasks that succeed or fail together, as errgroup.Group of golang.org/x/sync is one
-// of goroutines. Any number of groups share a pool and do not affect each other. All methods may be
-// called by any number of goroutines, and by the group's own tasks.
+// Group is a set of tasks that succeed or fail together, as errgroup.Group of golang.org/x/sync is
+// a set of goroutines. Any number of groups share a pool and do not affect each other. Any number
+// of goroutines may call its methods, and so may its own tasks.
 //
-// It differs from errgroup in this. Tasks get the group's context. After the first error no
-// further task starts. A task that calls [runtime.Goexit] has failed. A parent context that is done is an
-// error of Wait. A task may call Go and Wait of a group in its own pool, also with one worker. Go waits
-// for room in the pool.
+// It differs from errgroup in this: Tasks get the group's context. After the first error no further
+// task starts. A task that calls [runtime.Goexit] has failed. A parent context that is done is an
+// error of Wait. A task may call Go and Wait of a group in its own pool, even with one worker. Go
+// waits for room in the pool.
 //
-// The tasks' errors are the group's alone: the pool counts them as failed, unless Wait ran them, but does not keep the errors
-// for Close, nor give them to a handler.
+// The errors of the tasks belong to the group: the pool counts the tasks as failed, unless Wait ran
+// them, but does not keep the errors for Close, nor give them to a handler.
 //
-// It backfires for tasks under a microsecond, where [ForEach] costs less: Go takes two
-// allocations.
+// It backfires for tasks under a microsecond, where [ForEach] costs less: Go takes two allocations.
 type Group struct {
 	e      *engine[Task]
 	parent context.Context
@@ -34,9 +33,9 @@ type Group struct {
 	one  groupContext // the first one
 	over bool         // Wait has returned since ctx was made
 
-	pending list.List[groupCall, *groupCall] // those that nobody has begun
+	pending list.List[groupCall, *groupCall] // those that have not begun
 	active  int                              // that have not ended
-	away    int                              // that run elsewhere than in the task that made the group
+	away    int                              // that run outside of the task that made the group
 	inlines int                              // that run on their submitters' goroutines
 	limit   int                              // of active; -1: none
 	count   uint64                           // of all, ever
@@ -45,11 +44,11 @@ type Group struct {
 	first    errlog.First   // under FailFast
 	errs     errlog.Ordered // under KeepGoing, in the order of submission
 	idle     chan struct{}
-	freed    chan struct{} // both are made by who waits
+	freed    chan struct{} // both are made by a goroutine that waits
 	skipping bool          // a task was not started, for its context was done
 }
 
-// failure is an error of a task, and what had to be found out by methods of the user's.
+// failure is an error of a task, and what the user's methods have said about it.
 type failure struct {
 	err       error
 	cancelled bool // it is that of a context
@@ -68,7 +67,7 @@ type groupCall struct {
 	away   bool // it is counted in away
 }
 
-// NewGroup returns a group whose tasks run in p. Their context has the values of ctx, and is
+// NewGroup returns a group whose tasks run in p. Their context has the values of ctx. It is
 // cancelled when ctx is, at the first error, when Wait returns, and when the pool stops.
 //
 // Inside a task of the same pool pass that task's context: by it Wait and Go recognise that they
@@ -90,13 +89,13 @@ func NewGroup(ctx context.Context, p *Pool) *Group {
 // made returns the engine of a group that NewGroup has made.
 func (g *Group) made() *engine[Task] {
 	if g == nil || g.e == nil {
-		panic("pool: the Group is nil or zero: NewGroup makes one")
+		panic("pool: the Group is nil or zero: make it with NewGroup")
 	}
 	return g.e
 }
 
-// DefaultGroupErrors is how many errors a Group keeps under [KeepGoing], unless
-// [Group.SetErrorLimit] says otherwise.
+// DefaultGroupErrors is how many errors a Group keeps under [KeepGoing] without
+// [Group.SetErrorLimit].
 const DefaultGroupErrors = 100
 
 func (g *Group) renewLocked() {
@@ -118,8 +117,8 @@ func (g *Group) Context() context.Context {
 	return ctx.full()
 }
 
-// SetLimit bounds the number of the group's tasks that are queued or run to n; negative: no bound, the
-// default. Like errgroup's it panics while there are any.
+// SetLimit bounds the number of the group's tasks that are queued or running to n. A negative n is
+// no bound, the default. Like errgroup's it panics while there are such tasks.
 func (g *Group) SetLimit(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -129,9 +128,10 @@ func (g *Group) SetLimit(n int) {
 	g.limit = max(n, -1)
 }
 
-// SetErrorMode says what an error does. Under [FailFast], the default, it cancels the group's context
-// and is what Wait returns, whatever other tasks return after it. Under [KeepGoing] all tasks run, and
-// Wait returns all errors joined, in the order of the calls of Go. It panics after Go, until Wait has returned.
+// SetErrorMode sets what an error does. Under [FailFast], the default, the first error cancels the
+// group's context, and Wait returns it whatever other tasks return later. Under [KeepGoing] all
+// tasks run, and Wait returns all errors joined, in the order of the calls of Go. SetErrorMode
+// panics after Go, until Wait has returned.
 func (g *Group) SetErrorMode(m ErrorMode) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -144,8 +144,8 @@ func (g *Group) SetErrorMode(m ErrorMode) {
 	g.mode = m
 }
 
-// SetErrorLimit bounds the errors that are kept under [KeepGoing] to the first n >= 1, in the order
-// of the calls of Go. Wait's error tells the number of the others. The default is
+// SetErrorLimit bounds the errors that the group keeps under [KeepGoing] to the first n >= 1, in
+// the order of the calls of Go. Wait's error says how many others there were. The default is
 // [DefaultGroupErrors].
 func (g *Group) SetErrorLimit(n int) {
 	g.mu.Lock()
@@ -156,22 +156,23 @@ func (g *Group) SetErrorLimit(n int) {
 	g.errs.Limit = n
 }
 
-// Go runs f in the pool. It waits while the group's limit is reached, and while the pool is full. After
-// a failure, or when the group's context is done, f does not run. An error of the submission, as
-// [ErrClosed], is an error of the group.
+// Go runs f in the pool. It waits while the group's limit is reached, and while the pool is full.
+// After a failure, or when the group's context is done, f does not run. An error of the submission,
+// such as [ErrClosed], is an error of the group.
 //
-// Inside the task of the same pool that made the group with its context, Go never waits for room: if the pool is
-// full f runs before Go returns, so hold no lock that f needs. At the limit it runs tasks of the group that
-// have not begun. A task of the group that calls Go waits for room or for the limit; when nothing
-// moves any more, the pool finds out, after 100 ms for the first one, and f runs inside Go. A group of its own, made with
-// the context of the task, is better there.
+// Inside the task of the same pool that made the group with its context, Go never waits for room:
+// if the pool is full f runs before Go returns, so hold no lock that f needs. At the limit Go runs
+// tasks of the group that have not started. If a task of the group itself calls Go, that call waits
+// for room and for the limit. When nothing in the pool moves any more, the pool notices, after 100
+// ms the first time, and f runs inside Go. Better give that task a group of its own, made with its
+// context.
 //
 // It backfires where tasks of the group find many others and the buffer is small: then f runs
-// inside Go inside f, and each level takes stack. Give the pool room for what is found at a time
-// ([WithBuffer]).
+// inside Go inside f, and each level takes stack. Give the pool a buffer for what is found at a
+// time ([WithBuffer]).
 func (g *Group) Go(f Task) { g.start(f, false) }
 
-// TryGo is Go if that need not wait. Else it does nothing and returns false.
+// TryGo is Go if Go need not wait. Otherwise it does nothing and returns false.
 func (g *Group) TryGo(f Task) bool { return g.start(f, true) }
 
 func (g *Group) start(f Task, try bool) bool {
@@ -184,7 +185,7 @@ func (g *Group) start(f Task, try bool) bool {
 	within := false          // the caller is inside of a task of the group
 	var seat context.Context // of the task that the caller is inside of
 	if g.away == 0 {
-		seat = g.seat // no task of the group is at work but in the one that made the group
+		seat = g.seat // tasks of the group run only inside the one that made the group
 	}
 	for g.limit >= 0 && g.active >= g.limit {
 		if try {
@@ -239,7 +240,7 @@ func (g *Group) start(f Task, try bool) bool {
 	g.pending.Push(c, false)
 	ctx := g.ctx
 	inline := within && g.active > g.limit
-	// If none of its tasks is at work elsewhere, it is the task that made the group that calls.
+	// If none of its tasks runs elsewhere, the caller is the task that made the group.
 	mine := g.away == 0
 	g.mu.Unlock()
 	if inline {
@@ -257,12 +258,14 @@ func (g *Group) start(f Task, try bool) bool {
 	return true
 }
 
-// endedLocked reports whether the group's context has ended, as far as one knows without asking its parent.
+// endedLocked reports whether the group's context has ended, as far as one knows without asking its
+// parent.
 func (g *Group) endedLocked() bool {
 	return g.first.Err != nil || g.ctx.ended()
 }
 
-// skip notes that a task is not started. If that is for the end of the pool, it is an error of the group.
+// skip notes that a task does not start. If the reason is the end of the pool, that is an error of
+// the group.
 func (g *Group) skip() {
 	g.mu.Lock()
 	g.skipping = true
@@ -273,8 +276,8 @@ func (g *Group) skip() {
 	}
 }
 
-// runsLocked reports whether the task that seat is the context of is one of the group. Those that run on their submitters'
-// goroutines are not told apart.
+// runsLocked reports whether the task with the context seat is one of the group. It does not tell
+// apart those that run on their submitters' goroutines.
 func (g *Group) runsLocked(seat context.Context) bool {
 	if seat == nil {
 		return false
@@ -290,7 +293,7 @@ func (g *Group) runsLocked(seat context.Context) bool {
 	return false
 }
 
-// takeLocked begins the youngest call that nobody has begun, if the caller may take one.
+// takeLocked begins the youngest call that has not begun, if the caller may take one.
 func (g *Group) takeLocked(may bool) *groupCall {
 	for c := g.pending.Last; may && c != nil; c = g.pending.Last {
 		g.pending.Remove(c)
@@ -369,20 +372,22 @@ func (g *Group) fail(index uint64, f failure) {
 	}
 }
 
-// Wait returns when all tasks of the group have ended: nil, or the first error, or, under
-// [KeepGoing], all of them. It then cancels the group's context. If the context that the group was made
-// with is done, Wait returns an error in any case. The end of each task synchronizes before the return of Wait.
+// Wait returns when all tasks of the group have ended. It returns nil, or the first error, or,
+// under [KeepGoing], all of them. It then cancels the group's context. If the context with which
+// the group was made is done, Wait returns an error in any case. The end of each task synchronizes
+// before the return of Wait.
 //
-// When the pool stops, tasks of the group that have not begun never run, and the cause of the
+// When the pool stops, tasks of the group that have not started never start, and the cause of the
 // stop is the group's error.
 //
-// Inside a task of the same pool Wait runs tasks of the group that nobody has begun, and lends
-// its worker's place while others run the rest, so it completes at any depth, with one worker too. A task
-// that runs there and calls [runtime.Goexit] ends the waiting task with it.
+// Inside a task of the same pool Wait runs tasks of the group that have not started, and lends its
+// worker's place while others run the rest. So it completes at any depth, even with one worker. If
+// a task that runs inside Wait calls [runtime.Goexit], the waiting task ends with it.
 //
-// A task of the group that calls Wait would wait for itself: it gets [ErrInTask], when nothing else of the pool moves.
+// A task of the group that calls Wait would wait for itself: it gets [ErrInTask], when nothing else
+// of the pool moves.
 //
-// After Wait the group may be used again. An error stays: under [FailFast] nothing more starts.
+// After Wait the group may be used again. An error stays: under [FailFast] no more tasks start.
 func (g *Group) Wait() error {
 	e, seat := g.made(), g.seat
 	g.mu.Lock()
@@ -431,7 +436,7 @@ func (g *Group) Wait() error {
 	return err
 }
 
-// refuseAll ends the calls that nobody has begun.
+// refuseAll ends the calls that have not begun.
 func (g *Group) refuseAll(err error) {
 	g.mu.Lock()
 	for c := g.takeLocked(true); c != nil; c = g.takeLocked(true) {

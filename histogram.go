@@ -9,15 +9,15 @@ import (
 	"github.com/headrace-go/pool/internal/hist"
 )
 
-// Histogram is how long something took, for a sample of the tasks: see [WithSampling]. It is a snapshot and does not
-// change; copies share its memory. The zero value is empty.
+// Histogram is how long something took, for a sample of the tasks: see [WithSampling]. It is a
+// snapshot and does not change; copies share its memory. The zero value is empty.
 //
-// Durations are counted in buckets, 16 for each power of two, so a quantile is within 3.2 % of the exact one. Durations
-// from 1 ns to 4.8 hours are told apart. A histogram takes at most 5 KB.
+// It counts durations in buckets, 16 for each power of two, so a quantile is within 3.2 % of the
+// exact one. It tells apart durations from 1 ns to 4.8 hours. It takes at most 5 KB.
 type Histogram struct {
 	// Count is how many durations were measured, not how many tasks there were.
 	Count uint64
-	// Sum is what they add up to.
+	// Sum is the sum of the measured durations.
 	Sum time.Duration
 
 	buckets *hist.Snapshot
@@ -30,8 +30,9 @@ func histogram(s *hist.Snapshot) Histogram {
 	return Histogram{s.Count, s.Sum, s}
 }
 
-// Quantile returns a duration that a share q of those that were measured did not exceed: 0.5 is the median, 0.99 is what one in a hundred
-// exceeds. It is 0 if nothing was measured, or q is no number; a q below 0 counts as 0, above 1 as 1.
+// Quantile returns a duration that a share q of the measured ones did not exceed: 0.5 is the
+// median, and 0.99 is what one in a hundred exceeds. It is 0 if nothing was measured, or q is not a
+// number. A q below 0 counts as 0, above 1 as 1.
 func (h Histogram) Quantile(q float64) time.Duration { return h.buckets.Quantile(q) }
 
 // Mean returns Sum divided by Count, or 0.
@@ -45,12 +46,13 @@ func (h Histogram) Mean() time.Duration {
 // Merge returns what h and g have measured together.
 func (h Histogram) Merge(g Histogram) Histogram { return histogram(h.buckets.Plus(g.buckets)) }
 
-// Since returns what was measured after earlier, a histogram of the same pool and the same kind.
+// Since returns what was measured after earlier, which must be of the same pool and the same kind.
 func (h Histogram) Since(earlier Histogram) Histogram {
 	return histogram(h.buckets.Minus(earlier.buckets))
 }
 
-// Buckets returns the buckets that are not empty, by the least duration that is longer than all in it, in ascending order.
+// Buckets returns the buckets that are not empty, in ascending order. The key of each is the least
+// duration that is longer than all in it, and the value is how many there are.
 func (h Histogram) Buckets() iter.Seq2[time.Duration, uint64] {
 	return func(yield func(time.Duration, uint64) bool) {
 		if h.buckets == nil {
@@ -90,7 +92,8 @@ type histogramJSON struct {
 	Counts        []uint64 `json:",omitempty"`
 }
 
-// MarshalJSON implements [json.Marshaler]: Count, Sum, P50, P90 and P99, all durations in nanoseconds, and the buckets.
+// MarshalJSON implements [json.Marshaler]: Count, Sum, P50, P90 and P99, with durations in
+// nanoseconds, and the buckets.
 func (h Histogram) MarshalJSON() ([]byte, error) {
 	j := histogramJSON{Count: h.Count, Sum: h.Sum, P50: h.Quantile(.5), P90: h.Quantile(.9), P99: h.Quantile(.99)}
 	if h.buckets != nil {

@@ -8,24 +8,24 @@ import (
 
 // PerWorker: jobs with keys wait in cells of their own, one for each worker.
 //
-// A key is hashed to a home, a cell with one lane. Only the owner of the lane claims from it, so the jobs of
-// a home run one after the other, in the order of acceptance, and nothing has to know of keys. A home belongs to a worker,
-// which looks there first. Jobs without a key are in the main cell, as under Shared: they never wait while a worker
-// rests.
+// A key is hashed to a home, a cell with one lane. Only the owner of the lane claims from it, so
+// the jobs of a home run one after the other, in the order of acceptance, and nothing else has to
+// know of keys. A home belongs to a worker, which looks there first. Jobs without a key are in the
+// main cell, as under Shared: they never wait while a worker is idle.
 //
-// The number of homes is fixed by New, so that a key never moves; Resize changes only who serves them. A home
-// whose worker has ended, or was never started, is an orphan when jobs come: any worker serves it, for one batch
-// at a time, and one that is started then makes it its own.
+// New fixes the number of homes, so a key never moves; Resize changes only who serves them. A home
+// whose worker has ended, or was never started, becomes an orphan when jobs come. Any worker serves
+// an orphan, for one batch at a time, and the next worker that is started makes it its own.
 //
-// Whoever puts a job into a home looks then whether its worker is parked, and wakes it; a worker marks itself
-// parked, and then looks at its home. A worker that has served a home looks at it again after it has released
-// the lane. So one of the two always sees the other.
+// A goroutine that puts a job into a home then looks whether its worker is parked, and wakes it; a
+// worker marks itself parked, and then looks at its home. A worker that has served a home looks at
+// it again after it has released the lane. So one of the two always sees the other.
 
 const (
 	// maxHomes bounds the number of homes.
 	maxHomes = 1 << 12
-	// mainEvery is how often a worker looks at the main cell before its home, so that a stream of jobs with keys
-	// does not starve those without.
+	// mainEvery is how often a worker looks at the main cell before its home, so that a stream of
+	// jobs with keys does not starve those without.
 	mainEvery = 8
 )
 
@@ -33,7 +33,7 @@ const (
 type homes[T any] struct {
 	n       int
 	all     []atomic.Pointer[home[T]] // made when they are first used
-	made    atomic.Pointer[home[T]]   // the last one that was, and by next the others; written under e.mu
+	made    atomic.Pointer[home[T]]   // the last one; next leads to the others; written under e.mu
 	orphans atomic.Int64              // homes with jobs that nobody serves
 	mu      sync.Mutex                // guards list; may be taken under e.mu
 	list    []*home[T]
@@ -98,7 +98,8 @@ func (e *engine[T]) makeHome(i int) *home[T] {
 	return h
 }
 
-// takeHomeLocked gives the new worker w a home: h, if it is not nil, or an orphan, or else a free one. e.mu is held.
+// takeHomeLocked gives the new worker w a home: h, if it is not nil, or an orphan, or otherwise a
+// free one. e.mu is held.
 func (e *engine[T]) takeHomeLocked(w *worker[T], h *home[T]) {
 	hs := &e.homes
 	if hs.n == 0 {
@@ -149,7 +150,7 @@ func (h *home[T]) ready() bool {
 	return h.lanes[0].Load().Left() > 0 || h.turns.Load() > 0 || h.queue.Ready()
 }
 
-// pushed sees to it that a job that was just put into h is taken.
+// pushed makes sure that a worker takes a job that was just put into h.
 func (h *home[T]) pushed() {
 	if h.e.idle.Load().Stopped() {
 		h.e.discard()
@@ -172,7 +173,7 @@ func (h *home[T]) pushed() {
 	}
 }
 
-// look makes h an orphan, if it has jobs and nobody serves it.
+// look makes h an orphan, if it has jobs and no worker serves it.
 func (h *home[T]) look() {
 	if h.worker.Load() != nil || h.lanes[0].Load().Owned() || !h.ready() || !h.orphan.CompareAndSwap(false, true) {
 		return
@@ -228,7 +229,8 @@ func (e *engine[T]) wake(w *worker[T]) {
 	}
 }
 
-// startFor starts a worker for the home h, if a worker was never started, and h is nobody's.
+// startFor starts a worker for the home h, if the pool has fewer workers than places and h belongs
+// to none.
 func (e *engine[T]) startFor(h *home[T]) bool {
 	if e.idle.Load().Idle() == 0 {
 		return false
@@ -242,8 +244,8 @@ func (e *engine[T]) startFor(h *home[T]) bool {
 	return true
 }
 
-// lendHomeLocked makes the home of w, whose task is inside a wait, one that anybody may serve, but for what w itself is at.
-// e.mu is held.
+// lendHomeLocked lets any worker serve the home of w, whose task is inside a wait, except for the
+// batch that w has in hand. e.mu is held.
 func (w *worker[T]) lendHomeLocked() {
 	if h := w.home.Load(); h != nil {
 		h.worker.Store(nil)
@@ -336,7 +338,7 @@ func (w *worker[T]) leaveHome() {
 	}
 }
 
-// eachCell calls f for each cell. While e.mu is not held there may come others.
+// eachCell calls f for each cell. More may come while e.mu is not held.
 func (e *engine[T]) eachCell(f func(*cell[T])) {
 	f(&e.main)
 	for h := e.homes.made.Load(); h != nil; h = h.next {

@@ -30,8 +30,8 @@ var house = []struct {
 	limit   float64
 	measure func(*houseCode) (figure float64, where string)
 }{
-	{"lines of the root package", false, 11900, rootLines},
-	{"lines of internal", false, 3610, internalLines},
+	{"lines of the root package", false, 12010, rootLines},
+	{"lines of internal", false, 3670, internalLines},
 	{"lines of the longest file", false, 450, longestFile},
 	{"fields of the largest struct", false, 30, largestStruct},
 	{"percent of the root package's lines with a comment", true, wantComments, commentShare},

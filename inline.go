@@ -10,16 +10,17 @@ import (
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// Jobs that do not run on a worker's own: under CallerRuns on their submitter's
-// goroutine, and, when a task submits to its own full pool, inside that task. And how
-// the pool recognises its own goroutines.
+// Jobs that do not run on a worker's own behalf: under CallerRuns on their submitter's goroutine,
+// and, when a task submits to its own full pool, inside that task. And how the pool recognises its
+// own goroutines.
 
 // callerRun is a job that runs on its submitter's goroutine.
 type callerRun struct {
 	tag int // of the jobs that it submits, see wait.go
 }
 
-// inlineRun is a job that may run on the calling goroutine, and keeps the pool from ending until it has.
+// inlineRun is a job that may run on the calling goroutine. It keeps the pool from ending until it
+// has.
 type inlineRun[T any] struct {
 	ctx    context.Context // the job's
 	caller *callerRun      // nil, if the job runs inside the task that submits it
@@ -34,7 +35,8 @@ func (e *engine[T]) runHere(ctx context.Context, v T) error {
 	return err
 }
 
-// enterInline accepts a job that is to run on the calling goroutine; seat is what ctx has for this pool. The caller has to call runEntered.
+// enterInline accepts a job that is to run on the calling goroutine; seat is what ctx has for this
+// pool. The caller has to call runEntered.
 func (e *engine[T]) enterInline(ctx context.Context, seat any) (inlineRun[T], error) {
 	switch s := seat.(type) {
 	case *worker[T]:
@@ -53,12 +55,12 @@ func (e *engine[T]) enterInline(ctx context.Context, seat any) (inlineRun[T], er
 	return inlineRun[T]{&taskContext[T]{Context: ctx, e: e, caller: r}, r}, nil
 }
 
-// enterInside is enterInline inside the task with the context ctx. Wait need not know of the job:
-// it ends before the task does.
+// enterInside is enterInline inside the task with the context ctx. Wait need not know of the job,
+// which ends before the task does.
 //
-// It counts the job and then looks whether the pool is closed; whoever closes the pool
-// looks then whether something runs inside. So the pool does not end meanwhile, though a goroutine that the task has
-// left behind submits.
+// It counts the job and then looks whether the pool is closed; a goroutine that closes the pool
+// then looks whether something runs inside. So the pool does not end meanwhile, even if the
+// submitter is a goroutine that the task has left behind.
 func (e *engine[T]) enterInside(ctx context.Context) (r inlineRun[T], err error) {
 	e.counts.inside.Add(insideNow)
 	seam.Yield()
@@ -70,7 +72,7 @@ func (e *engine[T]) enterInside(ctx context.Context) (r inlineRun[T], err error)
 	return inlineRun[T]{ctx: ctx}, nil
 }
 
-// runEntered runs v, as which r was accepted.
+// runEntered runs v, which was accepted as r.
 func (e *engine[T]) runEntered(r inlineRun[T], v T) {
 	defer func() {
 		if r.caller == nil {
@@ -93,7 +95,7 @@ func (e *engine[T]) runEntered(r inlineRun[T], v T) {
 	})
 }
 
-// insideNow in counts.inside counts a job that runs inside another one; below it are counted
+// insideNow in counts.inside counts a job that runs inside another one; the bits below it count
 // those that have ended.
 const insideNow = 1 << 40
 
@@ -103,7 +105,8 @@ func (e *engine[T]) insideCounts() (ended, running uint64) {
 	return n % insideNow, n / insideNow
 }
 
-// runInline runs v on the calling goroutine, and returns its error. A panic goes to the handler or, without one, on to the caller.
+// runInline runs v on the calling goroutine, and returns its error. A panic goes to the handler or,
+// without one, on to the caller.
 func (e *engine[T]) runInline(ctx context.Context, v T) (err error) {
 	returned := false
 	defer func() {
@@ -139,7 +142,7 @@ func (e *engine[T]) reportInline(err error) {
 	}
 }
 
-// countInline counts the failure of the job v that ran inline and returns its error, and whether
+// countInline counts the failure of the job v that ran inline. It returns its error, and whether
 // that belongs to a call.
 func (e *engine[T]) countInline(v T, returned bool, p any, err error) (_ error, owned bool) {
 	switch {
@@ -158,7 +161,7 @@ func (e *engine[T]) countInline(v T, returned bool, p any, err error) (_ error, 
 	return err, err == errOwned
 }
 
-// seatOf returns the context of the task of this pool that ctx tells of, or nil.
+// seatOf returns the context of the task of this pool in which ctx is used, or nil.
 func (e *engine[T]) seatOf(ctx context.Context) context.Context {
 	switch s := ctx.Value(e).(type) {
 	case *worker[T]:
@@ -169,10 +172,11 @@ func (e *engine[T]) seatOf(ctx context.Context) context.Context {
 	return nil
 }
 
-// here returns the context of the task that the caller is part of, by its goroutine, or nil. It is for Close, which has
-// no context, and for those that have blocked for long without one (see watch.go). A task that runs
-// on its submitter's goroutine, and a drop handler, is recognised by the frame that runs it; there, one of another
-// pool is taken for one of this pool, as long as both run such.
+// here returns the context of the task that the caller is part of, by its goroutine, or nil. It is
+// for Close, which has no context, and for calls that have blocked for long without one (see
+// watch.go). It recognises a task that runs on its submitter's goroutine, and a drop handler, by
+// the frame that runs it. There it takes a task of another pool for one of this pool, while both
+// run such tasks.
 func (e *engine[T]) here() context.Context {
 	if w := e.workerHere(); w != nil {
 		return &w.inner
@@ -194,7 +198,7 @@ func (e *engine[T]) here() context.Context {
 	return nil
 }
 
-// onSubmitter runs user code on a submitter's goroutine. Its frame says so.
+// onSubmitter runs user code on a submitter's goroutine. Its frame on the stack says so.
 //
 //go:noinline
 func onSubmitter(f func()) { f() }

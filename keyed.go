@@ -13,8 +13,8 @@ import (
 	"github.com/headrace-go/pool/internal/strand"
 )
 
-// Keyed tasks: equal keys never overlap and start in the order of acceptance. The order is made where
-// jobs are claimed: see package strand, and under PerWorker home.go.
+// Keyed tasks: equal keys never overlap and start in the order of acceptance. Claiming makes that
+// order: see package strand, and under PerWorker home.go.
 
 // submitKeyed is submit for a job with a key.
 func (e *engine[T]) submitKeyed(ctx context.Context, key uint64, v T) error {
@@ -56,7 +56,7 @@ func (e *engine[T]) submitKeyed(ctx context.Context, key uint64, v T) error {
 	return e.submitSlow(ctx, c, v, &fair.Attr{Key: key, Keyed: true})
 }
 
-var errKeyedDrop = fmt.Errorf("pool: SubmitKeyed contradicts WithOverflow(DropOldest): the tasks of a key would be run with gaps")
+var errKeyedDrop = fmt.Errorf("pool: SubmitKeyed contradicts WithOverflow(DropOldest): the tasks of a key would run with gaps")
 
 // useKeys prepares the main cell for keyed jobs.
 func (e *engine[T]) useKeys() error {
@@ -136,7 +136,8 @@ func (e *engine[T]) attrsOf(ctx context.Context, a Attrs) (fair.Attr, error) {
 	return to, nil
 }
 
-// ask calls the user's f. A panic in it is an error of the submission: who submits may have counted the job.
+// ask calls the user's f. A panic in it is an error of the submission: the submitter may have
+// counted the job.
 func ask(f func(uint64) int, tenant uint64) (n int, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -212,9 +213,8 @@ func (e *engine[T]) inherited(ctx context.Context) (a fair.Attr, err error) {
 	return a, err
 }
 
-// beside returns what stands in the queue beside a job with a: nothing, if it is plain, or c is a home, where
-// keys need none.
-// It fills in attr for it.
+// beside returns what stands in the queue beside a job with a, and fills in attr for it. It returns
+// nil if the job is plain, or c is a home, where keys need nothing.
 func (c *cell[T]) beside(a *fair.Attr, attr *queue.Attr) *queue.Attr {
 	switch {
 	case c.fair != nil:
@@ -227,15 +227,13 @@ func (c *cell[T]) beside(a *fair.Attr, attr *queue.Attr) *queue.Attr {
 	return attr
 }
 
-// KeyOf returns a key for [Pool.SubmitKeyed] from any comparable value, without
-// allocating. Equal values have equal keys. Different values have different keys,
-// but for one pair in 2^64, whose tasks would not overlap either. The keys of a
-// value differ from one run of the program to the next. It may be called by any
-// goroutine. An interface that holds a value that cannot be compared, such as a slice, makes it panic, as
-// it does as the key of a map.
+// KeyOf returns a key for [Pool.SubmitKeyed] from any comparable value, without allocating. Equal
+// values have equal keys. Different values have different keys, except for one pair in 2^64, whose
+// tasks then do not overlap either. The keys of a value differ from one run of the program to the
+// next. Any goroutine may call KeyOf. It panics for an interface that holds a value that cannot be
+// compared, such as a slice, as a map does.
 //
-// It backfires for a large value: it is hashed at every call. Use the part that
-// identifies it.
+// It backfires for a large value, which it hashes at every call. Use the part that identifies it.
 func KeyOf[K comparable](key K) uint64 { return maphash.Comparable(keySeed, key) }
 
 var keySeed = maphash.MakeSeed()

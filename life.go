@@ -8,18 +8,19 @@ import (
 	"time"
 )
 
-// The life of a worker: birth for a task (employ, in park.go) or for the warm-up,
-// expiry, and what has to be done at its end.
+// The life of a worker: birth for a task (employ, in park.go) or for the warm-up, expiry, and what
+// has to be done at its end.
 //
-// Expiry loses no wake-up, because it leaves the tokens in the idle word alone: a parked
-// worker that goes becomes a place that was never started, and a token stands for
-// either. Who has taken one and finds nobody parked starts a worker. Only if there were too many workers,
-// which could not end before since their tokens were in somebody's hands, it leaves no place, and a token goes too.
+// Expiry loses no wake-up, because it leaves the tokens in the idle word alone. A parked worker
+// that goes becomes a place without a worker, and a token stands for either: a goroutine that has
+// taken one and finds no parked worker starts one. One case differs. If there were too many
+// workers, which could not end before because somebody held their tokens, expiry leaves no place,
+// and a token goes too.
 //
-// There is one timer for a pool, not one for a worker, and it is set only while
-// more workers are parked than have to stay: when a worker parks and it is not
-// set, and when it fires too early for some. So a busy pool sets it once in the
-// idle time, and a pool at rest has none.
+// There is one timer for a pool, not one for a worker, and it is set only while more workers are
+// parked than have to stay. It is set when a worker parks and it is not set, and when it fires too
+// early for some workers. So a busy pool sets it once in the idle time, and a pool at rest has
+// none.
 
 // leaves reports whether a worker that finds nothing to do ends at once.
 func (e *engine[T]) leaves() bool { return e.strategy == Elastic }
@@ -33,8 +34,7 @@ type expiry struct {
 	set   bool
 }
 
-// restLocked makes w, whose place is idle, rest or end. It reports whether w
-// rests.
+// restLocked makes w, whose place is idle, rest or end. It reports whether w rests.
 func (w *worker[T]) restLocked() bool {
 	e := w.e
 	if e.leaves() {
@@ -50,7 +50,7 @@ func (w *worker[T]) restLocked() bool {
 	return true
 }
 
-// setExpiryLocked sets the timer for the worker that rests longest.
+// setExpiryLocked sets the timer for the worker that has rested longest.
 func (e *engine[T]) setExpiryLocked(now time.Duration) {
 	x := &e.expiry
 	if x.set || e.finished || e.live <= e.floor {
@@ -121,8 +121,8 @@ func (w *worker[T]) ended() {
 	w.e.settle()
 }
 
-// warmUp starts all workers and returns when each has run the warm-up function,
-// or with its first failure, when nothing of the pool is left.
+// warmUp starts all workers and returns when each has run the warm-up function, or with its first
+// failure, when nothing of the pool is left.
 func (e *engine[T]) warmUp() error {
 	e.mu.Lock()
 	n := e.target
@@ -148,7 +148,7 @@ func (e *engine[T]) warmUp() error {
 	return fmt.Errorf("pool: WithWarmup: %w", err)
 }
 
-// warmUp runs the warm-up function and says how it went.
+// warmUp runs the warm-up function and sends its result.
 func (w *worker[T]) warmUp() {
 	results, err := w.warm, ErrGoexit
 	defer func() {
@@ -177,7 +177,7 @@ func (w *worker[T]) warmUps() (err error) {
 	return nil
 }
 
-// move lets w go on with another goroutine: a new thread, if it is locked to one.
+// move lets w continue on another goroutine, which is a new thread if w is locked to one.
 func (w *worker[T]) move() {
 	if w.e.locked {
 		w.closeState() // it belongs to the thread that ends

@@ -9,8 +9,8 @@ import (
 
 // What becomes of a task that fails: errors, panics, and Goexit; the error mode and the handlers.
 
-// goexit runs while the worker's goroutine is being ended by a task, or by a
-// handler. Another goroutine goes on with the rest of the batch.
+// goexit runs while a task, or a handler, ends the worker's goroutine. Another goroutine continues
+// with the rest of the batch.
 func (w *worker[T]) goexit() {
 	switch {
 	case w.ending: // while it closed its state
@@ -44,7 +44,8 @@ func (w *worker[T]) watched() bool {
 	return w.guarded()
 }
 
-// guarded runs the batch in hand, and deals with panics if there is a handler for them. It returns as run does.
+// guarded runs the batch in hand, and deals with panics if there is a handler for them. It returns
+// as run does.
 func (w *worker[T]) guarded() bool {
 	if w.e.onPanic == nil {
 		w.batch()
@@ -65,8 +66,8 @@ func (w *worker[T]) guarded() bool {
 	}
 }
 
-// protect runs the batch, and returns the panic
-// that ended it. There is one deferred call for a batch, not one for a task.
+// protect runs the batch, and returns the panic that ended it. There is one deferred call for a
+// batch, not one for a task.
 func (w *worker[T]) protect() (p *PanicError) {
 	normal := false
 	defer func() {
@@ -82,7 +83,8 @@ func (w *worker[T]) protect() (p *PanicError) {
 	return nil
 }
 
-// shield calls f. If that panics, and there is a handler, the panic goes to the handler and to the error mode.
+// shield calls f. If that panics, and there is a handler, the panic goes to the handler and to the
+// error mode.
 func (e *engine[T]) shield(f func()) {
 	if e.onPanic != nil {
 		defer func() {
@@ -148,8 +150,8 @@ func (w *worker[T]) report(err error) {
 	w.inHook = false
 }
 
-// keep applies the error mode to a failure. The errors of tasks that were
-// cancelled because the pool stopped are its consequence and not kept.
+// keep applies the error mode to a failure. It does not keep the errors of tasks that were
+// cancelled because the pool stopped: they only follow from that.
 func (e *engine[T]) keep(err error) {
 	if e.flags.word.Load()&flagStop != 0 && follows(err, e.cause()) {
 		return
@@ -160,14 +162,15 @@ func (e *engine[T]) keep(err error) {
 	}
 }
 
-// follows reports whether err is what a cancellation with cause leads to. An error
-// whose own methods panic is none.
+// follows reports whether err results from a cancellation with cause. An error whose own methods
+// panic does not.
 func follows(err, cause error) (yes bool) {
 	defer func() { _ = recover() }()
 	return errors.Is(err, context.Canceled) || errors.Is(err, cause)
 }
 
-// cancellation reports whether err is that of a context. It calls methods of err, unless that is a panic.
+// cancellation reports whether err is that of a context. It calls methods of err, unless that is a
+// panic.
 func cancellation(err error) bool {
 	if _, ok := err.(*PanicError); ok {
 		return false

@@ -10,51 +10,49 @@ import (
 
 // Parking: who wakes whom, and why no wake-up is lost.
 //
-// The idle word (internal/idle) says how many workers search, that is were woken and are not yet at
-// work, or spin; and how many places are idle: parked workers, and workers that were never started.
+// The idle word (internal/idle) has two counts. One is how many workers search: they were woken and
+// are not yet at work, or they spin. The other is how many places are idle: those of parked
+// workers, and those without a worker.
 //
-// An idle place is a token. Whoever takes one (idle-1, searching+1 in one
-// compare-and-swap) owes the pool a worker: it pops the one that parked last or,
-// if there is none, starts one. Tokens are alike: a worker that has just put its
-// own into the word and finds work takes any token back. If all are in somebody's hands
-// it goes to work all the same, and so does a worker that somebody wakes for what only that worker may do: those
-// who hold the tokens may be about to pop others. Then one token is too many.
+// An idle place is a token. A goroutine that takes one (idle-1, searching+1 in one
+// compare-and-swap) owes the pool a worker: it wakes the one that parked last or, if there is none,
+// starts one. All tokens are alike: a worker that has just put its own into the word and finds work
+// takes any token back. If others hold them all it goes to work all the same, and so does a worker
+// that is woken for what only that worker may do: those who hold the tokens may be about to wake
+// others. Then one token is too many.
 //
-// At most one searches while tasks are short, and it wakes the next. (While they are long, up to
-// four do: thousands of workers that sleep are woken in a tree and not one by one.) A submission wakes only if nobody
-// searches and a place is idle; a worker that ends its search with work in hand,
-// or claims several jobs at once, does the same if there is more work. So a burst
-// costs its submitter one wake, and the workers start each other.
+// At most one worker searches while tasks are short, and it wakes the next. (While they are long,
+// up to four do: thousands of workers that sleep are woken in a tree and not one by one.) A
+// submission wakes a worker only if none searches and a place is idle. A worker that ends its
+// search with work in hand, or claims several jobs at once, does the same if there is more work. So
+// a burst costs its submitter one wake, and the workers start each other.
 //
 //	submitter: publish the job;               load the idle word, wake if 0 search, >0 idle
 //	worker:    idle+1, searching-1 in the idle word;   look at what is ready, then block
 //
-// Both pairs are sequentially consistent, so at least one side sees the other:
-// either the submitter finds the token, or the worker finds the job. A submitter
-// that sees somebody searching may leave the job to it, because a search always
-// ends with work, or with that last look. The look has to see claimed jobs as
-// well, since they can be taken over: a worker that claims several publishes them
-// in a lane and then loads the idle word, the same pattern.
+// Both pairs are sequentially consistent, so at least one side sees the other: either the submitter
+// finds the token, or the worker finds the job. A submitter that sees a search may leave the job to
+// it, because a search always ends with work, or with that last look. The look has to see claimed
+// jobs as well, since they can be taken over: a worker that claims several publishes them in a lane
+// and then loads the idle word, the same pattern.
 //
-// A job whose slot is taken and not yet published is seen by no look, and hides
-// those behind it. Its submitter loads the idle word after publishing it, so it is the one
-// who wakes.
+// No look sees a job whose slot is taken and not yet published, which also hides those behind it.
+// Its submitter loads the idle word after publishing it, and so wakes a worker.
 //
-// Spinning. A parked worker starts 75 to 130 µs after a submitter that keeps its
-// core; one that still spins starts in under 1 µs. So one worker at a time, of
-// those that have just run out of work, looks for a while before it parks. It
-// looks for half a microsecond, for who waits for each task before the next one, and then
-// yields, since the goroutines it has made ready come before it, and parks
-// if that took long: then somebody needs the core. Between bursts it gives the
-// role up, looks once more, yields, and takes the role again: a spinner that
-// yielded in its role could be away for 10 ms and nobody would be woken. Spinning
-// in vain is punished by not spinning the next 1, 2, 4 ... 64 times. It is bounded by
-// counting, not by the clock, which stands still in a testing/synctest bubble.
+// Spinning. A parked worker starts 75 to 130 µs after a submitter that keeps its core; one that
+// still spins starts in under 1 µs. So one worker at a time, of those that have just run out of
+// work, looks for a while before it parks. It looks for half a microsecond, for a submitter that
+// waits for each task before the next one. Then it yields, since the goroutines that it has made
+// ready come before it, and parks if that took long: then somebody needs the core. Between bursts
+// it gives the role up, looks once more, yields, and takes the role again: a spinner that yielded
+// in its role could be away for 10 ms, and nobody would be woken. After spinning in vain, workers
+// leave out the next 1, 2, 4 ... 64 spins. Spinning is bounded by counting, not by the clock, which
+// stands still in a testing/synctest bubble.
 //
-// Rejected: waking a worker for each job (10 to 16 µs of system call for each
-// submission); counting a wake in flight as the spinner (the running workers then
-// park, and p50 is that of a parked worker); a timer that looks for stranded
-// lanes (not needed when whoever fills a lane sees to it that somebody searches).
+// Rejected: waking a worker for each job (10 to 16 µs of system call for each submission); counting
+// a wake in flight as the spinner (the running workers then park, and p50 is that of a parked
+// worker); a timer that looks for stranded lanes (not needed when the worker that fills a lane
+// makes sure that one searches).
 const (
 	spinBursts  = 6   // bursts in a spin
 	soonPolls   = 10  // looks before the yield
@@ -72,7 +70,7 @@ type spinState struct {
 	miss int // how many to leave out after the next failure
 }
 
-// pushed sees to it that a job that was just put into the queue is taken.
+// pushed makes sure that a worker takes a job that was just put into the queue.
 func (c *cell[T]) pushed() {
 	if c.home != nil {
 		c.home.pushed()
@@ -83,7 +81,7 @@ func (c *cell[T]) pushed() {
 	}
 }
 
-// pushed sees to it that a job that was just published is taken.
+// pushed makes sure that a worker takes a job that was just published.
 func (e *engine[T]) pushed() {
 	switch g := e.idle.Load(); {
 	case g.Stopped():
@@ -94,7 +92,7 @@ func (e *engine[T]) pushed() {
 	}
 }
 
-// searchers returns how many may search at a time.
+// searchers returns how many workers may search at a time.
 func (e *engine[T]) searchers() int {
 	if e.long.Load() {
 		return longSearch
@@ -102,15 +100,15 @@ func (e *engine[T]) searchers() int {
 	return 1
 }
 
-// wakeOne wakes or starts one worker if not enough search and a place is idle.
+// wakeOne wakes or starts one worker if too few search and a place is idle.
 func (e *engine[T]) wakeOne() {
 	if e.idle.TakeIfQuiet(e.searchers()) {
 		e.employ()
 	}
 }
 
-// wakeMore is called by a worker that has work in hand, after its search has
-// ended or when others could help, and by whoever makes work ready.
+// wakeMore is called by a worker that has work in hand, after its search has ended or when others
+// could help, and by any goroutine that makes work ready.
 func (e *engine[T]) wakeMore() { e.wakeBeside(nil) }
 
 // wakeBeside is wakeMore without looking at the lane but.
@@ -132,7 +130,7 @@ func (e *engine[T]) wakeBeside(but *lane[T]) {
 // hasWork reports whether a worker would find something to do.
 func (e *engine[T]) hasWork(but *lane[T]) bool {
 	if e.weights.waiting.Load() || e.flags.word.Load()&flagStop != 0 {
-		return false // whoever waits for capacity wakes others; after a stop there is nothing to do
+		return false // a worker that gets its units wakes others; a stop ends all work
 	}
 	return e.main.ready(but) || e.kidsWaiting() > 0 || e.homes.orphans.Load() > 0
 }
@@ -145,8 +143,8 @@ func (w *worker[T]) hasWork() bool {
 	return w.e.hasWork(nil)
 }
 
-// employ turns a token that the caller has taken into a worker. If there is no place any more, the token
-// was one too many (see places.go).
+// employ turns a token that the caller has taken into a worker. If there is no place for one any
+// more, the token was one too many (see places.go).
 func (e *engine[T]) employ() {
 	seam.Yield() // with a token in hand
 	e.lock(&e.mu)
@@ -172,18 +170,19 @@ func (e *engine[T]) employ() {
 		w.wake <- struct{}{}
 	default:
 		e.idle.Found()
-		e.wakeMore() // whoever saw a search relied on it
+		e.wakeMore() // a submitter that saw a search relied on it
 	}
 }
 
-// unparkLocked takes w off the parked workers. The caller has its token, and wakes it after unlocking.
+// unparkLocked takes w off the parked workers. The caller has its token, and wakes it after
+// unlocking.
 func (e *engine[T]) unparkLocked(w *worker[T]) {
 	e.parked.Remove(w)
 	w.parked.Store(false)
 }
 
-// takeAllLocked takes every parked worker for which there is a token; the caller
-// signals them after unlocking.
+// takeAllLocked takes every parked worker for which there is a token; the caller signals them after
+// unlocking.
 func (e *engine[T]) takeAllLocked() []*worker[T] {
 	var all []*worker[T]
 	for w := e.parked.Last; w != nil && e.idle.Take(); w = e.parked.Last {
@@ -199,8 +198,8 @@ func signal[T any](ws []*worker[T]) {
 	}
 }
 
-// search is called when w found no work. It returns true with work in hand, and
-// false when w has to see whether it must end.
+// search is called when w found no work. It returns true with work in hand, and false when w has to
+// see whether it must end.
 func (w *worker[T]) search() bool {
 	w.lighten(1)
 	if w.grant.Held() {
@@ -289,7 +288,7 @@ func (w *worker[T]) spin() bool {
 	return false
 }
 
-// soon looks for work a few times before w yields: whoever waits for the end of each task
+// soon looks for work a few times before w yields: a submitter that waits for the end of each task
 // submits the next one within that time.
 func (w *worker[T]) soon() bool {
 	for range soonPolls {
@@ -322,8 +321,8 @@ func pause(n int) {
 	}
 }
 
-// park gives w's place up, looks once more, and blocks. It returns true when w counts as
-// searching, and false when it has ended.
+// park gives w's place up, looks once more, and blocks. It returns true when w counts as searching,
+// and false when it has ended.
 func (w *worker[T]) park() bool {
 	e := w.e
 	w.leaveLane()
@@ -377,7 +376,7 @@ func (w *worker[T]) park() bool {
 	return true
 }
 
-// followLocked makes the size follow GOMAXPROCS, for sizings that do. It reports
+// followLocked makes the number of workers follow GOMAXPROCS, for sizings that do. It reports
 // whether it changed.
 func (e *engine[T]) followLocked() bool {
 	if !e.follows.Load() {

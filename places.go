@@ -11,25 +11,26 @@ import (
 
 // places is how many workers there may be, and which there are. e.mu guards it.
 //
-// A pool has target places, and a worker needs one. A worker inside a
-// wait of its own pool gives its place away (lent), so that the jobs it waits for
-// can run, and gets one back before the wait returns. What is left,
+// A pool has target places, and a worker needs one. A worker whose task waits in its own pool gives
+// its place away (lent), so that the jobs for which it waits can run, and gets one back before the
+// wait returns. The rest,
 //
 //	target - (live - lent), not below 0,
 //
-// are the places of workers that were not started (unborn). Always
+// are places without a worker (unborn). Always
 //
 //	tokens in the idle word + tokens that somebody has taken >= unborn + parked
 //
-// There is a token too many when a place went away, or a worker to work, while its token was in somebody's hands. Whoever
-// comes with a token and finds neither a parked worker nor an unborn one drops it (employ).
+// There is a token too many when a place went away, or a worker went to work, while somebody held
+// its token. A goroutine that comes with a token and finds neither a parked worker nor an unborn
+// one drops it (employ).
 type places[T any] struct {
 	target  int
 	live    int                              // workers
 	busy    time.Duration                    // of workers that are no more
 	starts  uint64                           // workers ever
 	leaving list.List[worker[T], *worker[T]] // workers no more, whose goroutine has not ended
-	lent    int                              // of those that live, inside a wait with their place given away
+	lent    int                              // of live, inside a wait with their place given away
 	parked  list.List[worker[T], *worker[T]] // the one that parked last is the last
 	workers []*worker[T]                     // all live ones
 	back    []chan struct{}                  // tasks that want their place back
@@ -51,11 +52,12 @@ func (e *engine[T]) overfull() bool {
 	return e.overfullLocked()
 }
 
-// widenLocked makes the bound of the queue follow the number of tasks that may run, or do after a shrink.
+// widenLocked makes the bound of the queue follow the number of tasks that may run, or still run
+// after a shrink.
 func (e *engine[T]) widenLocked() { e.main.width.Store(int64(max(e.target+e.lent, e.live))) }
 
-// placesLocked makes tokens and parked workers agree with a changed number of
-// places; before is what unborn was before the change.
+// placesLocked makes tokens and parked workers agree with a changed number of places; before is
+// what unborn was before the change.
 func (e *engine[T]) placesLocked(before int) {
 	e.giveBackPlacesLocked()
 	after := e.unborn()
@@ -77,7 +79,7 @@ func (e *engine[T]) placesLocked(before int) {
 	e.widenLocked()
 }
 
-// giveBackPlacesLocked lets tasks return from a wait for which there is a place.
+// giveBackPlacesLocked lets tasks return from a wait while there are places for them.
 func (e *engine[T]) giveBackPlacesLocked() {
 	for len(e.back) > 0 && e.active() < e.target {
 		e.lent--
@@ -155,13 +157,12 @@ func (e *engine[T]) resizeLocked(n int) {
 	}
 }
 
-// Resize changes the number of workers to n, 1 <= n <= 1<<24, while the pool
-// runs. After it the pool follows GOMAXPROCS no more. The capacity for weights changes with
-// it, unless [WithCapacity] sets the capacity. A floor
-// ([WithFloor]) above n counts as n. Resize does not wait. After a shrink
-// no task starts until fewer than n run; after a grow the pool wakes or starts workers for the
-// tasks that wait. It may be called by any goroutine, also inside a task. On
-// failure (n out of bounds, or ErrClosed) nothing changes.
+// Resize changes the number of workers to n, 1 <= n <= 1<<24, while the pool runs. From then on the
+// pool no longer follows GOMAXPROCS. The capacity for weights changes too, unless [WithCapacity]
+// sets it. A floor ([WithFloor]) above n counts as n. Resize does not wait. After a shrink no task
+// starts until fewer than n run; after a grow the pool wakes or starts workers for queued tasks.
+// Any goroutine may call it, also inside a task. If it fails (n is out of bounds, or ErrClosed)
+// nothing changes.
 func (e *engine[T]) Resize(n int) error {
 	if n < 1 || n > maxWorkers {
 		return fmt.Errorf("pool: Resize: workers must be between 1 and %d, got %d", maxWorkers, n)
@@ -183,7 +184,8 @@ func (e *engine[T]) Resize(n int) error {
 	return nil
 }
 
-// placesFree is called when places may have become idle that nobody gave up, or there may be more room.
+// placesFree is called when places may have become idle that nobody gave up, or there may be more
+// room.
 func (e *engine[T]) placesFree() {
 	e.wakeMore()
 	e.fairRoom()
@@ -196,8 +198,8 @@ func (e *engine[T]) placesFree() {
 	}
 }
 
-// block is a task that is inside a wait, with one goroutine or several. It stands at its worker
-// until the last has left, or the task has ended, whatever comes first. e.mu guards it.
+// block is a task that is inside a wait, with one goroutine or several. Its worker has it until the
+// last of them has left, or the task has ended, whatever comes first. e.mu guards it.
 type block struct {
 	waits int
 	units int64         // of the capacity, that its worker gave away
@@ -205,9 +207,10 @@ type block struct {
 	back  chan struct{} // while somebody gets these back; closed then
 }
 
-// rest blocks until done, ctx ends, or the pool stops. seat is the context of the task that the caller is
-// inside of, as far as it knows, or nil; rest lends its place meanwhile. If it turns out that the caller is inside of
-// another one, rest ends and returns that one's context as here.
+// rest blocks until done, ctx ends, or the pool stops. seat is the context of the task that the
+// caller is inside of, as far as it knows, or nil; rest lends that task's place meanwhile. If the
+// caller turns out to be inside of another task, rest ends and returns the context of that one as
+// here.
 func (e *engine[T]) rest(ctx, seat context.Context, done <-chan struct{}) (here context.Context, err error) {
 	if seat == nil && e.watch.lost.Load() {
 		if here := e.found(); here != nil {
@@ -246,7 +249,7 @@ func (e *engine[T]) rest(ctx, seat context.Context, done <-chan struct{}) (here 
 	return here, err
 }
 
-// lend gives away the place of w's task, which is about to wait, and what it has of the capacity.
+// lend gives away the place of w's task, which is about to wait, and its units of the capacity.
 func (e *engine[T]) lend(w *worker[T]) *block {
 	if w == nil {
 		return nil
@@ -281,9 +284,8 @@ func (e *engine[T]) lendLocked(w *worker[T], b *block) {
 	}
 }
 
-// standUp ends a wait of the task that b stands for. When it was the last one of the task
-// it gets the worker's place and units back, and others of the task that come
-// meanwhile join it.
+// standUp ends a wait of the task that b stands for. The last wait of the task gets the worker's
+// place and units back, and waits that begin meanwhile join it.
 func (e *engine[T]) standUp(ended <-chan struct{}, w *worker[T], b *block) {
 	e.mu.Lock()
 	if b.waits--; b.over || b.waits > 0 {
@@ -315,8 +317,8 @@ func (e *engine[T]) standUp(ended <-chan struct{}, w *worker[T], b *block) {
 	}
 }
 
-// outlived is called when nothing runs any more, if goroutines of the task that has
-// ended are still inside a wait. They go on like any other that waits.
+// outlived is called when the task has ended, if goroutines of it are still inside a wait. They
+// continue like any other that waits.
 func (w *worker[T]) outlived() {
 	e := w.e
 	e.mu.Lock()
@@ -337,11 +339,11 @@ func (w *worker[T]) outlived() {
 	}
 }
 
-// reclaim gets a place back, and units of the capacity. If the wait has ended, and not for what it waited for, it goes on without, and the
-// next worker that ends its task leaves instead.
+// reclaim gets a place back, and units of the capacity. If the wait was cancelled, or the pool has
+// stopped, it continues without them, and the next worker that ends its task leaves instead.
 func (e *engine[T]) reclaim(ended <-chan struct{}, w *worker[T], units int64) {
 	e.reclaimPlace(ended)
-	if e.weights.Active() && w.units.Load() == 0 { // else the pool has begun to weigh, with a unit for w
+	if e.weights.Active() && w.units.Load() == 0 { // else it weighs now, with a unit for w
 		units = max(1, units)
 		e.weights.Regain(ended, e.base, units)
 		w.units.Store(units)

@@ -9,25 +9,28 @@ import (
 	"github.com/headrace-go/pool/internal/hist"
 )
 
-// ProcessStats is a snapshot of what the whole process does, pools and all else. It is what [Diagnose] needs to tell tasks that compute
-// from tasks that wait.
+// ProcessStats is a snapshot of the whole process, pools and all else. With it [Diagnose] tells
+// tasks that compute from tasks that wait.
 type ProcessStats struct {
 	// Procs is GOMAXPROCS.
 	Procs int
-	// CPU is the processor time used since the start of the process, by getrusage: 0 where there is none.
+	// CPU is the processor time used since the start of the process, by getrusage; 0 where there is
+	// none.
 	CPU time.Duration
-	// GC is how much of it the garbage collector has used, as of the end of its last cycle.
+	// GC is how much of CPU the garbage collector has used, as of the end of its last cycle.
 	GC time.Duration
-	// MutexWait is for how long goroutines were blocked on sync.Mutex and sync.RWMutex, all together.
+	// MutexWait is how long goroutines were blocked on sync.Mutex and sync.RWMutex, all together.
 	MutexWait time.Duration
-	// Running is how many goroutines run, the caller among them, and Runnable how many are ready to run and wait for a processor.
+	// Running is how many goroutines run, including the caller. Runnable is how many are ready to
+	// run and wait for a processor.
 	Running, Runnable int
-	// Latency is how long goroutines waited for a processor when they were ready.
+	// Latency is how long goroutines that were ready waited for a processor.
 	Latency Histogram
 }
 
-// ReadProcess returns a snapshot, by package runtime/metrics. It takes 10 µs (go test -bench Observe, AMD EPYC, 2026-12-01), may be called by
-// any goroutine, and is called by [Pool.Observe], not by [Pool.Stats].
+// ReadProcess returns a snapshot, by package runtime/metrics. It takes 10 µs (go test -bench
+// Observe, AMD EPYC, 2026-12-01). Any goroutine may call it. [Pool.Observe] calls it; [Pool.Stats]
+// does not.
 func ReadProcess() *ProcessStats {
 	samples := []metrics.Sample{
 		{Name: "/cpu/classes/gc/total:cpu-seconds"},

@@ -10,46 +10,47 @@ import (
 	"time"
 )
 
-// Report says whether a pool was the bottleneck during a window of time, and which option to change. It is what [Diagnose]
-// makes of two snapshots.
+// Report says whether a pool was the bottleneck during a window of time, and which option to
+// change. [Diagnose] makes it from two snapshots.
 type Report struct {
-	// Name is the pool's.
+	// Name is the pool's name.
 	Name string
 	// Window is the time between the snapshots.
 	Window time.Duration
-	// Throughput is how many tasks ended a second.
+	// Throughput is how many tasks ended per second.
 	Throughput float64
-	// Utilization is the share of the time of all workers in which they had tasks in hand: 1 is all the time.
+	// Utilization is the share of their time in which workers had tasks in hand: 1 is all the time.
 	Utilization float64
-	// Cores is how many processors the whole process kept busy, and Procs how many there are: 0 if that is not known.
+	// Cores is how many processors the whole process kept busy, and Procs how many there are. Both
+	// are 0 if that is not known.
 	Cores, Procs float64
 	// Room, Wait and Run are what was measured during the window, see [Stats].
 	Room, Wait, Run Histogram
 	// Findings are what to look at, the most important first.
 	Findings []Finding
-	// Unknown are the questions that could not be answered, with the reason in Evidence. Known is false in them.
+	// Unknown are the rules that cannot tell, with the reason in Evidence. Known is false in them.
 	Unknown []Finding
-	// Problem says why there is no report, if the snapshots do not belong together or are the same.
+	// Problem says why there is no report: the snapshots are of different pools, for example.
 	Problem string
 }
 
 // Finding is one thing that a Report has found.
 type Finding struct {
-	// Code says which rule has found it.
+	// Code names the rule that found it.
 	Code Code
-	// Severity is [Warning] if something should be changed, else [Note].
+	// Severity is [Warning] if something should be changed, otherwise [Note].
 	Severity Severity
 	// Evidence is what was measured.
 	Evidence string
 	// Option is what to change, and how; "" if nothing in the pool helps.
 	Option string
-	// Backfires is when that makes things worse.
+	// Backfires is when that change makes things worse.
 	Backfires string
-	// Gain is between which factors Of gets better if Option is followed: from Gain[0] to Gain[1] times.
+	// Gain is how much better Of gets if Option is followed: from Gain[0] to Gain[1] times.
 	Gain [2]float64
-	// Of is what Gain is of: "throughput", or what gets shorter.
+	// Of is what gets better: "throughput", or what gets shorter.
 	Of string
-	// Known is false in Report.Unknown: then Evidence is why the rule cannot tell.
+	// Known is false in Report.Unknown, where Evidence is why the rule cannot tell.
 	Known bool
 }
 
@@ -57,12 +58,13 @@ type Finding struct {
 type Severity uint8
 
 const (
-	// Note is good to know; nothing has to be done.
+	// Note needs no action.
 	Note Severity = iota
 	// Warning is something to change.
 	Warning
 )
 
+// String returns "warning" or "note".
 func (s Severity) String() string {
 	if s == Warning {
 		return "warning"
@@ -73,7 +75,7 @@ func (s Severity) String() string {
 // Code names a rule of [Diagnose].
 type Code string
 
-// String returns what there is to know, in at most eight lines.
+// String returns a summary of at most eight lines.
 func (r Report) String() string {
 	var b strings.Builder
 	name := "pool"
@@ -124,11 +126,14 @@ func number(x float64) string {
 	return fmt.Sprintf("%.3g", x)
 }
 
-// Report watches the pool for window, which has to be positive, and says whether it was the bottleneck: see [Diagnose]. It waits
-// in the caller's goroutine, no longer than until ctx is done, and then returns what it has seen so far with ctx's
-// error. The rules were tuned on windows of one to four seconds; a longer window lets more of them tell. It may be called by any number of goroutines, also for a pool that was closed: then it says so at once.
+// Report watches the pool for window > 0 and says whether the pool was the bottleneck: see
+// [Diagnose]. It waits in the caller's goroutine. If ctx is done first, it returns what it has seen
+// so far with ctx's error. The rules were tuned on windows of one to four seconds; with a longer
+// window more of them can tell. Any number of goroutines may call it. For a pool that has ended it
+// says so at once.
 //
-// It backfires in a request: it takes as long as it watches. Call it in a handler for debugging, or when an alert fires.
+// It backfires in a request, since it takes as long as it watches. Call it in a handler for
+// debugging, or when an alert fires.
 func (e *engine[T]) Report(ctx context.Context, window time.Duration) (Report, error) {
 	rs, err := Reports(ctx, window, e)
 	if len(rs) == 0 {
@@ -137,13 +142,14 @@ func (e *engine[T]) Report(ctx context.Context, window time.Duration) (Report, e
 	return rs[0], err
 }
 
-// Source has statistics that a report can be made of: a [Pool], or a [Typed] of any type.
+// Source has the statistics for a report: a [Pool], or a [Typed] of any type.
 type Source interface {
 	Stats() Stats
 	Observe() Stats
 }
 
-// Reports is [Pool.Report] for several pools of the process in the same window, in their order.
+// Reports is [Pool.Report] for several pools of the process in the same window. It returns the
+// reports in the order of pools.
 func Reports(ctx context.Context, window time.Duration, pools ...Source) ([]Report, error) {
 	switch {
 	case ctx == nil:
@@ -209,8 +215,9 @@ func ended(p Source) bool {
 	}
 }
 
-// Observe is [Pool.Stats] with Keys and Process, for [Diagnose] to know as much as [Pool.Report] does. It takes 12 µs (go test -bench Observe, AMD EPYC, 2026-12-01), and
-// longer the more keys have tasks that wait. It may be called by any goroutine at any time.
+// Observe is [Pool.Stats] with Keys and Process, with which [Diagnose] knows as much as
+// [Pool.Report] does. It takes 12 µs (go test -bench Observe, AMD EPYC, 2026-12-01), and longer the
+// more keys have queued tasks. Any goroutine may call it at any time.
 func (e *engine[T]) Observe() Stats {
 	s := e.Stats()
 	var k KeyStats

@@ -11,29 +11,37 @@ import (
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// Reserved places, for whoever must know that there is room before it has the task: the consumer of a queue outside the process.
+// Reserved slots: room for tasks that the caller does not have yet, for the consumer of a queue
+// outside the process.
 //
-// A place is one of those in which WithBuffer, and workers that are free, let tasks wait. How many are reserved is counted in the queue of the main cell, which
-// lets plain submissions in before its bound less that number (internal/queue/reserve.go). So a pool that reserves nothing does
-// nothing more for a submission. A call of Reserve that finds no place waits in room.go, in one line with blocked submitters.
+// A slot is room for one task: in the buffer, or with a worker that is free. (The ring of package
+// queue has slots too; these are not meant.) The queue of the main cell counts how many are
+// reserved, and lets plain submissions in up to its bound less that number
+// (internal/queue/reserve.go). So a pool that reserves nothing does nothing more for a submission.
+// A call of Reserve that finds no slot waits in room.go, in one line with blocked submitters.
 //
-// A place comes back in one of two ways, and in each whoever gives it back loads flags afterwards, as a worker does that has ended a job:
+// A slot comes back in one of two ways. In each, the goroutine that gives it back loads flags
+// afterwards, as a worker does that has ended a job:
 //
 //	Release, or the end of the context:  reserved-1;             load flags, wake the first that waits
 //	Submit:                              push;       reserved-1; load flags, wake the first that waits
 //
-// A submitter that waits has announced itself in flags and then looked for room, so one of the two sees the other. Submit makes no room.
-// But between its two steps the place is counted twice, and whoever has looked then has seen one place less than there was.
-// The other order would let a submitter into the place first.
+// A submitter that waits has announced itself in flags and then looked for room, so one of the two
+// sees the other. Submit makes no room. But between its two steps the slot is counted twice, and a
+// submitter that looked then has seen one slot less than there was. The other order would let a
+// submitter into the slot first.
 //
-// Who owns a place is one word, slots.left: Submit takes one off, and Release takes all. So no place is given back twice, or not at all.
+// One word, slots.left, says who owns the slots: Submit takes one off, and Release takes all. So
+// each slot is given back exactly once.
 //
-// Nothing of this is undone when the pool closes: the queue refuses all pushes from then on, and reserved means nothing any more.
-// A smaller size (Resize) takes no place back either, as it drops no task that was accepted: the bound falls below what is reserved, and
-// nobody else gets a place until enough have come back.
+// Closing the pool undoes nothing of this: the queue rejects all pushes from then on, and reserved
+// means nothing any more. A smaller size (Resize) takes no slot back either, just as it drops no
+// accepted task: the bound falls below what is reserved, and nobody else gets a slot until enough
+// have come back.
 //
-// Under PerWorker a job with a key goes to its home, which has a bound of its own. It goes there beyond that. Reserve counts what is in
-// homes as if it were in the main cell; so it may have to wait for the end of a job in a home, which looks for it in homes.reserving.
+// Under PerWorker a job with a key goes to its home, beyond the bound of that. Reserve counts what
+// is in homes as if it were in the main cell; so it may have to wait for the end of a job in a
+// home, which looks for it in homes.reserving.
 type slots[T any] struct {
 	e    *engine[T]
 	ctx  context.Context
@@ -41,29 +49,34 @@ type slots[T any] struct {
 	stop func() bool // ends the wait for the end of ctx, or nil
 }
 
-// Slots are places in a pool that are reserved for one caller, see [Pool.Reserve]. Its methods may be called by any number of goroutines.
+// Slots are room in a pool that is reserved for one caller, see [Pool.Reserve]. Any number of
+// goroutines may call its methods.
 type Slots struct{ s slots[Task] }
 
 // TypedSlots is [Slots] for a [Typed].
 type TypedSlots[T any] struct{ s slots[T] }
 
-// Reserve reserves places for tasks that the caller does not have yet. It waits until one place is free, and then takes as
-// many as are free, up to most. It is for consumers of a queue outside the process: they ask that queue for as many messages as they have
-// places, so none waits in this process that another process could run.
+// Reserve reserves slots: room for tasks that the caller does not have yet. It waits until one slot
+// is free, and then takes as many as are free, up to most >= 1. It is for consumers of a queue
+// outside the process. They ask that queue for as many messages as they have slots, so no message
+// waits in this process that another process could run.
 //
-// A reserved place counts as taken, for the bound of [WithBuffer], until a task is submitted into it or it comes back: by [Slots.Release], or
-// when ctx ends. Call Release in any case, at the latest when no more tasks come. When the pool is closed, all places come back, and Submit returns
-// [ErrClosed]. [Pool.Resize] takes no place back. After a shrink others get a place when as many have come back as are too many.
+// A reserved slot counts as a queued task, for the bound of [WithBuffer], until a task is submitted
+// into it or it comes back: by [Slots.Release], or when ctx ends. Call Release in any case, at the
+// latest when no more tasks come. When the pool is closed all slots come back, and Submit returns
+// [ErrClosed]. [Pool.Resize] takes no slot back: after a shrink others get a slot when enough have
+// come back.
 //
-// Reserve waits in one line with blocked submitters, also under [Reject], [DropOldest] and [CallerRuns]. These say what other submissions do while
-// places are reserved. If more places are reserved than [WithBuffer] has, a submission under DropOldest can find nothing to drop, and
-// returns [ErrFull].
+// Reserve waits in one line with blocked submitters, also under [Reject], [DropOldest] and
+// [CallerRuns]. These say what other submissions do while slots are reserved. If the whole buffer
+// is reserved, a submission under DropOldest can find nothing to drop, and returns [ErrFull].
 //
-// The errors are ctx's and [ErrClosed]. Inside a task of the same pool, when no place is free, it is ErrFull: the task may hold
-// the place. A pool with tenants, classes, deadlines or a rate returns an error, since there a place belongs to a
-// tenant.
+// The errors are ctx's and ErrClosed. Inside a task of the same pool, when no slot is free, the
+// error is ErrFull: that task itself may hold the slot. Reserve also returns an error for a pool
+// with tenants, classes, deadlines or a rate, where room belongs to a tenant.
 //
-// It backfires if the tasks come late: workers rest beside places that nobody uses. Bound how long the other queue may take to answer.
+// It backfires if the tasks come late: workers are idle beside slots that nobody uses. Limit how
+// long the other queue may take to answer.
 func (p *Pool) Reserve(ctx context.Context, most int) (*Slots, error) {
 	s := new(Slots)
 	if err := p.made().reserve(ctx, most, &s.s); err != nil {
@@ -81,16 +94,18 @@ func (p *Typed[T]) Reserve(ctx context.Context, most int) (*TypedSlots[T], error
 	return s, nil
 }
 
-// Len returns how many places are left.
+// Len returns how many slots are left.
 func (s *Slots) Len() int { return s.s.len() }
 
-// Submit accepts task into one of the places. It never blocks, and never runs the task itself. It returns
-// [ErrFull] if no place is left, the error of Reserve's context if the places came back for that, [ErrNilTask], or an error that wraps [ErrClosed].
+// Submit accepts task into one of the slots. It never blocks, and never runs the task itself. It
+// returns [ErrFull] if no slot is left, the error of Reserve's context if the slots came back
+// because of that, [ErrNilTask], or an error that wraps [ErrClosed].
 //
 // Submit synchronizes before the start of the task.
 func (s *Slots) Submit(task Task) error { return s.SubmitAs(Attrs{}, task) }
 
-// SubmitAs is Submit for a task with a key or a weight, see [Pool.SubmitAs]. A place is used whatever the weight. After an error about a the place is still there.
+// SubmitAs is Submit for a task with a key or a weight, see [Pool.SubmitAs]. It uses one slot,
+// whatever the weight, and none if it returns an error about a.
 func (s *Slots) SubmitAs(a Attrs, task Task) error {
 	if task == nil {
 		return s.s.e.reject(ErrNilTask)
@@ -98,7 +113,7 @@ func (s *Slots) SubmitAs(a Attrs, task Task) error {
 	return s.s.submit(a, task)
 }
 
-// Release gives back what is left. It may be called more than once.
+// Release gives back the slots that are left. It may be called more than once.
 func (s *Slots) Release() { s.s.release() }
 
 // Len is [Slots.Len].
@@ -154,9 +169,9 @@ func (e *engine[T]) reserve(ctx context.Context, most int, s *slots[T]) error {
 	return nil
 }
 
-var errReserveFair = errors.New("pool: Reserve contradicts tenants, classes, deadlines and rates: there a place belongs to a tenant")
+var errReserveFair = errors.New("pool: Reserve contradicts tenants, classes, deadlines and rates: there room belongs to a tenant")
 
-// takePlaces reserves up to most places, if one is free.
+// takePlaces reserves up to most slots, if one is free.
 func (e *engine[T]) takePlaces(most int, holder bool) (n int, s queue.Status) {
 	return e.main.queue.Reserve(func() uint64 {
 		bound := e.main.bound()
@@ -167,7 +182,7 @@ func (e *engine[T]) takePlaces(most int, holder bool) (n int, s queue.Status) {
 	}, most, holder)
 }
 
-// givePlaces gives back n places, or room that was counted as taken.
+// givePlaces gives back n slots, or room that was counted as taken.
 func (e *engine[T]) givePlaces(n int) {
 	c := &e.main
 	c.queue.Unreserve(n)
@@ -223,7 +238,7 @@ func (s *slots[T]) submit(given Attrs, v T) error {
 	return e.tried(status)
 }
 
-// use takes one of the places, if there is any, and returns how many are left.
+// use takes one of the slots, if there is any, and returns how many are left.
 func (s *slots[T]) use() (left int64, ok bool) {
 	for {
 		n := s.left.Load()

@@ -11,25 +11,23 @@ import (
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// room is where submitters wait while a cell is full, in the order of their
-// arrival.
+// room is where submitters wait while a cell is full, in the order of their arrival.
 //
-// At most one of them is being woken at any time. The worker that ends a job
-// wakes the first, which pushes its job and, if there is still room, wakes the
-// next. So a busy worker pays for one wake while many places become free, and
-// still no place is left unused while somebody waits. (Waking one waiter for
-// each place costs ten times as much with short jobs; waking at a low-water mark
-// leaves submitters blocked beside free places while a long task runs.)
+// At most one of them is being woken at any time. The worker that ends a job wakes the first, which
+// pushes its job and, if there is still room, wakes the next. So a busy worker pays for one wake
+// while there is room for many, and yet no room is left unused while somebody waits. (Waking one
+// waiter for each free slot costs ten times as much with short jobs; waking at a low-water mark
+// leaves submitters blocked beside free slots while a long task runs.)
 //
-// No wake-up is lost. A submitter announces itself in flags and then tries once more to push;
-// a worker ends a job and then loads flags. All are sequentially consistent,
-// so one of the two sees the other. While a wake is in flight nothing is announced;
-// whoever was woken announces the others before it looks for more room.
+// No wake-up is lost. A submitter announces itself in flags and then tries once more to push; a
+// worker ends a job and then loads flags. All are sequentially consistent, so one of the two sees
+// the other. While a wake is in flight nothing is announced; the woken submitter announces the
+// others before it looks for more room.
 //
-// A submission that has not waited may overtake those that wait. One that was
-// overtaken misses times while it was being woken holds the queue, which keeps
-// all others out until it has pushed: nobody waits for ever. Whoever is given room uses it, or gives
-// up, before anybody else is told of room: so no two can hand it to each other for ever.
+// A submission that has not waited may overtake those that wait. A submitter that was overtaken
+// misses times while it was being woken holds the queue, which keeps all others out until it has
+// pushed: nobody waits for ever. A submitter that is given room uses it, or gives up, before
+// anybody else is told of room: so no two can hand it to each other for ever.
 type room[T any] struct {
 	mu sync.Mutex
 	list.List[blocked, *blocked]
@@ -76,7 +74,7 @@ func (c *cell[T]) wakeLocked() {
 	c.announceLocked()
 }
 
-// signal wakes b, if it is not nil, and unless it has been signalled already and has not looked since.
+// signal wakes b, if it is not nil, and unless it was signalled already and has not looked since.
 func (b *blocked) signal() {
 	if b == nil {
 		return
@@ -87,8 +85,8 @@ func (b *blocked) signal() {
 	}
 }
 
-// refuse wakes those that are blocked after the intake has ended. One that
-// comes later sees that itself.
+// refuse wakes those that are blocked after the intake has ended. One that comes later sees that
+// itself.
 func (c *cell[T]) refuse() {
 	c.room.mu.Lock()
 	defer c.room.mu.Unlock()
@@ -97,7 +95,7 @@ func (c *cell[T]) refuse() {
 	}
 }
 
-// checkSubmitters makes those that are blocked see whether they are inside of a task, once.
+// checkSubmitters makes each blocked submitter see whether it is inside of a task, once.
 func (e *engine[T]) checkSubmitters() {
 	e.eachCell(func(c *cell[T]) {
 		c.room.mu.Lock()
@@ -129,7 +127,8 @@ func (c *cell[T]) roomMade() {
 	c.e.batchers.roomMade(c.e)
 }
 
-// roomAtHome wakes the first that waits in the main cell, after a job has ended in a home, if it may wait for that.
+// roomAtHome wakes the first that waits in the main cell, after a job has ended in a home, if it
+// may wait for that.
 func (e *engine[T]) roomAtHome() {
 	if e.homes.reserving.Load() > 0 {
 		r := &e.main.room
@@ -139,16 +138,19 @@ func (e *engine[T]) roomAtHome() {
 	}
 }
 
-// allReserved reports whether there may be nothing to drop for a new job, since all places of the buffer are reserved.
+// allReserved reports whether there may be nothing to drop for a new job, since the whole buffer is
+// reserved.
 func (e *engine[T]) allReserved() bool {
 	n := e.main.queue.Reserved()
 	return n > 0 && n >= e.buffer
 }
 
-// waitForRoom calls try until it returns another status than Full, when there is room. If the caller turns out to be inside of a task, waitForRoom returns the context of that as here.
+// waitForRoom calls try, whenever there may be room, until it returns a status other than Full. If
+// the caller turns out to be inside of a task, waitForRoom returns the context of that task as
+// here.
 //
-// A goroutine that waits here should not need more than the 2 KiB of stack that it was born with. So it blocks
-// in this function, and all else is done in others, which have returned.
+// A goroutine that waits here should not need more than the 2 KiB of stack that it was born with.
+// So it blocks in this function, and does all else in others, which have returned.
 func (c *cell[T]) waitForRoom(ctx context.Context, try func(b *blocked) queue.Status) (here context.Context, err error) {
 	done := ctx.Done()
 	b := c.enterRoom()
@@ -174,8 +176,8 @@ func (c *cell[T]) waitForRoom(ctx context.Context, try func(b *blocked) queue.St
 	}
 }
 
-// enterRoom puts a submitter that found no room at the end of those that wait. It has to try again, and each time that it
-// finds none, to call stay; at last it calls leaveRoom.
+// enterRoom puts a submitter that found no room at the end of those that wait. The submitter has to
+// try again, to call stay each time that it finds no room, and at last to call leaveRoom.
 func (c *cell[T]) enterRoom() *blocked {
 	r := &c.room
 	b, _ := r.spare.Get().(*blocked)
@@ -192,8 +194,8 @@ func (c *cell[T]) enterRoom() *blocked {
 	return b
 }
 
-// stay reports whether b has to wait for ready before it tries again, with the queue held if b.held. It returns the
-// context of the task that the caller turns out to be inside of.
+// stay reports whether b has to wait for ready before it tries again, with the queue held if
+// b.held. It returns the context of the task that the caller turns out to be inside of.
 func (c *cell[T]) stay(b *blocked) (waits bool, here context.Context) {
 	e, r := c.e, &c.room
 	r.mu.Lock()
@@ -270,7 +272,7 @@ func (c *cell[T]) leaveRoom(b *blocked) {
 	r.mu.Unlock()
 	next.signal()
 	b.missed, b.checks, b.checked, b.held = 0, false, false, false
-	r.spare.Put(b) // a signal may still come: the next who uses it looks in vain then
+	r.spare.Put(b) // a late signal makes its next user look in vain
 	if held && c.e.idle.Load().Idle() > 0 {
 		c.e.pull() // batchers were kept out too
 	}
@@ -295,8 +297,8 @@ func (c *cell[T]) somebodyWaits() bool {
 	return c.room.First != nil || c.room.waking
 }
 
-// errBlocked is what a submitter gets that was blocked when the pool closed: the
-// cause, if there is one, as well as ErrClosed.
+// errBlocked is the error of a submitter that was blocked when the pool closed: ErrClosed, with the
+// cause if there is one.
 func (e *engine[T]) errBlocked() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -12,24 +12,26 @@ import (
 
 // RunningTask is a task that a worker runs.
 type RunningTask struct {
-	// Age is for how long it has run, or for how long its worker is at work on the batch that it belongs to.
+	// Age is how long it has run, or how long its worker has been at work on its batch.
 	Age time.Duration
-	// Key is its key, 0 if it has none, or under [PerWorker].
+	// Key is its key, or 0 if it has none, or under [PerWorker].
 	Key uint64
-	// Waits says that it is inside a wait of its own pool, for tasks that it has submitted.
+	// Waits says that it waits in its own pool, for tasks that it has submitted.
 	Waits bool
-	// Name is the task's function, and Stack what its goroutine is doing, in the form of a stack trace that ends
-	// with that function. Both are empty unless they were asked for, or if the task has just ended.
+	// Name is the task's function. Stack is what its goroutine is doing, as a stack trace that ends
+	// with that function. Both are empty if stacks were not asked for, or the task has just ended.
 	Name, Stack string
 }
 
-// RunningTasks returns the tasks that workers run, those that have run for longest first, at most n of them. With stacks it also
-// says what they are and what they do.
+// RunningTasks returns at most n of the tasks that workers run, those that have run longest first.
+// With stacks it also sets their Name and Stack.
 //
-// It backfires with stacks in a program of many goroutines: the program stands still while their traces are written, .2 ms with ten and 18 ms with
-// a thousand (go test -bench RunningTasks; two virtual processors of an AMD EPYC, 2026-12-01).
+// It leaves out tasks that run on their submitter's goroutine ([CallerRuns]). Any goroutine may
+// call it.
 //
-// Tasks that run on their submitter's goroutine ([CallerRuns]) are not among them. It may be called by any goroutine.
+// With stacks it backfires in a program of many goroutines, which stands still while their traces
+// are written: 0.2 ms with ten goroutines, and 18 ms with a thousand (go test -bench RunningTasks;
+// two virtual processors of an AMD EPYC, 2026-12-01).
 func (e *engine[T]) RunningTasks(n int, stacks bool) []RunningTask {
 	if n <= 0 {
 		return nil
@@ -67,7 +69,8 @@ func (e *engine[T]) RunningTasks(n int, stacks bool) []RunningTask {
 // packageName is what the names of this package's functions begin with.
 var packageName = reflect.TypeFor[PanicError]().PkgPath() + "."
 
-// nameIn returns the outermost function in a stack trace that is not the pool's own, and the trace without the frames that called it.
+// nameIn returns the outermost function in a stack trace that is not the pool's own, and the trace
+// without the frames that called it.
 func nameIn(trace string) (name, rest string) {
 	lines := strings.Split(trace, "\n")
 	for i := len(lines) - 1; i > 0; i-- {

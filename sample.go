@@ -11,19 +11,21 @@ import (
 
 // Sampling: how long tasks wait for room, wait in the queue, and run.
 //
-// Every n-th position of a queue is stamped with the time of its push (internal/queue), so a submission pays one test of a
-// bit. The stamp goes with the job: beside the slot, in the marks of the batch that it is claimed into, behind its key, and
-// with it when it is taken over or put back. The worker that holds the batch counts down to the
-// next marked job, and times that one alone. What ends the wait is the moment in which the task's function is called, wherever it
-// waited: in the queue, behind its key, for its units, or in a batch behind others.
+// Every n-th position of a queue is stamped with the time of its push (internal/queue), so a
+// submission pays one test of a bit. The stamp goes with the job: beside the slot, in the marks of
+// the batch into which it is claimed, behind its key, and with it when it is taken over or put
+// back. The worker that holds the batch counts down to the next marked job, and times that one
+// alone. The wait ends when the task's function is called, wherever the task has waited: in the
+// queue, behind its key, for its units, or in a batch behind others.
 //
-// A clock costs as much as an empty task. So while tasks are so short that a worker claims many at a time, one in
-// thinned of those positions is stamped.
+// A look at the clock costs as much as an empty task. So while tasks are so short that a worker
+// claims many at a time, only one in thinned of those positions is stamped.
 //
 // A submitter that waits for room is blocked anyway, so each of these waits is measured.
 //
-// Apart from samples, a worker reads the clock at the end of each batch, and after a search. That gives, exactly, for how long it has
-// been idle, so for how long it was busy, and since when it has been at what it has in hand.
+// Apart from samples, a worker reads the clock at the end of each batch, and after a search. That
+// gives, exactly, how long it has been idle and so how long it was busy, and when it took in hand
+// what it runs now.
 type samples struct {
 	room, wait, run hist.Live
 	first           hist.Live     // the first task of each worker
@@ -32,7 +34,7 @@ type samples struct {
 }
 
 const (
-	// DefaultSampling is what WithSampling is without the option.
+	// DefaultSampling is the default of [WithSampling].
 	DefaultSampling = 64
 	maxSampling     = 1 << 20
 	thinned         = 8
@@ -47,15 +49,18 @@ type marked struct {
 	stamps []queue.Stamped
 }
 
-// WithSampling makes the pool measure one task of every, for [Stats].Room, Wait and Run: how long tasks wait for room, wait
-// in the queue, and run. 1 is each task, 0 none: then Stats has counters only. every must be between 0 and 1<<20, and is rounded
-// up to a power of two. The default is [DefaultSampling], 64.
+// WithSampling makes the pool measure one task in every, for Room, Wait and Run of [Stats]: how
+// long tasks wait for room, are queued, and run. 1 measures each task; 0 measures none, and Stats
+// then has counters only. every must be between 0 and 1<<20, and is rounded up to a power of two.
+// The default is [DefaultSampling], 64.
 //
-// While tasks take less than about 300 ns the pool measures one of 8*every, because the clock costs as much as such a task; with 1
-// it still measures each. Every wait for room is measured, unless every is 0.
+// While tasks take less than about 300 ns the pool measures one in 8*every, because a look at the
+// clock costs as much as such a task; with 1 it still measures each. It measures every wait for
+// room, unless every is 0.
 //
-// 1 backfires for tasks below about 10 µs: an empty one takes 3.5 to 5 times as long, and no longer with 64 (go test -bench Sampling;
-// two virtual processors of an AMD EPYC, 2026-12-01).
+// 1 backfires for tasks below about 10 µs: an empty task takes 3.5 to 5 times as long, while 64
+// costs nothing measurable (go test -bench Sampling; two virtual processors of an AMD EPYC,
+// 2026-12-01).
 func WithSampling(every int) Option { return func(c *config) { c.sampling = every } }
 
 // stamps is a queue that can stamp what is pushed.
@@ -71,7 +76,8 @@ func (e *engine[T]) openSamples(q stamps) {
 	}
 }
 
-// openClock finds out how long a look at the clock takes, which is no part of what runs between two.
+// openClock finds out how long a look at the clock takes, which is no part of what runs between
+// two.
 func (e *engine[T]) openClock() {
 	e.samples.clock = time.Hour
 	for last, i := e.now(), 0; i < 3; i++ {
@@ -86,7 +92,7 @@ func (e *engine[T]) ran(begun time.Duration) {
 	e.samples.run.Add(e.now() - begun - e.samples.clock)
 }
 
-// thin makes fewer be sampled while tasks are tiny.
+// thin makes the pool sample fewer tasks while they are tiny.
 func (e *engine[T]) thin(q stamps, tiny bool) {
 	switch {
 	case e.sampling <= 1:
@@ -100,7 +106,8 @@ func (e *engine[T]) thin(q stamps, tiny bool) {
 // now returns the time since the start of the pool, in which everything is measured.
 func (e *engine[T]) now() time.Duration { return time.Since(e.start) }
 
-// stamped notes which jobs of the batch that w takes in hand are to be timed. The claim lock is held.
+// stamped notes which jobs of the batch that w takes in hand are to be timed. The claim lock is
+// held.
 func (w *worker[T]) stamped(marks []queue.Stamped, begun int) {
 	w.until = noMark
 	for len(marks) > 0 && marks[0].Index < begun {
@@ -155,7 +162,8 @@ func (e *engine[T]) timedInline(run func() error) {
 // timed reports whether a job that has ended with err is measured.
 func timed(err error) bool { return err != errSkipped && err != errUntimed }
 
-// lap returns for how long w has had what it has just ended, and is called at the end of each batch.
+// lap returns how long w has had in hand what it has just ended. It is called at the end of each
+// batch.
 func (w *worker[T]) lap() time.Duration {
 	now := w.e.now()
 	took := now - time.Duration(w.since.Load())
@@ -163,15 +171,15 @@ func (w *worker[T]) lap() time.Duration {
 	return took
 }
 
-// began notes that w begins a batch after a search. Stats may read idle and since in between: then w looks less busy than it
-// was, never more, and Stats keeps Busy from falling.
+// began notes that w begins a batch after a search. Stats may read idle and since in between: then
+// w looks less busy than it was, never more, and Stats keeps Busy from falling.
 func (w *worker[T]) began() {
 	now := int64(w.e.now())
 	w.idle.Add(now - w.since.Load())
 	w.since.Store(now)
 }
 
-// busyFor returns for how long w has had something in hand until now. e.mu is held.
+// busyFor returns how long w has had something in hand until now. e.mu is held.
 func (w *worker[T]) busyFor(now time.Duration) time.Duration {
 	until := time.Duration(w.since.Load())
 	if w.cur.Load().Load().Running() > 0 {

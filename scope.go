@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// lazy is a context that can be cancelled, a child of another one that is cancelled when the pool stops too. It is made when
-// somebody asks for it: most tasks do not, and it takes several allocations.
+// lazy is a context that can be cancelled, the child of another one. It is also cancelled when the
+// pool stops. It is made when somebody asks for it: most tasks do not, and it takes several
+// allocations.
 type lazy struct {
 	mu    sync.Mutex // not held while methods of a context run, which may be the user's
 	made  atomic.Pointer[context.Context]
@@ -98,7 +99,8 @@ func (c *groupContext) Value(key any) any {
 	return c.parent.Value(key)
 }
 
-// endOf returns why ctx is done, nil if it is not: its error, together with its cause if that is another one.
+// endOf returns why ctx is done, or nil if it is not: its error, together with its cause if that is
+// another one.
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
 	if err == nil {
@@ -110,8 +112,8 @@ func endOf(ctx context.Context) error {
 	return err
 }
 
-// scope is the context of a call: the values and the end of its owner's, the identity of the
-// worker's, and it is cancelled when the pool stops.
+// scope is the context of a call. It has the values and the end of its owner's context and the
+// identity of the worker's, and is cancelled when the pool stops.
 type scope struct {
 	e       *engine[Task]
 	user    context.Context
@@ -146,8 +148,8 @@ func (e *engine[T]) until(parent context.Context) (context.Context, context.Canc
 		cancel(context.Cause(e.base))
 	}
 	stop := context.AfterFunc(e.base, func() { cancel(context.Cause(e.base)) })
-	// Nobody may call what is returned: a group whose Wait never returns. The pool keeps nothing
-	// of it then when parent has ended.
+	// A group whose Wait never returns does not call what is returned. The pool then keeps nothing
+	// of it when parent has ended.
 	unwatch := context.AfterFunc(parent, func() { stop() })
 	return ctx, func(err error) { unwatch(); stop(); cancel(err) }
 }
@@ -182,8 +184,7 @@ func (s *scope) Err() error {
 	return s.both().Err()
 }
 
-// Value implements context.Context. Package context asks for a *int to find out
-// whose Done it is.
+// Value implements context.Context. Package context asks for a *int to find out whose Done it is.
 func (s *scope) Value(key any) any {
 	switch key.(type) {
 	case *engine[Task]:

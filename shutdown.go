@@ -8,14 +8,13 @@ import (
 	"time"
 )
 
-// Ending a pool has two steps, and each happens once. Closing ends the intake:
-// one bit in the queue's tail, so that it is ordered with every push. Stopping
-// says that nothing more may start: what waits is handed back, by whoever comes
-// across it: the stopping goroutine, workers, and a submitter whose push was
-// under way. A pool has ended when it is closed, all that was accepted has ended or was handed back, no batcher holds
-// anything, and no worker is left.
+// Ending a pool has two steps, and each happens once. Closing ends the intake: it sets one bit in
+// the queue's tail, which orders it with every push. Stopping says that nothing more may start.
+// Whoever comes across a queued job then hands it back: the stopping goroutine, a worker, or a
+// submitter whose push was under way. A pool has ended when it is closed, every accepted job has
+// ended or was handed back, no batcher holds anything, and no worker is left.
 
-// endState is how a pool ends. e.mu guards it, but for the channels.
+// endState is how a pool ends. e.mu guards it, except for the channels.
 type endState[T any] struct {
 	stopped     chan struct{}  // closed when nothing more may start
 	done        chan struct{}  // closed when the last worker has gone
@@ -31,7 +30,7 @@ type endState[T any] struct {
 	reported    bool           // a Close has returned the kept errors
 	deadlineEnd chan struct{}  // of DrainFor, nil before Close: see setDeadline
 	dropCount   uint64         // discarded by DropOldest
-	dropping    int            // drop handlers that run, and expired jobs that are being handed over
+	dropping    int            // running drop handlers, and expired jobs being handed over
 	expired     uint64         // never started, for their deadline
 	inlines     int            // jobs that run on their submitter's goroutine
 	last        Stats          // keeps Stats monotone
@@ -57,9 +56,8 @@ func (e *engine[T]) drain() {
 	e.wakeMore() // for what did not linger long enough
 }
 
-// stop makes cause the reason why nothing more starts, unless there is one. It
-// returns how many tasks ran then, before their contexts were cancelled, and
-// whether this call did it.
+// stop makes cause the reason why nothing more starts, unless there is one. It returns how many
+// tasks ran then, before their contexts were cancelled, and whether this call did it.
 func (e *engine[T]) stop(cause, closeErr error) (running int, did bool) {
 	e.mu.Lock()
 	if e.stopCause != nil || e.finished {
@@ -87,7 +85,8 @@ func (e *engine[T]) cause() error {
 	return e.stopCause
 }
 
-// discard hands back everything that waits, and ends the pool if it can end. It is called after a stop.
+// discard hands back everything that waits, and ends the pool if it can end. It is called after a
+// stop.
 func (e *engine[T]) discard() {
 	e.mu.Lock()
 	e.eachCell(func(c *cell[T]) {
@@ -109,7 +108,7 @@ func (e *engine[T]) giveBackLocked(c *cell[T], job T, tag int) {
 	c.disposed(tag, 1)
 }
 
-// endedLocked reports whether there is nothing left to run, for ever.
+// endedLocked reports whether nothing is left to run, and nothing will come.
 func (e *engine[T]) endedLocked() bool {
 	if e.closeErr == nil || e.emptying {
 		return false
@@ -119,8 +118,7 @@ func (e *engine[T]) endedLocked() bool {
 	return ended
 }
 
-// settle wakes parked workers that have to end and, when the last has gone, ends
-// the pool.
+// settle wakes parked workers that have to end and, when the last is gone, ends the pool.
 func (e *engine[T]) settle() {
 	e.mu.Lock()
 	if !e.endedLocked() {
@@ -164,8 +162,8 @@ func (e *engine[T]) onDone(stop func() bool) {
 	}
 }
 
-// miss turns a drain that took too long into an abort. It returns nil if the
-// drain was done after all.
+// miss turns a drain that took too long into an abort. It returns nil if the drain was done after
+// all.
 func (e *engine[T]) miss(err error) error {
 	running, did := e.stop(&stopError{ErrAborted, err}, ErrClosed)
 	s := e.Stats()
@@ -173,7 +171,7 @@ func (e *engine[T]) miss(err error) error {
 		if s.Queued == 0 {
 			break
 		}
-		runtime.Gosched() // a job is being handed back, or accounted for: it has ended, and does not count as ended yet
+		runtime.Gosched() // a job is being handed back, or has ended and is being counted
 		s = e.Stats()
 	}
 	if !did {
@@ -191,19 +189,19 @@ func (e *engine[T]) miss(err error) error {
 	return d
 }
 
-// settleTries bounds how long a missed deadline waits for exact numbers. Whoever hands back or accounts for a job runs no code of the
-// user's meanwhile, but may be preempted, for some 10 ms.
+// settleTries bounds how long a missed deadline waits for exact numbers. A goroutine that hands
+// back or accounts for a job runs no user code meanwhile, but may be preempted, for about 10 ms.
 const settleTries = 100_000
 
-// Close ends the pool by its shutdown mode (see [WithShutdown]; the default runs
-// every accepted task) and waits until the last worker has gone: nothing of the
-// pool runs after Close has returned, and all concurrent calls return at the same
-// end. It returns what the error mode kept; under [DrainFor], a
-// [*DeadlineError] if the deadline was missed; and, if the end of [WithContext]'s context has kept tasks from
-// starting, how many, and the context's cause. A later call returns nil.
+// Close ends the pool by its shutdown mode (see [WithShutdown]; by default it runs every accepted
+// task) and waits until the last worker is gone: nothing of the pool runs after Close has returned,
+// and all concurrent calls return at the same end. It returns what the error mode kept; under
+// [DrainFor], a [*DeadlineError] if the deadline was missed; and, if the end of [WithContext]'s
+// context kept tasks from starting, an error with their number and the context's cause. A later
+// call returns nil.
 //
-// Called inside a task, a hook or a handler of the pool, Close begins to close the pool
-// and returns [ErrInTask] at once.
+// Inside a task or a callback of the pool Close closes the pool and returns [ErrInTask] at
+// once.
 //
 // The end of every task synchronizes before the return of Close.
 func (e *engine[T]) Close() error {
@@ -250,8 +248,8 @@ func (e *engine[T]) Close() error {
 	return errors.Join(early, kept)
 }
 
-// setDeadline makes a drain that takes too long an abort. e.deadlineEnd is closed when that
-// has happened, or will not happen any more.
+// setDeadline makes a drain that takes too long an abort. It closes e.deadlineEnd when that has
+// happened, or can no longer happen.
 func (e *engine[T]) setDeadline() {
 	e.mu.Lock()
 	set := e.deadlineEnd != nil
@@ -275,17 +273,18 @@ func (e *engine[T]) setDeadline() {
 	})
 }
 
-// Shutdown drains the pool until ctx is done and then aborts it, as that of package net/http does. So it says whether all
-// tasks have run, and not how they went: their errors are those of [WithErrorHandler], and of a Close after it, which returns at
-// once when the pool has been drained. It never
-// outlives ctx. It returns nil when every accepted task has run and the last
-// worker has gone; a [*DeadlineError] with the numbers of tasks that never
-// started and that still run when ctx ended first; or the cause when the pool was stopped
-// in another way meanwhile. Tasks that ignore their context end later; [Pool.Done]
-// tells when.
+// Shutdown drains the pool until ctx is done and then aborts it, as Shutdown of net/http.Server
+// does. It never outlives ctx. It returns nil when every accepted task has run and the last worker
+// is gone; a [*DeadlineError] with the numbers of tasks that never started and of those still
+// running, if ctx is done first; or the cause, if the pool was stopped in another way meanwhile.
+// Tasks that ignore their context end later: the channel of [Pool.Done] says when.
 //
-// Called inside a task, a hook or a handler of the pool, Shutdown begins the
-// draining and returns [ErrInTask] at once; ctx still bounds the drain.
+// Shutdown says whether all tasks have run, and not whether they failed: their errors go to
+// [WithErrorHandler], and a Close after it, which returns at once when the pool has been drained,
+// returns those that were kept.
+//
+// Inside a task or a callback of the pool Shutdown starts the drain and returns [ErrInTask]
+// at once; ctx still limits the drain.
 func (e *engine[T]) Shutdown(ctx context.Context) error {
 	e.mustBeMade()
 	if ctx == nil {
@@ -309,14 +308,13 @@ func (e *engine[T]) Shutdown(ctx context.Context) error {
 	return e.cause()
 }
 
-// Abort ends the intake, hands queued tasks back through Leftover and cancels the
-// contexts of running tasks with the cause [ErrAborted]. It does not wait, and
-// releases every call that is blocked in the pool. It may be called
-// by any goroutine, also inside a task, and more than once.
+// Abort closes the pool, hands queued tasks back through Leftover and cancels the contexts of
+// running tasks with the cause [ErrAborted]. It does not wait, and releases every call that is
+// blocked in the pool. Any goroutine may call it, also inside a task, and more than once.
 func (e *engine[T]) Abort() { e.stop(ErrAborted, ErrClosed) }
 
-// Done returns a channel that is closed when the pool was closed, shut down or
-// stopped and the last worker has gone.
+// Done returns a channel that is closed when the pool was closed, shut down or stopped and its last
+// worker is gone.
 func (e *engine[T]) Done() <-chan struct{} { return e.done }
 
 func (e *engine[T]) takeLeftover() []T {

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/automaxprocs/maxprocs"
 )
 
-// maxWorkers bounds every size; more goroutines than this are a bug, not a pool.
+// maxWorkers bounds every size; more goroutines than this are a mistake.
 const maxWorkers = 1 << 24
 
 // Sizing says how many workers a pool has. The zero value is [CPU]; see also
@@ -26,43 +26,41 @@ type Sizing struct {
 // It backfires when n is copied from another machine: measure, or use [CPU].
 func Fixed(n int) Sizing { return sized(fmt.Sprintf("Fixed(%d)", n), n) }
 
-// CPU is one worker for each of [runtime.GOMAXPROCS], and follows it while the
-// pool runs: since Go 1.25 the runtime adjusts GOMAXPROCS by itself when the CPU
-// quota of the container changes. It is the default.
+// CPU is one worker for each of [runtime.GOMAXPROCS]. It is the default. The number follows
+// GOMAXPROCS while the pool runs: since Go 1.25 the runtime adjusts GOMAXPROCS by itself when the
+// CPU quota of the container changes.
 //
-// The pool has no goroutine or timer that watches GOMAXPROCS. It looks when a
-// worker is about to be woken or to park, when Stats is called, and, while all
-// workers are busy and tasks wait, 100 ms after that began and then at growing
-// intervals. [Pool.Resize] ends the following.
+// The pool has no goroutine or timer that watches GOMAXPROCS. It looks when a worker is about to be
+// woken or to park, and when Stats is called. While all workers are busy and tasks are queued, it
+// looks after 100 ms and then at growing intervals. [Pool.Resize] ends this.
 //
-// It backfires for tasks that wait (network, disk, locks): the cores idle while
-// the workers are blocked. Use [IO] or [LittlesLaw] for those.
+// It backfires for tasks that wait (network, disk, locks): cores are idle while the workers are
+// blocked. Use [IO] or [LittlesLaw] for those.
 func CPU() Sizing { return Sizing{name: "CPU()", perProc: 1} }
 
-// IO is n workers for tasks that mostly wait, where n is what the thing they wait
-// for can take at a time: the connection limit of a database, the rate limit of a
-// service.
+// IO is n workers for tasks that mostly wait. n is how much the resource that they wait for can
+// take at a time: the connection limit of a database, the concurrency limit of a service.
 //
-// It backfires when n is larger than that: the queue moves into the downstream,
-// where it is neither seen nor bounded.
+// It backfires when n is larger than that: tasks then queue in the resource, where nobody sees or
+// bounds the queue.
 func IO(n int) Sizing { return sized(fmt.Sprintf("IO(%d)", n), n) }
 
-// Mixed is two workers for each of [runtime.GOMAXPROCS], and follows it as [CPU]
-// does: for tasks that compute and wait in about equal parts.
+// Mixed is two workers for each of [runtime.GOMAXPROCS], for tasks that compute and wait in about
+// equal parts. The number follows GOMAXPROCS as that of [CPU] does.
 //
-// It backfires for pure computation (more switches and a larger working set, no
-// more throughput), and for tasks that wait much longer than they compute.
+// It backfires for tasks that only compute (more switches and a larger working set, no more
+// throughput), and for tasks that wait much longer than they compute.
 func Mixed() Sizing { return Sizing{name: "Mixed()", perProc: 2} }
 
-// LittlesLaw is as many workers as are busy on average when tasks arrive at
-// perSecond and each takes latency: L = λW (J. D. C. Little, "A Proof for the
-// Queuing Formula", Operations Research 9(3), 1961), rounded up.
+// LittlesLaw is as many workers as are busy on average when perSecond tasks arrive each second and
+// each takes latency: L = λW (J. D. C. Little, "A Proof for the Queuing Formula", Operations
+// Research 9(3), 1961), rounded up.
 //
-// Both must be positive and finite, and the result at most 1<<24. The law gives
-// the average: leave headroom for bursts, 20 to 50 % is usual.
+// Both must be positive and finite, and the result at most 1<<24. The law gives the average, so add
+// 20 to 50 % for bursts.
 //
-// It backfires when the latency was measured under load: then it contains the
-// waiting that the pool is meant to prevent.
+// It backfires when the latency was measured under load: then it contains the waiting that the pool
+// is meant to prevent.
 func LittlesLaw(perSecond float64, latency time.Duration) Sizing {
 	s := Sizing{name: fmt.Sprintf("LittlesLaw(%v, %v)", perSecond, latency)}
 	switch l := perSecond * latency.Seconds(); {
@@ -95,20 +93,17 @@ func (s Sizing) workers() int {
 	return s.n
 }
 
-// MatchCPUQuota sets GOMAXPROCS to the CPU quota of the container (Linux cgroups)
-// with [go.uber.org/automaxprocs], and returns a function that puts it back. logf
-// receives what it did and may be nil. The pool never calls it: it changes the
-// whole process.
+// MatchCPUQuota sets GOMAXPROCS to the CPU quota of the container (Linux cgroups) with
+// [go.uber.org/automaxprocs], and returns a function that restores it. logf receives what was done
+// and may be nil. The pool never calls MatchCPUQuota, since it changes the whole process.
 //
-// Since Go 1.25 the runtime follows the quota by itself, so most programs need
-// nothing. The two differ: the runtime rounds a quota up, never below 2, and
-// looks again about once a second; automaxprocs rounds down, never below 1, and
-// looks once. And setting GOMAXPROCS, to whatever value, switches the
-// runtime's own updates off. undo puts back the earlier value and the runtime's
-// updates, if it was the runtime that chose that value.
+// Since Go 1.25 the runtime follows the quota by itself, so most programs need nothing. The two
+// differ: the runtime rounds a quota up, never below 2, and looks again about once a second;
+// automaxprocs rounds down, never below 1, and looks once. Setting GOMAXPROCS, to any value, also
+// ends the runtime's own updates. undo restores the earlier value, and the runtime's updates if the
+// runtime had chosen that value.
 //
-// It backfires when the quota is changed while the program runs: nothing follows
-// it any more.
+// It backfires when the quota changes while the program runs: GOMAXPROCS no longer follows it.
 func MatchCPUQuota(logf func(string, ...any)) (undo func(), err error) {
 	if logf == nil {
 		logf = func(string, ...any) {}

@@ -7,21 +7,19 @@ import (
 	"sync"
 )
 
-// WithState gives each worker a value of its own, for what is expensive to make
-// and must not be shared: a buffer, a connection, a parser. create makes it when
-// a task of the worker first asks for it with [StateOf], and gets the pool's
-// context; its error goes to that task, and the next one that asks tries again.
-// closeState, which may be nil, is called exactly once for each value, on the
-// worker's goroutine, when the worker ends: through expiry, Resize, the end of
-// the pool, and, with [WithLockedThread], after a panic or Goexit. Close waits for it.
+// WithState gives each worker a value of its own, for things that are expensive to make and must
+// not be shared: a buffer, a connection, a parser. create makes the value when a task of the worker
+// first asks for it with [StateOf], and gets the pool's context. Its error goes to that task, and
+// the next task that asks tries again. closeState, which may be nil, is called exactly once for
+// each value, on the worker's goroutine, when the worker ends, and, with [WithLockedThread], after
+// a panic or Goexit. Close waits for it.
 //
-// Tasks of one worker use the value one after the other. The exception is a task that
-// runs inside another one's Submit, because the pool was full: it shares the value with
-// the task that it interrupts.
+// Tasks of one worker use the value one after the other, with one exception: a task that runs
+// inside another one's Submit, because the pool was full, shares the value with the task that it
+// interrupts.
 //
-// It contradicts [CallerRuns], whose tasks have no worker. It backfires with many
-// workers, each of which holds a value, and under [Elastic], whose workers end as
-// soon as nothing waits.
+// WithState contradicts [CallerRuns], whose tasks have no worker. It backfires with many workers,
+// since each holds a value, and under [Elastic], whose workers end as soon as nothing is queued.
 func WithState[S any](create func(context.Context) (S, error), closeState func(S)) Option {
 	return func(c *config) {
 		c.hasState = true
@@ -35,10 +33,10 @@ func WithState[S any](create func(context.Context) (S, error), closeState func(S
 	}
 }
 
-// StateOf returns the state of the worker that runs the task with the context
-// ctx, and makes it if need be. It fails if create does, if ctx is not a task's
-// (or derived from one), if the pool has no [WithState], and if that has another type than S.
-// It may be called by all goroutines of the task, until the task returns.
+// StateOf returns the state of the worker that runs the task with the context ctx, and makes it if
+// there is none. It fails if create does, if ctx is not the context of a task or derived from one,
+// if the pool has no [WithState], and if the state has another type than S. All goroutines of the
+// task may call it, until the task returns.
 func StateOf[S any](ctx context.Context) (S, error) {
 	var zero S
 	if ctx == nil {
@@ -63,8 +61,8 @@ type stateKey struct{}
 
 type stateHolder interface{ getState() (any, error) }
 
-// state is a worker's state. The mutex is not held while user code runs: who
-// makes the value leaves a channel for others to wait on.
+// state is a worker's state. The mutex is not held while user code runs: the goroutine that makes
+// the value leaves a channel for others to wait on.
 type state struct {
 	mu     sync.Mutex
 	made   bool
@@ -115,20 +113,19 @@ func (w *worker[T]) closeState() {
 	w.e.shield(func() { w.e.closer(v) })
 }
 
-// Scratch is a [sync.Pool] of values of one type that come out clean: a place to
-// keep buffers between tasks that do not belong to a worker. Values may be dropped
-// at any garbage collection. All methods may be called by any number of goroutines.
+// Scratch is a [sync.Pool] of values of one type that come out clean. It is a place for buffers
+// that tasks use and no worker owns. A garbage collection may drop values. Any number of goroutines
+// may call its methods.
 //
-// It backfires for values of very different sizes: a few huge ones stay in use
-// for tiny needs. Do not Put those.
+// It backfires for values of very different sizes: a few huge ones stay in use for tiny needs. Do
+// not Put those.
 type Scratch[V any] struct {
 	pool  sync.Pool
 	reset func(*V)
 }
 
-// NewScratch returns a Scratch whose values are made by create and cleaned by reset
-// before they are handed out again. A nil create makes zero values, and a nil
-// reset makes values zero.
+// NewScratch returns a Scratch that makes values with create and cleans them with reset before it
+// hands them out again. A nil create makes zero values, and a nil reset sets values to zero.
 func NewScratch[V any](create func() *V, reset func(*V)) *Scratch[V] {
 	s := &Scratch[V]{reset: reset}
 	s.pool.New = func() any { return new(V) }
@@ -144,8 +141,8 @@ func NewScratch[V any](create func() *V, reset func(*V)) *Scratch[V] {
 // Get returns a new value, or one that was Put and has been reset.
 func (s *Scratch[V]) Get() *V { return s.pool.Get().(*V) }
 
-// Put gives v back, which the caller must not use any more. It is reset at once,
-// so that nothing is kept alive that it refers to. A nil v is ignored.
+// Put gives v back, which the caller must not use any more. Put resets v at once, so that it keeps
+// nothing alive. It ignores a nil v.
 func (s *Scratch[V]) Put(v *V) {
 	if v == nil {
 		return

@@ -11,26 +11,24 @@ import (
 	"github.com/headrace-go/pool/internal/fair"
 )
 
-// Stats is a snapshot of a pool. Counters only grow. At rest, when nothing is
-// queued or running,
+// Stats is a snapshot of a pool. Counters only grow. At rest, when nothing is queued or running,
 //
 //	Accepted = Completed + Failed + Panicked + Goexited + Skipped + Dropped + Expired + Unrun
 //
-// and Accepted + Rejected is the number of submissions made. While the pool works
-// the fields are read one after the other: each is right, their sum may be off by
-// the tasks that moved meanwhile.
+// and Accepted + Rejected is the number of submissions made. While the pool works the fields are
+// read one after the other: each is right, and their sum may be off by the tasks that moved
+// meanwhile.
 //
-// Statistics are always on. They cost a task nothing of its own: the pool counts
-// anyway what it has accepted, started and finished. Room, Wait and Run are measured for a sample,
-// see [WithSampling]. Stats itself takes a lock that
-// submissions do not take unless they wake a worker, and looks at every worker: .5 µs
-// with 2 workers, 6 µs with 1000 (go test -bench Stats, AMD EPYC, 2026-12-01).
+// Statistics are always on. They cost a task nothing extra: the pool counts anyway what it has
+// accepted, started and ended. Room, Wait and Run are measured for a sample, see [WithSampling].
+// [Pool.Stats] takes a lock, which submissions do not take unless they wake a worker, and looks at
+// every worker: 0.5 µs with 2 workers, 6 µs with 1000 (go test -bench Stats, AMD EPYC, 2026-12-01).
 type Stats struct {
-	// Name is the pool's, see [WithName].
+	// Name is the pool's name, see [WithName].
 	Name string
-	// Closed says that the pool takes no more tasks: it was closed, or has stopped.
+	// Closed says that the pool accepts no more tasks: it was closed, or has stopped.
 	Closed bool
-	// Started is when the pool was made, in UTC, and Uptime how long after that the snapshot was taken.
+	// Started is when the pool was made, in UTC. Uptime is the time from then to the snapshot.
 	Started time.Time
 	Uptime  time.Duration
 	// Strategy is the pool's, see [WithStrategy].
@@ -39,7 +37,7 @@ type Stats struct {
 	Workers int
 	// Goroutines is how many workers there are now, running or parked.
 	Goroutines int
-	// Buffer is how many tasks may wait, see [WithBuffer].
+	// Buffer is how many tasks may be queued, see [WithBuffer].
 	Buffer int
 	// Starts is how many workers were ever started.
 	Starts uint64
@@ -49,65 +47,74 @@ type Stats struct {
 	Queued uint64
 	// Running is how many tasks have started and not ended.
 	Running uint64
-	// Reserved is how many places are reserved and not yet used, see [Pool.Reserve].
+	// Reserved is how many slots are reserved and not yet used, see [Pool.Reserve].
 	Reserved int
 
 	// Accepted is how many tasks were accepted, also by a submission that has not returned yet.
 	Accepted uint64
-	// Rejected is how many tasks were not accepted: their submission returned an error. Reject says why.
+	// Rejected is how many tasks were not accepted: their submission returned an error. Reject says
+	// why.
 	Rejected uint64
 	Reject   RejectStats
 	// Completed is how many tasks returned nil.
 	Completed uint64
 	// Failed is how many tasks returned an error.
 	Failed uint64
-	// Panicked is how many tasks panicked, with a panic handler.
+	// Panicked is how many tasks panicked, under [WithPanicHandler].
 	Panicked uint64
-	// Goexited is how many tasks ended their goroutine.
+	// Goexited is how many tasks called [runtime.Goexit].
 	Goexited uint64
-	// Skipped is how many tasks of a [Group] or a [Future] ended without a call of their function: their context
-	// was done before.
+	// Skipped is how many tasks of a [Group] or a [Future] ended without a call of their function,
+	// because their context was done before.
 	Skipped uint64
-	// Dropped is how many tasks DropOldest discarded.
+	// Dropped is how many tasks [DropOldest] has dropped.
 	Dropped uint64
 	// Unrun is how many tasks were handed back through Leftover.
 	Unrun uint64
-	// Expired is how many tasks were not started before their deadline, see [WithExpiredHandler].
+	// Expired is how many tasks did not start by their deadline, see [WithExpiredHandler].
 	Expired uint64
 
-	// Batch is about batches.
+	// Batch counts batches.
 	Batch BatchStats
 
-	// Room is how long submitters were blocked for want of room: each of these, unless sampling is off. Wait is how long tasks
-	// have waited from their acceptance to the call of their function, wherever that was: in the queue, behind their key, for
-	// their units. A task that ran at once on its submitter's goroutine has waited 0. Run is how long the function has run, also if
-	// it panicked; in a batch ([NewTypedBatch]) that is the time of the batch. In a loop ([ForEach]) it is the values that are measured. A
-	// [Future] or a task of a [Group] that its waiter runs is not, nor what was dropped, skipped or handed back.
+	// Room is how long submitters were blocked for want of room: every such wait, unless sampling
+	// is off.
+	//
+	// Wait is how long tasks were queued: from acceptance to the call of their function, in the
+	// queue, behind their key, or waiting for their units. It is 0 for a task that ran at once on
+	// its submitter's goroutine.
+	//
+	// Run is how long the function ran, also if it panicked. In a batch ([NewTypedBatch]) it is the
+	// time of the batch, and in a loop ([ForEach]) the time of a value. It leaves out a [Future] or
+	// a task of a [Group] that its waiter ran, and tasks that were dropped, skipped or handed back.
 	Room, Wait, Run Histogram
 
-	// Busy is how long workers have had tasks in hand, all together: while all of n workers are busy it grows by n seconds a
-	// second. What it costs to claim the next task is part of it, a search for work is not.
+	// Busy is how long workers have had tasks in hand, all together: while all of n workers are
+	// busy it grows by n seconds a second. It contains the cost of claiming the next task, but not
+	// a search for work.
 	Busy time.Duration
-	// Longest is the age of the oldest task that a worker runs now, or of the batch of short tasks that it is part of; 0 if none runs.
-	// LongestKey is the key of that task, if it has one; it is 0 under [PerWorker].
+	// Longest is the age of the oldest task that a worker runs now, or of the batch of short tasks
+	// to which it belongs; 0 if none runs. LongestKey is the key of that task, or 0 if it has none,
+	// or under [PerWorker].
 	Longest    time.Duration
 	LongestKey uint64
-	// First is how long the first task of each worker has run, if the worker has taken it alone: that of cold caches and
-	// states.
+	// First is how long the first task of each worker ran, if the worker took it alone: with cold
+	// caches and a new state.
 	First Histogram
 
-	// Capacity is what the weights of running tasks may add up to, and Units what they do; both are 0 while there was neither
-	// a weight nor [WithCapacity]. Heavy says that a task waits for its units, and holds up those behind it.
+	// Capacity bounds the sum of the weights of running tasks, and Units is that sum; both are 0
+	// until there is a weight or [WithCapacity]. Heavy says that a task waits for its units, and
+	// holds up those behind it.
 	Capacity, Units int64
 	Heavy           bool
-	// Classes is about the classes of [WithClasses], the highest first.
+	// Classes are the classes of [WithClasses], the highest first.
 	Classes []ClassStats
-	// Throttled is for how long tasks have waited for nothing but [WithRate].
+	// Throttled is how long tasks have waited for nothing but [WithRate].
 	Throttled time.Duration
 	// Linger is how long tasks wait for a batch to fill, see [WithLinger].
 	Linger time.Duration
 
-	// Keys and Process are set by [Pool.Observe] alone, Process also by whoever assigns [ReadProcess] to it.
+	// Keys and Process are set by [Pool.Observe] only. [ReadProcess] returns a value for Process.
 	Keys    *KeyStats
 	Process *ProcessStats
 }
@@ -116,26 +123,31 @@ type Stats struct {
 type ClassStats struct {
 	Name  string
 	Share float64
-	// Queued is how many of its tasks wait, Started how many were started, and Expired how many were not before their deadline.
+	// Queued is how many of its tasks are queued, Started how many have started, and Expired how
+	// many did not start by their deadline.
 	Queued, Started, Expired uint64
-	// Busy is how long those have run that have ended. Batches of tiny tasks count for the class that they began with.
+	// Busy is how long its ended tasks ran. A batch of tiny tasks counts for the class of its first
+	// task.
 	Busy time.Duration
 }
 
-// TenantStats is about a tenant that has tasks in the pool, or has had some a moment ago.
+// TenantStats is about a tenant that has tasks in the pool, or had some a moment ago.
 type TenantStats struct {
 	Tenant uint64
-	// Queued is how many of its tasks wait, and Running in how many workers' hands it has some.
+	// Queued is how many of its tasks are queued. Running is how many workers have its tasks in
+	// hand.
 	Queued, Running uint64
-	// Ended is how many of its tasks have ended since the pool knows of it, and Busy how long tasks have run, with those that run now. Tasks below about .2 µs are not
-	// told apart by tenants, and are in neither.
+	// Ended is how many of its tasks have ended since the pool knows it. Busy is how long its tasks
+	// ran, including those that run now. Neither counts tasks below about 0.2 µs, which the pool
+	// does not tell apart by tenants.
 	Ended uint64
 	Busy  time.Duration
 }
 
-// Tenants returns the n tenants that have used most run time of those that have tasks in the pool, the first the one that has used most. It is for
-// a page or a log that people read: as labels of metrics tenants are too many. It looks at all tenants that have tasks in the pool. It may be called by any
-// goroutine at any time.
+// Tenants returns the n tenants that have used most run time, of those that have tasks in the pool,
+// in descending order. It is for a page or a log that people read: tenants are too many for labels
+// of metrics. It looks at all tenants that have tasks in the pool. Any goroutine may call it at any
+// time.
 func (e *engine[T]) Tenants(n int) []TenantStats {
 	var all []TenantStats
 	c := &e.main
@@ -154,7 +166,7 @@ func (e *engine[T]) Tenants(n int) []TenantStats {
 	return all[:min(n, len(all))]
 }
 
-// fairStats sets what there is to say of classes and of the rate.
+// fairStats sets what s says of classes and of the rate.
 func (c *cell[T]) fairStats(s *Stats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -166,28 +178,30 @@ func (c *cell[T]) fairStats(s *Stats) {
 	}
 }
 
-// KeyStats is about tasks that wait behind others with the same key, or under [PerWorker] in the queues of the workers that their keys belong
-// to.
+// KeyStats is about tasks that wait behind others with the same key. Under [PerWorker] it is about
+// tasks in the queues of the workers to which their keys belong.
 type KeyStats struct {
-	// Waiting is how many these are.
+	// Waiting is how many such tasks there are.
 	Waiting uint64
-	// Most is how many of them wait for one key, or in one queue, and Key is that key; 0 under PerWorker.
+	// Most is how many of them wait for one key, or in one queue. Key is that key; 0 under
+	// PerWorker.
 	Most, Key uint64
 }
 
-// RejectStats is why tasks were not accepted.
+// RejectStats is why tasks were rejected.
 type RejectStats struct {
-	// Full is for want of room: [ErrFull].
+	// Full counts those for which there was no room: [ErrFull].
 	Full uint64
-	// Closed is by a pool that was closed or stopped: [ErrClosed].
+	// Closed counts those that came to a pool that was closed or had stopped: [ErrClosed].
 	Closed uint64
-	// Context is because the submission's context was done, before or while it waited for room.
+	// Context counts those whose submission's context was done, before or while it waited for room.
 	Context uint64
-	// Invalid is by mistakes: a nil task, a weight above the capacity.
+	// Invalid counts mistakes: a nil task, a weight above the capacity.
 	Invalid uint64
 }
 
-// String returns the counters that are not zero, and the median and the 99th percentile of what was measured, on one line.
+// String returns the counters that are not zero, and the median and the 99th percentile of what was
+// measured, on one line.
 func (s Stats) String() string {
 	var b strings.Builder
 	b.WriteString("pool")
@@ -221,7 +235,7 @@ func (s Stats) String() string {
 	return b.String()
 }
 
-// Stats returns a snapshot. It may be called by any goroutine at any time.
+// Stats returns a snapshot. Any goroutine may call it at any time.
 func (e *engine[T]) Stats() Stats {
 	e.mu.Lock()
 	grown := e.closeErr == nil && e.followLocked()
@@ -244,7 +258,8 @@ func (e *engine[T]) Stats() Stats {
 		s.Rejected += *n
 	}
 	// Ends before acceptance, and failures before ends: a job counted as failed is then counted as
-	// ended, and as accepted. Failures again after ends: a job that fails meanwhile has not completed.
+	// ended, and as accepted. Failures again after ends: a job that fails meanwhile has not
+	// completed.
 	e.failures(&s)
 	var accepted uint64
 	accepted, s.Queued, s.Running = e.totalsLocked()
@@ -281,7 +296,7 @@ func (e *engine[T]) Stats() Stats {
 	return s
 }
 
-// busyLocked sets what there is to say about what workers have in hand.
+// busyLocked sets what s says of the tasks that workers have in hand.
 func (e *engine[T]) busyLocked(s *Stats) {
 	now := e.now()
 	s.Uptime, s.Busy = now, e.busy
@@ -319,8 +334,8 @@ func (e *engine[T]) failures(s *Stats) {
 	s.Failed, s.Panicked, s.Goexited, s.Skipped = c.failed.Load(), c.panicked.Load(), c.goexited.Load(), c.skipped.Load()
 }
 
-// totalsLocked returns how many jobs were accepted, how many of them have not started, and how many run,
-// without those that run on their submitter's goroutine.
+// totalsLocked returns how many jobs were accepted, how many of them have not started, and how many
+// run, without those that run on their submitter's goroutine.
 func (e *engine[T]) totalsLocked() (accepted, queued, running uint64) {
 	for _, w := range e.workers {
 		running += uint64(w.own.Load().Running())

@@ -13,48 +13,48 @@ import (
 
 // WorkStealing: a queue for each worker at work.
 //
-// What comes from outside is accepted into the main queue, as under every strategy. A
-// child, a task that is submitted with the context of a running one, goes to the
-// local queue (kids) of its parent's worker, and to the main queue when that is full. The worker takes the youngest first, and
-// idle workers take the older half from the other end, into their own (R. Blumofe, C. Leiserson, "Scheduling Multithreaded
-// Computations by Work Stealing", JACM 46(5), 1999; half: D. Hendler, N. Shavit,
-// "Non-Blocking Steal-Half Work Queues", PODC 2002).
+// What comes from outside is accepted into the main queue, as under every strategy. A child, a task
+// that is submitted with the context of a running one, goes to the local queue (kids) of its
+// parent's worker, and to the main queue when that is full. The worker takes the youngest first.
+// Idle workers take the older half from the other end, into their own (R. Blumofe, C. Leiserson,
+// "Scheduling Multithreaded Computations by Work Stealing", JACM 46(5), 1999; half: D. Hendler, N.
+// Shavit, "Non-Blocking Steal-Half Work Queues", PODC 2002).
 //
-// Each lane has a local queue, so there is a fixed number of them. A worker owns a lane from its first claim until
-// it parks or ends; then the queue is free, with whatever is left in it for thieves and for its next owner. A worker
-// without a lane has none, and the children of its tasks go to the main queue. A task may have started
-// goroutines that submit too, even after its end: what they submit goes to the queue that their
-// worker has then, if any.
+// Each lane has a local queue, so there is a fixed number of them. A worker owns a lane from its
+// first claim until it parks or ends. Then the queue is free, and what is left in it is for thieves
+// and for its next owner. A worker without a lane has no local queue, and the children of its tasks
+// go to the main queue. A task may have started goroutines that submit too, even after its end:
+// what they submit goes to the queue that their worker has then, if any.
 //
-// Wake-ups. A push puts the child in and then loads the idle word, as a submission publishes
-// its job and then loads the idle word; a worker that parks gives its place up
-// there and then looks at the lengths of the queues. So one of the two sees the other (see park.go).
+// Wake-ups. A push puts the child in and then loads the idle word, as a submission publishes its
+// job and then loads the idle word; a worker that parks gives its place up there and then looks at
+// the lengths of the queues. So one of the two sees the other (see park.go).
 //
-// Nothing is lost or run twice: a child changes hands only under the mutex of the queue it is in. A thief holds both mutexes, its own
-// and the victim's, in the order of their indexes. After a stop a thief finds flagStop under them, so discard,
-// which visits the queues one by one, misses nothing that is moved.
+// Nothing is lost or run twice: a child changes hands only under the mutex of its queue. A thief
+// holds both mutexes, its own and the victim's, in the order of their indexes. After a stop a thief
+// finds flagStop under them, so discard, which visits the queues one by one, misses nothing that is
+// moved.
 //
-// Acceptance. Whether the pool is closed is read under the queue's mutex. Whoever closes the pool takes
-// every such mutex once: what was accepted before is in the queue by then, and counted.
+// Acceptance. Whether the pool is closed is read under the queue's mutex. A goroutine that closes
+// the pool takes every such mutex once: what was accepted before is in the queue by then, and
+// counted.
 //
 // Nobody starves: see ringAfter.
 //
-// Rejected: the deque of D. Chase and Y. Lev (SPAA 2005), whose thieves read a
-// slot before they know whether they own it: that is a data race in Go for any
-// job that is not one word, and with a sequence word for each slot it costs what
-// the mutex costs. A queue for each of
-// all workers: a thief would have to look at those of ten thousand that sleep.
+// Rejected: the deque of D. Chase and Y. Lev (SPAA 2005). Its thieves read a slot before they know
+// whether they own it. That is a data race in Go for any job that is not one word, and with a
+// sequence word for each slot it costs what the mutex costs. Also rejected: a queue for each of all
+// workers, since a thief would have to look at those of ten thousand that sleep.
 
 const (
 	// maxKids is how many children wait in a local queue at most.
 	maxKids = 256
 	// kidsTake is how many children a worker takes at a time at most.
 	kidsTake = 16
-	// After ringAfter children, or fewer if they are long, a worker looks at the main queue
-	// first, and at every oldEvery-th such look it takes its oldest child. The oldest may
-	// be the root of a large tree, and one that is begun before the last one is done
-	// makes the queue longer, so that is rare. 61 is a prime, as in the Go scheduler,
-	// so that it does not fall in with the tasks' own rhythm.
+	// After ringAfter children, or fewer if they are long, a worker looks at the main queue first,
+	// and at every oldEvery-th such look it takes its oldest child. The oldest may be the root of a
+	// large tree. If it starts before the last one is done the queue grows, so that is rare. 61 is
+	// a prime, as in the Go scheduler, so that it does not fall in with the tasks' own rhythm.
 	ringAfter = 61
 	oldEvery  = 16
 )
@@ -95,8 +95,8 @@ func (e *engine[T]) openKids() {
 	}
 }
 
-// pushKids accepts a prefix of vs, children of the task that w runs, into w's local
-// queue, and returns its length.
+// pushKids accepts a prefix of vs, children of the task that w runs, into w's local queue, and
+// returns its length.
 func (w *worker[T]) pushKids(vs []T) (n int) {
 	e := w.e
 	k := w.kids.Load()
@@ -141,7 +141,8 @@ func (w *worker[T]) takeKids(oldest bool) bool {
 	return k != nil && w.takeFrom(k, oldest)
 }
 
-// queueOfKids returns w's queue. If it has none, and there are children, it becomes the owner of a lane that is free.
+// queueOfKids returns w's queue. If w has none, and there are children, w becomes the owner of a
+// free lane.
 func (w *worker[T]) queueOfKids() *kids[T] {
 	if w.lane == nil && w.e.kidsWaiting() > 0 {
 		c := &w.e.main
@@ -203,9 +204,9 @@ func (w *worker[T]) takeFrom(k *kids[T], oldest bool) bool {
 	return true
 }
 
-// stealKids takes children of another queue: half of them, or the oldest one if w has no queue, since all lanes may
-// belong to workers whose tasks wait. stuck: only of queues whose owner has
-// taken nothing since somebody last looked, or that have none.
+// stealKids takes children of another queue: half of them, or the oldest one if w has no queue,
+// since all lanes may belong to workers whose tasks wait. With stuck it takes only from queues that
+// have no owner, or whose owner has taken nothing since the last look.
 func (w *worker[T]) stealKids(stuck bool) bool {
 	e := w.e
 	if e.kidsWaiting() == 0 {

@@ -5,17 +5,17 @@ import (
 	"errors"
 )
 
-// Typed is a [Pool] whose jobs are values of type T for one handler, instead of
-// closures: submitting a job allocates nothing.
+// Typed is a [Pool] for jobs: values of type T that one handler processes. Submitting a job
+// allocates nothing, since there is no closure.
 type Typed[T any] struct {
 	engine[T]
 }
 
-// NewTyped returns a pool that runs handle for each job. The options are those of
-// [New]. The context that handle gets is that of [Task].
+// NewTyped returns a pool that runs handle for each job. Its options are those of [New]. handle
+// gets a context as a [Task] does.
 //
-// It backfires for a large T: jobs are copied into and out of the queue. Use a
-// pointer above about 64 bytes.
+// It backfires for a large T: the pool copies jobs into and out of the queue. Use a pointer above
+// about 64 bytes.
 func NewTyped[T any](handle func(context.Context, T) error, opts ...Option) (*Typed[T], error) {
 	if handle == nil {
 		return nil, errors.New("pool: NewTyped: handler is nil")
@@ -27,7 +27,7 @@ func NewTyped[T any](handle func(context.Context, T) error, opts ...Option) (*Ty
 	return p, nil
 }
 
-// made is Pool.made.
+// made returns the engine of a pool that NewTyped or NewTypedBatch has made.
 func (p *Typed[T]) made() *engine[T] {
 	if p == nil || p.handle == nil {
 		panic(notMade)

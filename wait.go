@@ -8,19 +8,21 @@ import (
 	"github.com/headrace-go/pool/internal/queue"
 )
 
-// Wait, exactly and for nothing when nobody waits.
+// Wait is exact, and costs nothing while nobody waits.
 //
-// A job carries a tag, 0 or 1, from its acceptance to its end. Wait gives later jobs the other tag, and is over
-// when as many jobs with the old tag have ended as were accepted with it. The queue's tail
-// orders the change with every push, so it is known how many those are. Until they have ended the queue is split: a
-// submission has to say which tag its job gets, and one that is made with the context of a task says that task's. So what a
-// task submits, at any depth, is waited for with it.
+// A job carries a tag, 0 or 1, from its acceptance to its end. Wait gives later jobs the other tag,
+// and returns when as many jobs with the old tag have ended as were accepted with it. The queue's
+// tail orders the change with every push, so that number is known. Until those jobs have ended the
+// queue is split: a submission has to say which tag its job gets, and a submission with the context
+// of a task says that task's tag. So Wait also waits for what a task submits, at any depth.
 //
-// Workers count what has ended with each tag, once for a batch, and look then whether somebody waits (flagSplit). Wait
-// sets the flag and then counts; a worker counts and then looks: one of the two sees that it is over.
+// Workers count what has ended with each tag, once for a batch, and then look whether somebody
+// waits (flagSplit). Wait sets the flag and then counts; a worker counts and then looks: one of the
+// two sees that it is over.
 //
-// One change is under way at a time. Who calls Wait meanwhile joins the next one, so it may wait for some jobs
-// that were accepted after the call, but not for what is accepted after that change.
+// One change is under way at a time. A call of Wait meanwhile joins the next change. So it may wait
+// for some jobs that were accepted after the call, but not for jobs that are accepted after that
+// change.
 type waits struct {
 	waiters []*waiter        // for the old tag, in the change that is under way
 	next    []*waiter        // for the next one
@@ -35,19 +37,21 @@ type waits struct {
 type waiter struct{ done chan struct{} }
 
 // Wait waits until every task that was accepted before the call has ended, and every task that
-// these submitted in turn, at any depth, with the context that they were given. What a task adds to a
-// [Batcher] does not count as submitted by it. Wait returns nil then. It returns ctx's error if ctx is
-// done first, and the cause of the stop if the pool stops first (Abort, FailFast, the end of [WithContext]).
+// these submitted in turn, at any depth, with their contexts. Tasks that a task adds to a [Batcher]
+// do not count as submitted by it. Wait then returns nil. It returns ctx's error if ctx is done
+// first, and the cause of the stop if the pool stops first (Abort, FailFast, the end of
+// [WithContext]).
 //
-// The pool stays open. Wait does not wait for tasks that are accepted from elsewhere after the call, so it returns
-// under continuous load too. The exception: while an earlier call of Wait is still waiting, a later call
-// also waits for tasks that are accepted before the earlier one returns.
+// The pool stays open. Wait does not wait for tasks that are accepted from elsewhere after the
+// call, so it returns under continuous load too. One exception: while an earlier call of Wait is
+// still waiting, a later call also waits for tasks that are accepted before the earlier one
+// returns.
 //
-// Wait does not report the errors of tasks: see [WithErrorMode] and [WithErrorHandler].
-// The end of each task that it waits for synchronizes before the return of nil.
+// Wait does not report the errors of tasks: see [WithErrorMode] and [WithErrorHandler]. The end of
+// each task that it waits for synchronizes before the return of nil.
 //
-// Inside a task of the same pool Wait returns [ErrInTask]: the task would wait for itself. There use a
-// [Group], a [Future], [Do] or a loop, which wait for some tasks only.
+// Inside a task of the same pool Wait returns [ErrInTask]: the task would wait for itself. Use a
+// [Group], a [Future], [Do] or a loop there, which wait for some tasks only.
 func (e *engine[T]) Wait(ctx context.Context) error {
 	e.mustBeMade()
 	if ctx == nil {
@@ -104,7 +108,8 @@ func (e *engine[T]) evaluate() {
 func (e *engine[T]) evaluateLocked() {
 	for {
 		if e.split {
-			// In this order: whatever has ended was accepted, and is counted as that unless somebody is telling.
+			// In this order: whatever has ended was accepted, and is counted as that unless
+			// somebody is telling.
 			ended := e.endedWith(e.old)
 			if e.telling.Load() > 0 || e.accepted(e.old) != ended {
 				return
@@ -127,7 +132,7 @@ func (e *engine[T]) evaluateLocked() {
 			c.past[e.old] += n - c.since
 			c.since = n
 		})
-		e.eachKids(func(*kids[T]) {}) // who has read the tag before has counted its jobs
+		e.eachKids(func(*kids[T]) {}) // a push that has read the old tag has counted its jobs
 	}
 }
 
@@ -150,9 +155,9 @@ func (e *engine[T]) endedWith(tag int) uint64 {
 	return n
 }
 
-// withTag calls push with the tag of what the task submits that the context has seat for, or a goroutine that is none if seat is nil. push returns how
-// many jobs were accepted with that tag though it is not the current one. Until these are counted nothing that is waited
-// for has ended, as far as anybody can tell.
+// withTag calls push with the tag for a job that is submitted inside the task of seat, or outside
+// of any if seat is nil. push returns how many jobs were accepted with that tag though it is not
+// the current one. Until these are counted, nobody can see that all jobs waited for have ended.
 func (e *engine[T]) withTag(seat any, push func(tag int) (others int)) {
 	tag := queue.Current
 	switch s := seat.(type) {

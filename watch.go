@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// watch is a timer that looks after the pool while all workers are busy and jobs
-// wait, the only state in which nobody passes by to notice that GOMAXPROCS has
-// grown, and while somebody blocks in the pool. It looks after 100 ms and
-// then twice as late each time, unless jobs have ended in between, so that a
-// task that sleeps for a year of virtual time costs some thirty looks; after
-// that it gives up.
+// watch is a timer that looks after the pool in two states: while all workers are busy and jobs
+// wait, when nobody else would notice that GOMAXPROCS has grown, and while somebody blocks in the
+// pool. It looks after 100 ms and then twice as late each time, unless jobs have ended in between.
+// So a task that sleeps for a year of virtual time costs about thirty looks; then the watch gives
+// up.
 //
-// A context tells the pool where its caller is. A task that blocks in the pool without its context may wait for
-// itself. So if nothing has ended between two looks, and at every tenth look in any case, the watch asks everybody who is blocked, once: each
-// finds out by its own goroutine whether it is inside of a task, which then runs what it waits for, or gets
-// ErrInTask. From the first one that was on, others look at once.
+// A context tells the pool where its caller is. A task that blocks in the pool without its context
+// may wait for itself. So if nothing has ended between two looks, and at every tenth look in any
+// case, the watch asks each blocked goroutine, once. It finds out by its own stack whether it is
+// inside of a task. If so the task runs what it waits for, or gets ErrInTask. After the first such
+// case others look at once.
 type watch struct {
 	timer *time.Timer
 	delay time.Duration
@@ -24,7 +24,7 @@ type watch struct {
 	looks int
 
 	unasked  atomic.Int32                  // how many are blocked and were not asked
-	question atomic.Pointer[chan struct{}] // closed to ask them; made by who is blocked
+	question atomic.Pointer[chan struct{}] // closed to ask them; made by a blocked one
 	lost     atomic.Bool                   // one was inside of a task
 }
 
@@ -95,8 +95,8 @@ func (e *engine[T]) look() {
 	}
 }
 
-// listen returns what the watch closes to ask the caller, which is about to block, where it is. The caller
-// has to take itself off unasked.
+// listen returns the channel that the watch closes to ask the caller, which is about to block,
+// where it is. The caller has to take itself off unasked.
 func (e *engine[T]) listen() <-chan struct{} {
 	e.watch.unasked.Add(1)
 	q := e.watch.question.Load()

@@ -9,25 +9,27 @@ import (
 	"github.com/headrace-go/pool/internal/units"
 )
 
-// Weighted admission: the weights of the tasks that run never add up to more than
-// the capacity, and tasks are admitted in the order of acceptance.
+// Weighted admission: the weights of the tasks that run never add up to more than the capacity, and
+// tasks are admitted in the order of acceptance.
 //
-// The capacity is that of WithCapacity or, without it, the number of workers, and
-// a plain task weighs 1. It is a semaphore (internal/units). A worker holds one unit of it as long as it is not
-// parked, and so a plain task costs nothing. The worker that has claimed a task of more than 1 waits in Acquire for
-// the other units, right before the task starts. It keeps them for its next task, as far as that weighs as much, and gives them
-// back when it finds none. Until it is admitted nothing behind
-// it is claimed (waiting): so tasks are admitted in order, one that is heavy is not starved by light ones, and those that have nothing to do
-// park and give their units back. While it waits the task counts as queued.
+// The capacity is that of WithCapacity or, without it, the number of workers, and a plain task
+// weighs 1. It is a semaphore (internal/units). A worker holds one unit of it as long as it is not
+// parked, and so a plain task costs nothing. A worker that has claimed a task of more than 1 waits
+// in Acquire for the other units, right before the task starts. It keeps them for its next task, as
+// far as that weighs as much, and gives them back when it finds none. Until the task is admitted
+// workers claim nothing behind it (waiting). So tasks are admitted in order, light ones do not
+// starve a heavy one, and workers that have nothing to do park and give their units back. While it
+// waits the task counts as queued.
 //
-// A pool without a capacity of its own weighs nothing until
-// its first task of more than 1: until then the number of workers is the limit.
+// A pool without a capacity of its own weighs nothing until its first task of more than 1: until
+// then the number of workers is the limit.
 //
-// The wait ends when the pool stops: then the task is handed back. It begins again when the capacity changes, with
-// what is left of it if that is less than the weight: a task that no longer fits runs when nothing else does.
+// The wait ends when the pool stops: then the task is handed back. When the capacity changes the
+// wait starts again, for all of the capacity if that is less than the weight: a task that no longer
+// fits runs when nothing else does.
 //
-// Nobody is woken for a task that could not be admitted: whoever gives units back looks for work afterwards, or wakes
-// others. So heavy tasks that run one at a time stay on one worker.
+// A task that could not be admitted needs no wake-up: a worker that gives units back looks for work
+// afterwards, or wakes others. So heavy tasks that run one at a time stay on one worker.
 type weights struct {
 	units.Units
 	waiting atomic.Bool // a claimed task waits for its units
@@ -86,14 +88,15 @@ func (e *engine[T]) useWeight(weight int64) error {
 		e.weigh()
 	}
 	if c := &e.main; !c.special.Load() {
-		c.mu.Lock() // so that whoever claims the task knows
+		c.mu.Lock() // so the worker that claims the task knows
 		c.special.Store(true)
 		c.mu.Unlock()
 	}
 	return nil
 }
 
-// weigh makes the pool weigh from now on. Workers that are not parked may run a plain task: they hold a unit.
+// weigh makes the pool weigh from now on. Workers that are not parked may run a plain task: they
+// hold a unit.
 func (e *engine[T]) weigh() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -113,8 +116,8 @@ func (e *engine[T]) weigh() {
 	e.weights.Activate(used)
 }
 
-// enterWeighed gets w its unit, and reports whether it may claim. While a task waits for its units it may
-// not.
+// enterWeighed gets w its unit, and reports whether it may claim. It may not while a task waits for
+// its units.
 func (w *worker[T]) enterWeighed() bool {
 	ws := &w.e.weights
 	if ws.waiting.Load() {
@@ -128,7 +131,8 @@ func (w *worker[T]) enterWeighed() bool {
 	return ok
 }
 
-// leaveWeighed gives w's units back, when it parks or ends. It reports whether others may be admitted now.
+// leaveWeighed gives w's units back, when it parks or ends. It reports whether others may be
+// admitted now.
 func (w *worker[T]) leaveWeighed() bool {
 	n := w.units.Swap(0)
 	if n > 0 {
@@ -137,7 +141,8 @@ func (w *worker[T]) leaveWeighed() bool {
 	return n > 0
 }
 
-// weigh notes the weight of what w has just claimed; a is what stands beside it, or nil. The claim lock is held.
+// weigh notes the weight of what w has just claimed; a is what stands beside it, or nil. The claim
+// lock is held.
 func (w *worker[T]) weigh(a *queue.Attr) {
 	w.weight = 1
 	if a != nil && a.Weight > 1 {
@@ -149,7 +154,8 @@ func (w *worker[T]) weigh(a *queue.Attr) {
 	}
 }
 
-// admit waits until w has the units for the job in hand, or gives back what it has beyond. It reports false if the job may not start.
+// admit waits until w has the units for the job in hand, or gives back those that it does not need.
+// It reports false if the job may not start.
 func (w *worker[T]) admit() bool {
 	e := w.e
 	w.asks = false
@@ -170,7 +176,8 @@ func (w *worker[T]) admit() bool {
 	return ok
 }
 
-// lighten gives back what w has beyond so many units. The caller looks for work afterwards, or wakes others.
+// lighten gives back all units of w except for keep. The caller looks for work afterwards, or wakes
+// others.
 func (w *worker[T]) lighten(keep int64) {
 	if n := w.units.Load(); n > keep {
 		w.units.Store(keep)

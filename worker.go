@@ -13,11 +13,12 @@ import (
 	"github.com/headrace-go/pool/internal/seam"
 )
 
-// worker is one goroutine of the pool (another one takes the struct over when a
-// task ends its goroutine with Goexit).
+// worker is one goroutine of the pool. (Another goroutine takes the struct over when a task ends
+// this one with Goexit.)
 //
-// It claims jobs into a batch and begins them one after the other. A single job goes into the batch own; several
-// go into a lane, where others may take the far half while the worker is busy with the near one.
+// It claims jobs into a batch and starts them one after the other. A single job goes into the batch
+// own. Several go into a lane, where others may take over the far half while the worker is busy
+// with the near one.
 type worker[T any] struct {
 	e     *engine[T]
 	ctx   taskContext[T] // of the tasks that it runs
@@ -65,7 +66,7 @@ type remote[T any] struct {
 	tag     atomic.Uint32                  // of the jobs in hand
 	cur     atomic.Pointer[batch.Batch[T]] // b
 	born    time.Duration                  // for these three see sample.go
-	since   atomic.Int64                   // when it began what it has in hand, or has ended what it had
+	since   atomic.Int64                   // when it began what it has in hand, or ended it
 	idle    atomic.Int64                   // for how long it had nothing in hand
 	runs    atomic.Pointer[call]           // the innermost one
 	blocked atomic.Pointer[block]          // the running task is inside a wait; changed under e.mu
@@ -84,8 +85,7 @@ type remote[T any] struct {
 	seed                 int  // where to look first for something to steal
 }
 
-// newWorkerLocked makes a worker.
-// h is the home that it is for, or nil.
+// newWorkerLocked makes a worker for the home h, or for none if h is nil.
 func (e *engine[T]) newWorkerLocked(h *home[T]) *worker[T] {
 	w := &worker[T]{e: e, remote: remote[T]{born: e.now()}}
 	w.since.Store(int64(w.born))
@@ -107,8 +107,8 @@ func (e *engine[T]) newWorkerLocked(h *home[T]) *worker[T] {
 	return w
 }
 
-// taskContext is the context that tasks get: the pool's, which also tells whose
-// task it is. It is made once for a worker.
+// taskContext is the context that tasks get: the pool's, which also tells whose task it is. Each
+// worker makes it once.
 type taskContext[T any] struct {
 	context.Context
 	e      *engine[T]
@@ -138,7 +138,7 @@ func (c *taskContext[T]) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// start starts w's goroutine. It can tell by its stack whose it is, see workerHere.
+// start starts w's goroutine, whose stack says whose it is, see workerHere.
 func (w *worker[T]) start() {
 	go goroutine.Run(w.main, [2]uintptr{w.mark()})
 }
@@ -208,7 +208,8 @@ func (w *worker[T]) next() bool {
 	}
 }
 
-// mustEnd is called when the pool has stopped, or has too many workers. It reports whether w has ended.
+// mustEnd is called when the pool has stopped, or has too many workers. It reports whether w has
+// ended.
 func (w *worker[T]) mustEnd(f uint32) bool {
 	if (w.b == &w.own || w.grant.Held()) && w.b.Load().Left() > 0 {
 		w.putBack()
@@ -223,8 +224,8 @@ func (w *worker[T]) mustEnd(f uint32) bool {
 	return w.shed()
 }
 
-// run runs the batch in hand. It reports false if the rest has to be run by another
-// goroutine, because a panic may have left this one's thread in any state.
+// run runs the batch in hand. It reports false if another goroutine has to run the rest, because a
+// panic may have left this one's thread in any state.
 func (w *worker[T]) run() bool {
 	if w.e.plain {
 		w.batch()
@@ -235,7 +236,7 @@ func (w *worker[T]) run() bool {
 	return true
 }
 
-// batch runs what is in hand until it is done, taken by others, or the pool stops.
+// batch runs what is in hand until it is done, others have taken it over, or the pool stops.
 func (w *worker[T]) batch() {
 	e := w.e
 	if w.asks {
@@ -276,7 +277,7 @@ func (w *worker[T]) batch() {
 			until, w.until = w.until, noMark
 		}
 		if err != nil {
-			w.until = until // whoever goes on, if a handler ends this goroutine
+			w.until = until // for the next goroutine, if a handler ends this one
 			w.fail(err)
 			w.until = noMark
 		}
@@ -320,7 +321,7 @@ func (e *engine[T]) mayBegin() bool {
 	return f&(flagStop|flagShed) == 0 || f&flagStop == 0 && !e.overfull()
 }
 
-// release makes the jobs ready that have waited for the keys of what w has run.
+// release makes the jobs ready that waited for the keys of jobs that w has run.
 func (w *worker[T]) release() {
 	c := w.cell
 	c.mu.Lock()

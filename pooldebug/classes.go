@@ -9,13 +9,13 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// What there is to show of classes, tenants and the rate.
+// What the page shows of classes, tenants and the rate.
 
 // Class is a class of tasks, see [pool.WithClasses].
 type Class struct {
 	pool.ClassStats
-	// BusyShare is the part that the class has in the run time of all classes, from 0 to 1. It is of the time that the report is about, and
-	// of tasks that have ended in it.
+	// BusyShare is the class's part of the run time of all classes, from 0 to 1, over the time of
+	// the report. It counts tasks that have ended in that time.
 	BusyShare float64
 }
 
@@ -42,7 +42,8 @@ type tenanted interface {
 	Tenants(n int) []pool.TenantStats
 }
 
-// tenants returns the largest tenants of p. A pool whose tasks are all of tenant 0 has none to tell apart.
+// tenants returns the largest tenants of p. It returns none for a pool whose tasks are all of
+// tenant 0.
 func tenants(p Source) []pool.TenantStats {
 	q, ok := p.(tenanted)
 	if !ok {
@@ -55,7 +56,7 @@ func tenants(p Source) []pool.TenantStats {
 	return all
 }
 
-// writeShares writes what there is of classes, tenants and the rate, a line each.
+// writeShares writes a line for each class and tenant, and one for the rate.
 func (v View) writeShares(w io.Writer) {
 	if d := v.Stats.Throttled; d > 0 {
 		fmt.Fprintf(w, "throttled for %v\n", brief(d))

@@ -24,7 +24,7 @@ var page = template.Must(template.New("").Funcs(template.FuncMap{
 	"short": func(name string) string { return name[strings.LastIndexByte(name, '/')+1:] },
 }).Parse(pageText))
 
-// render executes a template. It fails only with its writer, which has gone away then.
+// render executes a template. It fails only if its writer does, whose reader has then gone away.
 func render(w io.Writer, name string, views []View) { _ = page.ExecuteTemplate(w, name, views) }
 
 // percent prints a part of 1.
@@ -48,7 +48,7 @@ func count(n uint64) string {
 	return s
 }
 
-// counter is a number of tasks, and what became of them, or how long they had to wait.
+// counter is a number of tasks and what became of them, or how long they had to wait.
 type counter struct{ What, Text string }
 
 func counters(s pool.Stats) (all []counter) {

@@ -1,10 +1,11 @@
-// Package pooldebug shows pools on a web page: what they do, how long tasks wait and run, whether a pool is the bottleneck and which
-// option to change, and which tasks have run for longest. It needs no more than net/http, has no files of its own beside the program,
-// and registers nothing by itself:
+// Package pooldebug shows pools on a web page: what they do, how long tasks wait and run, whether a
+// pool is the bottleneck and which option to change, and which tasks have run longest. It needs
+// only net/http, has no files beside the program, and registers nothing by itself:
 //
 //	mux.Handle("/debug/pool", pooldebug.Handler(p))
 //
-// It backfires on a port that everybody can reach: the page shows the names of pools and functions, keys, and stack traces.
+// It backfires on a port that everybody can reach: the page shows the names of pools and functions,
+// keys, and stack traces.
 package pooldebug
 
 import (
@@ -23,8 +24,8 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// Source is what the page shows: a [pool.Pool], or a [pool.Typed] of any type. The page shows the tenants of a source that
-// has the method Tenants of these too.
+// Source is what the page shows: a [pool.Pool], or a [pool.Typed] of any type. If a source has
+// their method Tenants, the page shows its tenants too.
 type Source interface {
 	pool.Source
 	RunningTasks(n int, stacks bool) []pool.RunningTask
@@ -40,20 +41,23 @@ const (
 	reported = 10 * time.Second
 )
 
-// Handler returns a handler that shows pools, in their order. It answers GET:
+// Handler returns a handler that shows pools, in the order of the arguments. It answers GET:
 //
 //	(nothing)      an HTML page that follows the pools: once a second, as long as it is open
 //	?format=json   a JSON array with an object for each pool: Stats, Report, Running and more, see [View]
 //	?format=text   a few lines for each pool
-//	&stacks=1      in all formats: the stack traces of the tasks that have run for longest
+//	&stacks=1      in all formats: the stack traces of the tasks that have run longest
 //
-// Rates and findings are of the last ten seconds, or of the time since somebody last looked or Handler was called, and histograms and counters of the time since the start of the
-// pool. The lines are of five minutes at most. The handler takes snapshots only while somebody looks: nothing runs in between, no goroutine and no timer.
+// Rates and findings are about the time since the latest snapshot that is at least ten seconds old
+// or, if there is none, since Handler was called. Histograms and counters are about the time since
+// the pool was made. The lines show up to five minutes. The handler takes snapshots only while
+// somebody looks: no goroutine and no timer runs in between.
 //
-// An open page keeps [http.Server.Shutdown] waiting, as any request that is under way.
+// An open page keeps [http.Server.Shutdown] waiting, as any open request does.
 //
-// It keeps no pool alive: one that has ended is shown with its last figures, and can be collected as garbage. A nil pool makes
-// Handler panic, as does no pool at all. The handler may be used by any number of goroutines.
+// Handler keeps no pool alive: a pool that has ended is shown with its last figures, and can be
+// collected as garbage. Handler panics if a pool is nil, or if there is none. Any number of
+// goroutines may use the handler.
 func Handler(pools ...Source) http.Handler {
 	if len(pools) == 0 {
 		panic("pooldebug: Handler: no pool is given")
@@ -91,14 +95,16 @@ type named struct {
 }
 
 const (
-	// longTask is how long a task has to run before somebody who looks is told its name, once: that takes a look at all goroutines,
-	// which stops the program, see pool.RunningTasks.
+	// longTask is how long a task has to run before the page shows its name. The handler learns the
+	// name once: that takes a look at all goroutines, which stops the program, see
+	// pool.RunningTasks.
 	longTask = time.Second
-	// sameTask is how far apart two estimates are of when a task has begun.
+	// sameTask is how far apart two estimates of the start of a task may be.
 	sameTask = 5 * time.Millisecond
 )
 
-// watch returns a watched that does not keep p alive, if p is a pool and not a type of the user's own.
+// watch returns a watched that does not keep p alive, if p is a pool and not a type of the user's
+// own.
 func watch(p Source) *watched {
 	v := reflect.ValueOf(p)
 	if v.Kind() != reflect.Pointer || v.Type().Elem().PkgPath() != reflect.TypeFor[pool.Stats]().PkgPath() {
@@ -114,14 +120,14 @@ func watch(p Source) *watched {
 	}}
 }
 
-// View is what there is to show of a pool.
+// View is what a look shows of a pool.
 type View struct {
 	Stats   pool.Stats
 	Report  pool.Report
 	Running []pool.RunningTask
-	// Classes are those of the pool, the highest first.
+	// Classes are the classes of the pool, the highest first.
 	Classes []Class `json:",omitempty"`
-	// Tenants are those that have used most run time of those that have tasks in the pool.
+	// Tenants are those that have used most run time, of those that have tasks in the pool.
 	Tenants []pool.TenantStats `json:",omitempty"`
 	// Ended says that nothing of the pool runs any more.
 	Ended bool
@@ -131,13 +137,14 @@ type View struct {
 	past []pool.Stats
 }
 
-// Resize is a change of the number of workers that two snapshots tell of.
+// Resize is a change of the number of workers between two snapshots.
 type Resize struct {
 	At       time.Time
 	From, To int
 }
 
-// views returns what there is to show, of snapshots that are taken now unless the last ones are newer than every.
+// views returns a view of each pool. It takes new snapshots unless the last ones are newer than
+// every.
 func (h *handler) views(stacks bool) []View {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -184,7 +191,8 @@ func (w *watched) view(stacks bool) (v View) {
 	return v
 }
 
-// running returns the tasks that have run for longest, with the names of those that have run for long.
+// running returns the tasks that have run longest, with the names of those that have run for longer
+// than longTask.
 func (w *watched) running(p Source, stacks bool) []pool.RunningTask {
 	if stacks {
 		return p.RunningTasks(mostTasks, true)
@@ -203,7 +211,8 @@ func (w *watched) running(p Source, stacks bool) []pool.RunningTask {
 	return tasks
 }
 
-// name gives the tasks that have run for long their names. It reports false if it does not know one.
+// name gives the tasks that have run for longer than longTask their names. It reports false if it
+// does not know one.
 func (w *watched) name(tasks []pool.RunningTask, now time.Time) bool {
 	for i := range tasks {
 		t := &tasks[i]

@@ -1,10 +1,10 @@
 // Package poolexpvar publishes the statistics of pools with [expvar], as JSON.
 //
-// It is apart from package pool because importing expvar has an effect: it brings in net/http and
-// registers the handler of /debug/vars in [net/http.DefaultServeMux].
+// It is separate from package pool because importing expvar has an effect: it brings in net/http
+// and registers the handler of /debug/vars in [net/http.DefaultServeMux].
 //
-// When not to use it: where a program has another system for metrics, read Stats from there. A
-// published pool shows its numbers to everyone who may get /debug/vars.
+// When not to use it: if a program has another system for metrics, read Stats from there. Everyone
+// who may get /debug/vars sees the figures of a published pool.
 package poolexpvar
 
 import (
@@ -18,17 +18,18 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// A Source has statistics: a [pool.Pool], a [pool.Typed] of any type, or what adds up several of
-// them. Stats is called by any number of goroutines at once.
+// Source has statistics: a [pool.Pool], a [pool.Typed] of any type, or a type that adds up several
+// of them. Any number of goroutines may call Stats at once.
 type Source interface{ Stats() pool.Stats }
 
-// A variable is what expvar has under a name, for ever, since nothing can be taken out of it.
+// A variable is what expvar keeps under a name, for ever: expvar cannot remove a name.
 type variable struct {
 	shown atomic.Pointer[publication] // nil: nothing; written under naming
 	last  uint64                      // the number of the last publication, guarded by naming
 }
 
-// A publication is one call of Publish. Who may end it keeps the number alone, and so no pool alive.
+// A publication is one call of Publish. The function that ends it keeps only the number, and so
+// keeps no pool alive.
 type publication struct {
 	source Source
 	number uint64
@@ -47,22 +48,22 @@ func (v *variable) String() string {
 	return string(b)
 }
 
-// naming makes the look at what has a name and its change one step. Names belong to the program, and so
-// does their lock.
+// naming makes looking up a name and changing it one step. Names belong to the program, and so does
+// their lock.
 var naming sync.Mutex
 
 // Publish shows p's statistics under name in expvar, and so in /debug/vars: a JSON object with the
-// fields of [pool.Stats], by their names, made anew each time that it is read. With what Publish has
-// shown under the name before it does not panic, as [expvar.Publish] does, but replaces it. It may be
-// called by any number of goroutines.
+// fields of [pool.Stats], by their names, made anew for each read. Publish replaces what an earlier
+// call of Publish shows under the name, where [expvar.Publish] panics. Any number of goroutines may
+// call it.
 //
 // On success unpublish takes p away again: the name, which expvar cannot forget, then shows null.
-// It does nothing after the first call, and nothing to what has replaced p. On failure nothing has
-// changed: p is nil, or the name belongs to a variable of somebody else. Who publishes the same name
-// with expvar at the same time gets, or causes, the panic of expvar.Publish.
+// unpublish does nothing after the first call, and nothing to what has replaced p. On failure
+// nothing has changed: p is nil, or the name belongs to a variable of another package. If the
+// program publishes the same name with expvar at the same time, expvar.Publish panics.
 //
-// A pool that has ended is still shown, with its last statistics, and what is shown is not collected as
-// garbage: unpublish pools that are not there for as long as the program is.
+// A pool that has ended is still shown, with its last statistics, and a pool that is shown is not
+// collected as garbage: unpublish pools that do not live as long as the program.
 func Publish(name string, p Source) (unpublish func(), err error) {
 	if p == nil {
 		return nil, errors.New("poolexpvar: Publish: pool is nil")

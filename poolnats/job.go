@@ -14,7 +14,8 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// Job is a job in the hand of this process: what a pool is a pool of whose handler [Handler] has made.
+// Job is a job that this process has taken: the pool for [Serve] is a pool of Jobs, whose handler
+// [Handler] makes.
 type Job[T any] struct {
 	s        *Server[T]
 	value    T
@@ -33,11 +34,13 @@ type Job[T any] struct {
 	cancel  context.CancelCauseFunc
 }
 
-// Handler returns the handler of a pool for [Serve], which calls handle with each job. When handle returns nil, the job is acknowledged. After an error or a
-// panic it comes again, see [Backoff], and after [MaxDeliver] deliveries it is dead. The pool sees the error too: its error mode
-// and its handler of errors get it, and a panic as a [pool.PanicError].
+// Handler returns the handler of a pool for [Serve], which calls handle with each job. When handle
+// returns nil, the job is acknowledged. After an error or a panic the job comes again, see
+// [Backoff], and after [MaxDeliver] deliveries it is dead. The pool sees the error too: its error
+// mode and its error handler get it, and a panic as a [pool.PanicError].
 //
-// The context of a job ends with the cause [ErrLeaseLost] when its lease is lost. The handler should return soon then.
+// When the lease of a job is lost, its context ends with the cause [ErrLeaseLost]. The handler
+// should return soon then.
 func Handler[T any](handle func(ctx context.Context, job T) error) func(context.Context, *Job[T]) error {
 	return func(ctx context.Context, j *Job[T]) error { return j.run(ctx, handle) }
 }
@@ -83,7 +86,7 @@ func (j *Job[T]) run(ctx context.Context, handle func(context.Context, T) error)
 	err := error(pool.ErrGoexit)
 	defer func() { s.settle(ctx, j, err) }()
 	if j.delivery > s.q.most { // each time its process has died
-		err = fmt.Errorf("delivered %d times, and no process has lived to say what became of it", j.delivery-1)
+		err = fmt.Errorf("delivered %d times, and each time its process died before it ended", j.delivery-1)
 		return err
 	}
 	err = call(own, handle, j.value)
@@ -119,7 +122,7 @@ func (s *Server[T]) settle(ctx context.Context, j *Job[T], err error) {
 	}
 }
 
-// forget takes a job off what is in hand, and reports whether it was this process's.
+// forget removes a job from those in hand, and reports whether it still belonged to this process.
 func (s *Server[T]) forget(j *Job[T]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +154,7 @@ func (s *Server[T]) nak(j *Job[T], d time.Duration) {
 	_ = s.q.nc.Publish(j.reply, fmt.Appendf(nil, `-NAK {"delay":%d}`, max(0, d)))
 }
 
-// handBack gives a job to whoever asks for it next.
+// handBack gives a job to the next process that asks for one.
 func (s *Server[T]) handBack(j *Job[T]) {
 	s.q.counts.handedBack.Add(1)
 	_ = s.q.nc.Publish(j.reply, []byte("-NAK"))
@@ -160,7 +163,7 @@ func (s *Server[T]) handBack(j *Job[T]) {
 // Headers of a dead job.
 const (
 	HeaderError      = "Pool-Error"      // the last error
-	HeaderStack      = "Pool-Stack"      // the stack of a panic, or of the goroutine that has found the job undecodable
+	HeaderStack      = "Pool-Stack"      // the stack of a panic, or of the goroutine that buries the job
 	HeaderDeliveries = "Pool-Deliveries" // how many times it was delivered
 	HeaderSubject    = "Pool-Subject"    // what it was published to: publish it there again, and it is alive
 	HeaderSequence   = "Pool-Sequence"   // its number in the stream of the queue

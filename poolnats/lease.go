@@ -6,19 +6,23 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Leases. The server counts a lease from when it sends the job, and again from each extension that it gets. This process counts it from before it
-// sends the extension, and only if the server has answered a ping that was sent after it. So the lease that is known here ends before
-// that of the server, but for the way of the job from the server to here, for which there is a margin.
+// Leases. The server counts a lease from when it sends the job, and again from each extension that
+// it gets. This process counts it from before it sends the extension, and only if the server has
+// answered a ping that was sent after it. So the lease ends here before it ends at the server,
+// except for the time that the job takes from the server to here, for which there is a margin.
 //
-// An extension is sent every third of a lease, for all jobs in hand together. What has a sixth left, the margin, is lost: its context ends, or it never begins. So
-// before another process can have it, its handler has a sixth of a lease to return.
+// An extension is sent every third of a lease, for all jobs in hand together. A lease that has a
+// sixth left, the margin, is lost: the job's context ends, or the job never starts. So its handler
+// has a sixth of a lease to return before another process can have the job.
 
 // margin is how long before its end a lease is lost.
 func (q *Queue) margin() time.Duration { return q.lease / 6 }
 
-const confirmEvery = 4096 // acknowledgments that are sent again after a reconnect, at most, and as many as come during a round trip
+// confirmEvery bounds how many acknowledgments are sent again after a reconnect, beside those of a
+// round trip.
+const confirmEvery = 4096
 
-// keep extends leases, and sees to it that acknowledgments arrive.
+// keep extends leases, and makes sure that acknowledgments arrive.
 func (s *Server[T]) keep() {
 	nc := s.q.nc
 	changed := nc.StatusChanged(nats.CONNECTED)
@@ -81,7 +85,8 @@ func (s *Server[T]) extend(link uint64) {
 	}
 }
 
-// confirm waits until the server has got all that was sent, if anything has to arrive, and reports whether it has, by the same connection.
+// confirm waits until the server has got all that was sent, if anything has to arrive, and reports
+// whether it has, by the same connection.
 func (s *Server[T]) confirm(link uint64) bool {
 	s.mu.Lock()
 	n, idle := len(s.acks), len(s.acks)+len(s.inHand) == 0
@@ -98,8 +103,9 @@ func (s *Server[T]) confirm(link uint64) bool {
 	return true
 }
 
-// reconnected is called when there is another connection. What was sent into the old one may be lost: acknowledgments are sent again, and
-// requests are made anew. If a request was not lost, its jobs take other places, or are handed back.
+// reconnected is called when there is another connection. What was sent over the old one may be
+// lost: acknowledgments are sent again, and requests are made anew. If a request was not lost, its
+// jobs take other slots, or are handed back.
 func (s *Server[T]) reconnected() {
 	s.mu.Lock()
 	acks := append([]string(nil), s.acks...)

@@ -1,25 +1,32 @@
 // Package poolnats feeds pools of many processes from one queue on NATS JetStream.
 //
-// A [Queue] is a stream of the server. Any number of processes put jobs into it with [Queue.Enqueue], and any number of them
-// run jobs from it with [Serve], each in a pool of its own. A process asks the server for as many jobs as its pool has free places
-// ([pool.Typed.Reserve]), and for no more. So a job waits in the server, where a free process takes it, and not behind others in a busy one.
+// A [Queue] is a stream of the server. Any number of processes put jobs into it with
+// [Queue.Enqueue], and any number of them run jobs from it with [Serve], each in a pool of its own.
+// A process reserves slots in its pool ([pool.Typed.Reserve]), asks the server for that many jobs,
+// and for no more. So a job waits in the server, where a free process takes it, and not behind
+// others in a busy one.
 //
 // # At least once
 //
-// A process has a lease of a job that it has taken ([AckWait]). It extends the lease while the job waits and while it runs, however long. When the
-// job has ended without an error, the process acknowledges it, and the server deletes it. A job whose process was
-// killed runs again in another one when its lease has expired. So does one whose process was cut off from the server for so long. Its context
-// ends then, with the cause [ErrLeaseLost], before another process can have the job. So a job runs at least once, and a handler has to
-// bear that it runs twice: see docs/outgrowing.md.
+// A process has a lease of a job that it has taken ([AckWait]). It extends the lease while the job
+// waits and while it runs, however long. When the job has ended without an error, the process
+// acknowledges it, and the server deletes it.
+//
+// If a process is killed, or cut off from the server, its leases expire, and other processes run
+// its jobs again. A process that is cut off ends the context of a job, with the cause
+// [ErrLeaseLost], before another process can have the job. So a job runs at least once, and a
+// handler has to bear that it runs twice: see docs/outgrowing.md.
 //
 // # Order
 //
-// Jobs with a [Key] are in partitions ([Keys]), and a key is always in the same one. The server gives out one job of a
-// partition at a time, the oldest, to whichever process asks for it, and the next one when that was acknowledged or its lease has expired. So equal keys
-// run one at a time and in the order in which the server has stored them, over all processes. No process owns a partition: nothing has
-// to be moved when processes come, go, or are killed. A killed one holds up the partitions of the jobs that it ran until their leases expire.
+// Jobs with a [Key] are in partitions ([Keys]), and a key is always in the same one. The server
+// gives out one job of a partition at a time, the oldest, to the first process that asks for it. It
+// gives out the next one when that job was acknowledged or its lease has expired. So equal keys run
+// one at a time and in the order in which the server has stored them, over all processes. No
+// process owns a partition: nothing has to be moved when processes come, go, or are killed. A
+// killed one holds up the partitions of the jobs that it ran until their leases expire.
 //
-// What is promised is exact, with one exception: a handler that goes on after its context has ended with
+// This is exact, with one exception: a handler that continues after its context has ended with
 // ErrLeaseLost can run beside the next one. Nothing can stop it.
 package poolnats
 
@@ -41,10 +48,11 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// ErrLeaseLost is the cause with which the context of a job ends when its lease could not be extended: another process may run the job soon.
+// ErrLeaseLost is the cause with which the context of a job ends when its lease could not be
+// extended: another process may run the job soon.
 var ErrLeaseLost = errors.New("poolnats: the lease is lost: another process may run the job")
 
-// Queue is a queue on a server. Any number of goroutines may use it. [Open] makes it.
+// Queue is a queue on a server. [Open] makes it. Any number of goroutines may use it.
 type Queue struct {
 	js     jetstream.JetStream
 	nc     *nats.Conn
@@ -77,43 +85,50 @@ type config struct {
 // Option is an option of [Open]. Processes that share a queue should open it with the same options.
 type Option func(*config)
 
-// AckWait is how long a lease lasts, 30 s by default, and at least 100 ms. A job of a process that was killed runs again after that time. A longer one
-// bears longer pauses of the server and of the network.
+// AckWait sets how long a lease lasts, at least 100 ms; the default is 30 s. A job of a process
+// that was killed runs again after that time. A longer lease survives longer pauses of the server
+// and of the network.
 func AckWait(d time.Duration) Option { return func(c *config) { c.lease = d } }
 
-// MaxDeliver is how many times a job is delivered that fails, 5 by default. After that it is dead. A job that was handed back without having run, or whose process was killed,
-// was delivered too.
+// MaxDeliver sets how many times a job that fails is delivered; the default is 5. After that it is
+// dead. It also counts deliveries whose job was handed back without having run, or whose process
+// was killed.
 func MaxDeliver(n int) Option { return func(c *config) { c.most = n } }
 
-// Backoff says how long a job waits that has failed in its n-th delivery, 1 for the first. The default begins at a second and doubles up to
-// a minute, and takes away up to half of that at random. A job with a key holds up its partition meanwhile.
+// Backoff sets how long a job waits that has failed in its n-th delivery, 1 for the first. The
+// default is a second, doubled for each further delivery up to a minute, less a random part of up
+// to half. A job with a key holds up its partition meanwhile.
 func Backoff(f func(delivery int) time.Duration) Option { return func(c *config) { c.backoff = f } }
 
-// Keys makes n partitions for jobs with keys. No more than n of them run at a time, over all processes. The number is fixed when the
-// queue is made. By default there are none, and a job with a key is an error.
+// Keys makes n partitions for jobs with keys. At most n of these jobs run at a time, over all
+// processes. The number is fixed when the queue is made. By default there are none, and a job with
+// a key is an error.
 //
-// It backfires with few partitions, since keys of one partition wait for each other, and with many, since each costs the server a consumer, and each process
-// a request. Choose about four times the number of jobs that are to run at a time.
+// It backfires with few partitions, since keys of one partition wait for each other. It backfires
+// with many, since each costs the server a consumer, and each process a request. Choose about four
+// times the number of jobs that are to run at a time.
 func Keys(n int) Option { return func(c *config) { c.keys = n } }
 
-// Limit bounds how many jobs the queue holds. [Queue.Enqueue] returns [pool.ErrFull] beyond that. 0, the default, is no bound.
+// Limit bounds how many jobs the queue holds. Beyond that [Queue.Enqueue] returns [pool.ErrFull].
+// 0, the default, is no bound.
 func Limit(n int64) Option { return func(c *config) { c.limit = n } }
 
-// Replicas is on how many servers the queue is stored, 1 by default.
+// Replicas sets on how many servers the queue is stored; the default is 1.
 func Replicas(n int) Option { return func(c *config) { c.replicas = n } }
 
 // Memory stores the queue in the memory of the servers instead of files.
 func Memory() Option { return func(c *config) { c.memory = true } }
 
-// Window is for how long the server knows the [ID] of a job again, 2 minutes by default.
+// Window sets how long the server remembers the [ID] of a job; the default is 2 minutes.
 func Window(d time.Duration) Option { return func(c *config) { c.window = d } }
 
-// Expiry is how long a request for jobs waits at the server, 5 s by default, and at least 100 ms. A process without work makes one request in that time, and with
-// [Keys] one for each partition.
+// Expiry sets how long a request for jobs waits at the server, at least 100 ms; the default is 5 s.
+// A process without work makes one request in that time, and with [Keys] one for each partition.
 func Expiry(d time.Duration) Option { return func(c *config) { c.expiry = d } }
 
-// DoubleAck makes a process wait until the server has confirmed that a job has ended. Without it the confirmation comes later, and a process that is killed right after
-// the end of a job can leave that job to run again. It costs a round trip for each job, during which its place is taken.
+// DoubleAck makes a process wait until the server has confirmed that a job has ended. Without it
+// the confirmation comes later, and if a process is killed right after the end of a job, the job
+// may run again. It costs a round trip for each job, during which the job keeps its slot.
 func DoubleAck() Option { return func(c *config) { c.double = true } }
 
 // WithCodec makes c translate jobs to and from bytes. The default is JSON.
@@ -156,9 +171,11 @@ func (c *config) check() error {
 	return nil
 }
 
-// Open opens the queue with that name, and makes it if there is none: the streams name and name-dead, one consumer for jobs without a key, and
-// one for each partition. The name has no spaces, dots or wildcards. The connection of js should reconnect for ever
-// (nats.MaxReconnects(-1)); otherwise a process stops taking jobs when the server was away for long.
+// Open opens the queue with that name, and makes it if there is none: the streams name and
+// name-dead, one consumer for jobs without a key, and one for each partition. The name has no
+// spaces, dots or wildcards. The connection of js should reconnect for ever
+// (nats.MaxReconnects(-1)); otherwise a process stops taking jobs when the server was away for
+// long.
 func Open(ctx context.Context, js jetstream.JetStream, name string, opts ...Option) (*Queue, error) {
 	q := &Queue{js: js, nc: js.Conn(), name: name, dead: name + "-dead", config: config{
 		lease: 30 * time.Second, most: 5, backoff: defaultBackoff, replicas: 1, window: 2 * time.Minute, expiry: 5 * time.Second, codec: jsonCodec{},
@@ -242,7 +259,7 @@ func (q *Queue) openConsumers(ctx context.Context) error {
 	return nil
 }
 
-// api returns what the subjects of the server's functions begin with.
+// api returns the prefix of the subjects of the server's functions.
 func (q *Queue) api() string {
 	o := q.js.Options()
 	switch {
@@ -254,7 +271,7 @@ func (q *Queue) api() string {
 	return jetstream.DefaultAPIPrefix
 }
 
-// sources is how many consumers there are. The first one is for jobs without a key.
+// sources returns how many consumers there are. The first one is for jobs without a key.
 func (q *Queue) sources() int { return 1 + q.keys }
 
 func (q *Queue) consumer(i int) string {
@@ -281,16 +298,18 @@ type enqueued struct {
 	keyed   bool
 }
 
-// Key makes a job one of those with that key, see the package comment.
+// Key gives a job a key, see the package comment.
 func Key(key string) EnqueueOption { return func(e *enqueued) { e.key, e.keyed = key, true } }
 
-// ID makes the server drop a job if it has stored one with the same id within the [Window]. Enqueue returns nil then.
+// ID makes the server drop a job if it has stored one with the same id within the [Window]. Enqueue
+// returns nil then.
 func ID(id string) EnqueueOption { return func(e *enqueued) { e.id = id } }
 
-// Enqueue puts a job into the queue, and returns when the server has stored it. It returns [pool.ErrFull] when the queue has as many
-// jobs as [Limit] says. After another error the job may be in the queue or not. Call it again with the same [ID], and it is there once.
+// Enqueue puts a job into the queue, and returns when the server has stored it. It returns
+// [pool.ErrFull] when the queue has as many jobs as [Limit] says. After another error the job may
+// or may not be in the queue: call Enqueue again with the same [ID], and it is there once.
 //
-// Several goroutines get more jobs into the queue than one: each waits for the server.
+// Several goroutines enqueue faster than one, since each waits for the server.
 func (q *Queue) Enqueue(ctx context.Context, job any, opts ...EnqueueOption) error {
 	m, err := q.message(job, opts)
 	if err != nil {
@@ -300,7 +319,8 @@ func (q *Queue) Enqueue(ctx context.Context, job any, opts ...EnqueueOption) err
 	return asFull(err)
 }
 
-// EnqueueAll is Enqueue for many jobs, of which it does not wait for each. id returns the options of the i-th job, or is nil. On an error some of the jobs may be in the queue.
+// EnqueueAll is Enqueue for many jobs, and faster, since it does not wait for each. opts returns
+// the options of the i-th job, or is nil. After an error some of the jobs may be in the queue.
 func (q *Queue) EnqueueAll(ctx context.Context, jobs []any, opts func(i int) []EnqueueOption) error {
 	acks := make([]jetstream.PubAckFuture, 0, len(jobs))
 	for i, job := range jobs {

@@ -15,12 +15,14 @@ import (
 
 // Server runs the jobs of a queue in a pool. [Serve] makes it.
 //
-// Three goroutines work for it, besides that of the subscription, which calls receive for each message: pull makes requests, reserve waits for free
-// places, and keep extends leases. mu guards what they share.
+// Three goroutines work for it, besides that of the subscription, which calls receive for each
+// message: pull makes requests, reserve waits for slots of the pool, and keep extends leases. mu
+// guards what they share.
 //
-// A place goes round: reserve gets it from the pool and adds it to spare; pull takes it off and promises it in a request to the server; a message takes
-// it off what was asked, and Submit gives it back to the pool together with the job. What a request has left when it ends is spare
-// again. So the open requests never ask for more jobs than there are places reserved.
+// A slot goes round: reserve gets it from the pool and adds it to spare; pull takes it off and
+// promises it in a request to the server; a message takes it off what was asked, and Submit gives
+// it back to the pool together with the job. What a request has left when it ends is spare again.
+// So the open requests never ask for more jobs than there are slots reserved.
 type Server[T any] struct {
 	q     *Queue
 	p     *pool.Typed[*Job[T]]
@@ -29,7 +31,7 @@ type Server[T any] struct {
 	ctx   context.Context // ends when no more jobs are wanted
 	end   context.CancelFunc
 	wake  chan struct{} // of pull
-	need  chan int      // of reserve: how many places
+	need  chan int      // of reserve: how many slots
 	full  chan struct{} // of keep: there are many acknowledgments
 	quit  chan struct{} // closed when nothing is in hand any more
 	work  sync.WaitGroup
@@ -37,10 +39,10 @@ type Server[T any] struct {
 	mu       sync.Mutex
 	stopping bool
 	sources  []source
-	next     int    // the source that is the first to get places
+	next     int    // the source that is the first to get slots
 	link     uint64 // counts connections
 	slots    []*pool.TypedSlots[*Job[T]]
-	spare    int // places in slots that are not asked for
+	spare    int // slots that are not asked for
 	inHand   map[*Job[T]]struct{}
 	acks     []string // sent, and perhaps not received
 
@@ -48,12 +50,13 @@ type Server[T any] struct {
 	closed error
 }
 
-// source is a consumer of the queue. A message does not tell which request it answers, so what is asked is one number for all of
-// them. The server says of each request that has ended how many jobs it was short of.
+// source is a consumer of the queue. A message does not tell which request it answers, so one
+// number says what is asked in all of them. When a request ends the server says how many jobs it
+// was short of.
 type source struct {
 	asked int       // jobs in open requests
 	until time.Time // after it these are lost
-	after time.Time // no request before that: the last one was refused
+	after time.Time // no request before that: the last one was rejected
 }
 
 const (
@@ -64,13 +67,15 @@ const (
 	afterRefusal = 250 * time.Millisecond
 )
 
-// Serve runs the jobs of q in p until Shutdown. The handler of p is one that [Handler] has made. All options of the pool are obeyed, and
-// others may submit to it too. Places that wait for jobs of the queue are taken for all others, see [pool.Typed.Reserve].
+// Serve runs the jobs of q in p until Shutdown. [Handler] makes the handler of p. Serve obeys all
+// options of the pool, and others may submit to the pool too. Slots that wait for jobs of the queue
+// count as taken for all others, see [pool.Typed.Reserve].
 //
-// When ctx ends, Serve stops as Shutdown with a context that has ended.
+// When ctx ends, Serve stops as Shutdown does with a context that has ended.
 //
-// It backfires with [pool.DropOldest] if others submit to the pool: the job of the queue that is dropped is kept from all processes until this one ends. A
-// large [pool.WithBuffer] keeps jobs waiting in this process while another one may be free. Set it to 0 for long jobs.
+// It backfires with [pool.DropOldest] if others submit to the pool: a dropped job of the queue is
+// kept from all processes until this one ends. A large [pool.WithBuffer] keeps jobs waiting in this
+// process while another one may be free. Set it to 0 for long jobs.
 func Serve[T any](ctx context.Context, q *Queue, p *pool.Typed[*Job[T]]) (*Server[T], error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -101,7 +106,7 @@ func (s *Server[T]) signal() {
 	}
 }
 
-// reserve waits for free places when pull wants some.
+// reserve waits for slots when pull wants some.
 func (s *Server[T]) reserve() {
 	for {
 		select {
@@ -139,7 +144,7 @@ func (s *Server[T]) pull() {
 	}
 }
 
-// want is how many jobs may be asked of a source at a time, and hungry reports whether more should be.
+// want returns how many jobs may be asked of a source at a time.
 func want(i int) int {
 	if i == 0 {
 		return wantPlain
@@ -147,9 +152,11 @@ func want(i int) int {
 	return wantKeyed
 }
 
-// ask makes requests for what is spare, and wants more places if these are too few. It returns when to look again.
+// ask makes requests for what is spare, and wants more slots if these are too few. It returns when
+// to look again.
 //
-// A source that has an open request gets another one for at least as many jobs, so that short jobs cause a request for many of them and not one for each.
+// A source that has an open request gets another one only for at least as many jobs, so that short
+// jobs cause a request for many of them and not one for each.
 func (s *Server[T]) ask(now time.Time) (wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,7 +211,7 @@ func (s *Server[T]) ask(now time.Time) (wait time.Duration) {
 	return max(wait, time.Millisecond)
 }
 
-// publish sends a request. The subject to answer to says what it was, for when it ends.
+// publish sends a request. Its reply subject says what was asked, for when it ends.
 func (s *Server[T]) publish(source, n int, expiry time.Duration) {
 	q := s.q
 	subject := q.api() + "CONSUMER.MSG.NEXT." + q.name + "." + q.consumer(source)
@@ -284,7 +291,8 @@ func (s *Server[T]) refused(m *nats.Msg, status string) {
 	s.signal()
 }
 
-// placeLocked takes the place of a job, off what was asked of its source or, if these requests were given up, off what is spare.
+// placeLocked takes the slot of a job: off what was asked of its source or, if these requests were
+// given up, off what is spare.
 func (s *Server[T]) placeLocked(c *source) bool {
 	switch {
 	case c.asked > 0:
@@ -297,7 +305,7 @@ func (s *Server[T]) placeLocked(c *source) bool {
 	return true
 }
 
-// submit puts a job into one of the places. Only receive calls it.
+// submit puts a job into one of the slots. Only receive calls it.
 func (s *Server[T]) submit(j *Job[T]) error {
 	var a pool.Attrs
 	if j.source > 0 { // if its lease was lost here, and it runs here still, it comes after itself
@@ -320,10 +328,12 @@ func (s *Server[T]) submit(j *Job[T]) error {
 	}
 }
 
-// Shutdown takes no more jobs, gives those back at once that have not begun, so that another process begins them now, and lets the others end. It
-// shuts the pool down with ctx: when ctx ends, the contexts of running jobs end, and those that return an error then are given back
-// too. It returns what [pool.Typed.Shutdown] returns, when all that has to be told to the server has been sent. A job that goes on after that
-// runs again in another process when its lease has expired. A second call waits for the first.
+// Shutdown takes no more jobs, gives back those that have not started, so that another process
+// starts them at once, and lets the others end. It shuts the pool down with ctx: when ctx ends, the
+// contexts of running jobs end, and those that then return an error are given back too. It returns
+// what [pool.Typed.Shutdown] returns, when everything for the server has been sent. A job that
+// continues after that runs again in another process when its lease has expired. A second call
+// waits for the first.
 func (s *Server[T]) Shutdown(ctx context.Context) error {
 	s.once.Do(func() { s.closed = s.shutdown(ctx) })
 	return s.closed
@@ -371,8 +381,8 @@ func (s *Server[T]) shutdown(ctx context.Context) error {
 	return err
 }
 
-// unsubscribe ends the open requests: the server answers none of them any more when it has seen that nobody listens. What
-// it has sent before comes to receive, which hands it back.
+// unsubscribe ends the open requests: the server answers none of them any more when it has seen
+// that nobody listens. What it has sent before comes to receive, which hands it back.
 func (s *Server[T]) unsubscribe(ctx context.Context) {
 	done := make(chan struct{})
 	s.sub.SetClosedHandler(func(string) { close(done) })

@@ -4,21 +4,22 @@ import "context"
 
 // Stats says what is in a queue, and what this process has done with it.
 type Stats struct {
-	// Pending is how many jobs wait in the server and have not been delivered, or were given back.
+	// Pending is how many jobs wait in the server: not delivered yet, or given back.
 	Pending uint64
 	// AckPending is how many jobs processes have in hand.
 	AckPending int
-	// Redelivered is how many of the jobs that are pending at processes were delivered before.
+	// Redelivered is how many jobs in hand were delivered before.
 	Redelivered int
-	// Requests is how many requests for jobs are open, of all processes: 0 means that all pools are at their limit.
+	// Requests is how many requests for jobs are open, of all processes: 0 means that all pools are
+	// full.
 	Requests int
-	// Dead is how many jobs are dead, and in the stream of those.
+	// Dead is how many jobs are in the stream of dead jobs.
 	Dead uint64
 
 	// Taken is how many deliveries this process has got, and Asked how many requests it has made.
 	Taken, Asked uint64
-	// Failed is how many of them failed, HandedBack how many it has given back unrun, LeaseLost how many leases it has lost, and Unstarted how many of
-	// these had not begun.
+	// Failed is how many deliveries failed, HandedBack how many this process has given back unrun,
+	// LeaseLost how many leases it has lost, and Unstarted how many of those jobs had not started.
 	Failed, HandedBack, LeaseLost, Unstarted uint64
 }
 

@@ -22,11 +22,11 @@ type instrument struct {
 	kind kind
 	unit string
 	help string
-	key  string // the attribute that tells its figures apart, "" if there is one figure alone
+	key  string // the attribute that tells its figures apart, "" if there is only one figure
 	figures
 }
 
-// figures returns the series that an instrument has for a pool whose first snapshot is s.
+// figures returns the series of an instrument for a pool whose first snapshot is s.
 type figures func(s *pool.Stats) []figure
 
 // figure is one number of a snapshot. An instrument in seconds has it in nanoseconds.
@@ -35,7 +35,7 @@ type figure struct {
 	of    func(*pool.Stats) int64
 }
 
-// none is a figure that there is not.
+// none is a figure that does not exist.
 const none = math.MinInt64
 
 // instruments are all that Register makes.
@@ -101,7 +101,7 @@ func histograms() (all []instrument) {
 	return all
 }
 
-// number is what Stats has its figures in.
+// number is the type of a figure of Stats.
 type number interface {
 	int | uint64 | time.Duration
 }
@@ -116,7 +116,8 @@ func each(all ...figure) figures { return func(*pool.Stats) []figure { return al
 // only returns the figures of an instrument that has one for each pool.
 func only[N number](of func(*pool.Stats) N) figures { return each(figureOf("", of)) }
 
-// byClass returns the figures of an instrument that has one for each class of a pool. Tenants are too many for attributes.
+// byClass returns the figures of an instrument that has one for each class of a pool. Tenants are
+// too many for attributes.
 func byClass[N number](of func(*pool.ClassStats) N) figures {
 	return func(first *pool.Stats) (all []figure) {
 		for i, k := range first.Classes {

@@ -1,18 +1,19 @@
-// Package poolotel shows the statistics of pools as OpenTelemetry metrics, and makes a span of each task
-// that is wrapped for it.
+// Package poolotel shows the statistics of pools as OpenTelemetry metrics, and makes a span of each
+// task that is wrapped for it.
 //
-// [Register] shows pools to a meter provider. README.md lists the instruments. [Trace] and [Tracer.Trace] wrap a task
-// for [pool.Pool.Submit]: the span of the task links to the span of its submitter.
+// [Register] shows pools to a meter provider. README.md lists the instruments. [Trace] and
+// [Tracer.Trace] wrap a task for [pool.Pool.Submit]: the span of the task links to the span of its
+// submitter.
 //
-// It is a module of its own, so that package pool does not depend on OpenTelemetry. It uses the API of
-// OpenTelemetry alone: the program chooses the SDK. It starts no goroutine and no timer.
+// It is a module of its own, so that package pool does not depend on OpenTelemetry. It uses only
+// the API of OpenTelemetry: the program chooses the SDK. It starts no goroutine and no timer.
 //
-// The names of instruments and attributes are in development: OpenTelemetry has no convention for worker pools yet,
-// and they may change with one.
+// The names of instruments and attributes are in development: OpenTelemetry has no convention for
+// worker pools yet, and they may change with one.
 //
-// When not to use it: a program whose metrics are read by Prometheus alone gets histograms with buckets from package
-// poolprom. A span costs about a microsecond, and more where it is exported, so it backfires for tasks that are not much
-// longer.
+// When not to use it: if only Prometheus reads the metrics of a program, package poolprom gives it
+// histograms with buckets. A span costs about a microsecond, and more where it is exported, so it
+// backfires for tasks that are not much longer.
 package poolotel
 
 import (
@@ -33,33 +34,40 @@ import (
 // scopeName is the instrumentation scope of all instruments and spans.
 const scopeName = "github.com/headrace-go/pool/poolotel"
 
-// Source has statistics: a [pool.Pool], a [pool.Typed] of any type, or a type that adds up several of
-// them. Any number of goroutines may call Stats at once.
+// Source has statistics: a [pool.Pool], a [pool.Typed] of any type, or a type that adds up several
+// of them. Any number of goroutines may call Stats at once.
 type Source interface{ Stats() pool.Stats }
 
-// Register shows the statistics of the pools to provider, or to the global meter provider if provider is nil. It
-// calls Stats once for each pool here, to learn its name and classes, and once for each pool in each collection: all instruments of a
-// collection show the same snapshot. Nothing runs between collections. Any number of goroutines may call Register.
+// Register shows the statistics of the pools to provider, or to the global meter provider if
+// provider is nil. It calls Stats once for each pool, to learn its name and classes. Each
+// collection calls Stats once for each pool: all instruments of a collection show the same
+// snapshot. Nothing runs between collections. Any number of goroutines may call Register.
 //
-// The attribute pool.name has the name of the pool, see [pool.WithName]. One pool alone may do without a name: then it has no
-// such attribute. Register cannot see what other calls of Register show. Give each pool of a provider a name of its own:
-// OpenTelemetry adds up the counters of two pools with one name.
+// The attribute pool.name has the name of the pool, see [pool.WithName]. A pool without a name must
+// be the only one, and has no such attribute. Register cannot see what other calls of Register
+// show. Give each pool of a provider a name of its own: OpenTelemetry adds up the counters of two
+// pools with one name.
 //
-// The attribute class has the name of a class, see [pool.WithClasses]. A type that adds up pools must keep its classes, and their
-// order. No attribute has a tenant or a key: those are too many.
+// The attribute class has the name of a class, see [pool.WithClasses]. A type that adds up pools
+// must keep its classes, and their order. No attribute has a tenant or a key: there are too many of
+// those.
 //
-// On success unregister takes the pools away again, and they can be collected as garbage. With the SDK of OpenTelemetry it
-// waits for a collection that is under way. It does nothing after the first call. Until then a pool that has ended is
-// still shown, with its last statistics.
+// On success unregister takes the pools away again, and they can be collected as garbage. With the
+// SDK of OpenTelemetry it waits for a collection that is under way. It does nothing after the first
+// call. Until then a pool that has ended is still shown, with its last statistics.
 //
-// On failure nothing is shown. There is no pool, a pool is nil (also a nil pointer), several
-// pools have the same name or one of them has none, or provider has refused an instrument. The error says which.
+// On failure nothing is shown, and the error says why: there is no pool, a pool is nil (also a nil
+// pointer), several pools have the same name or one of them has none, or provider has rejected an
+// instrument.
 //
-// workerpool.wait and workerpool.run come from a sample of the tasks, one in 64 unless [pool.WithSampling] says otherwise.
-// workerpool.room has each wait for room, unless sampling is off. OpenTelemetry has no observable histogram, so Register shows three quantiles of everything measured since the pool
-// was made, and the count and the sum of what was measured. Mean times over a window follow from these two.
+// workerpool.wait and workerpool.run come from a sample of the tasks, one in 64 unless
+// [pool.WithSampling] says otherwise. workerpool.room has each wait for room, unless sampling is
+// off. OpenTelemetry has no observable histogram. So Register shows three quantiles of everything
+// measured since the pool was made, and the count and the sum of what was measured. Mean times over
+// a window follow from these two.
 //
-// It backfires with a pool for each request or customer: each pool is up to 37 series, and 4 more for each class.
+// It backfires with a pool for each request or customer: each pool is up to 37 series, and 4 more
+// for each class.
 func Register(provider metric.MeterProvider, pools ...Source) (unregister func() error, err error) {
 	first, err := snapshots(pools)
 	if err != nil {
@@ -83,7 +91,7 @@ func Register(provider metric.MeterProvider, pools ...Source) (unregister func()
 	r.pools.Store(&all)
 	callback, err := meter.RegisterCallback(r.collect, observables...)
 	if err != nil {
-		if callback != nil { // for those instruments that were not refused
+		if callback != nil { // for the instruments that were not rejected
 			err = errors.Join(err, callback.Unregister())
 		}
 		return nil, fmt.Errorf("poolotel: Register: %w", err)
@@ -117,8 +125,8 @@ func snapshots(pools []Source) ([]pool.Stats, error) {
 	return all, nil
 }
 
-// registration is one call of Register. Who may end it keeps it alive, but no pool: unregister takes the
-// pools out of it.
+// registration is one call of Register. unregister keeps it alive, but no pool: it takes the pools
+// out of it.
 type registration struct {
 	observe []observe // of each instrument
 	pools   atomic.Pointer[[]*watched]
@@ -176,8 +184,8 @@ func watch(p Source, s *pool.Stats) *watched {
 	return w
 }
 
-// mostBusy returns busy, or what was shown before if that is more: two snapshots are compared that are not ordered,
-// and a counter must not fall.
+// mostBusy returns busy, or what was shown before if that is more: the order of two snapshots is
+// not known, and a counter must not fall.
 func (w *watched) mostBusy(busy time.Duration) time.Duration {
 	for {
 		most := w.busy.Load()

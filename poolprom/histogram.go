@@ -13,16 +13,19 @@ import (
 )
 
 // A histogram is shown in both forms that Prometheus knows, in one metric, as the histograms of
-// client_golang are: package prometheus has no constant metric for that. Prometheus reads the classic buckets
-// from every format, and the native ones from the protobuf format alone, if it is told to scrape native histograms.
+// client_golang are: package prometheus has no constant metric for that. Prometheus reads the
+// classic buckets from every format, and the native ones only from the protobuf format, if it is
+// told to scrape native histograms.
 //
-// Classic bounds are powers of two in nanoseconds, where a bucket of the pool ends too, so no bucket has to be divided
-// and the counts are exact. A duration of exactly the bound is in the next bucket, an error of 1 ns.
+// Classic bounds are powers of two in nanoseconds, where a bucket of the pool ends too, so no
+// bucket has to be divided and the counts are exact. A duration of exactly the bound is in the next
+// bucket, an error of 1 ns.
 //
-// Native buckets are exponential, and have no bound in common with the buckets of the pool. All durations of a bucket of the
-// pool are counted in the native bucket that has the middle of that bucket, which is at most 3.2 % from each of them. With
-// schema 3 a native bucket is 9 % wide. From 16 ns on that is wider than the buckets of the pool, so the
-// folding leaves no native bucket empty.
+// Native buckets are exponential, and have no bound in common with the buckets of the pool. All
+// durations of a bucket of the pool are counted in the native bucket that has the middle of that
+// bucket, which is at most 3.2 % from each of them. With schema 3 a native bucket is 9 % wide. From
+// 16 ns on that is wider than the buckets of the pool, so the folding leaves no native bucket
+// empty.
 type histogram struct {
 	desc *prometheus.Desc
 	dto.Histogram
@@ -60,7 +63,8 @@ const (
 	perDoubling = 1 << schema // native buckets for each power of two
 )
 
-// fold returns from with the buckets of Prometheus. The count is that of the buckets, whatever from.Count says.
+// fold returns from with the buckets of Prometheus. It counts what the buckets have, whatever
+// from.Count says.
 func fold(from pool.Histogram, desc *prometheus.Desc, since *timestamppb.Timestamp) *histogram {
 	h := &histogram{desc: desc, sum: from.Sum.Seconds(), schema: schema, threshold: prometheus.DefNativeHistogramZeroThreshold}
 	h.SampleCount, h.SampleSum, h.CreatedTimestamp = &h.count, &h.sum, since
@@ -95,8 +99,8 @@ func (h *histogram) end(bound time.Duration) {
 	h.Bucket = append(h.Bucket, &c.Bucket)
 }
 
-// deltas are native buckets as they are transmitted: each count as the difference from the one before it, and spans of
-// indexes without a gap.
+// deltas are native buckets as they are transmitted: each count as the difference from the one
+// before it, and spans of indexes without a gap.
 type deltas struct {
 	spans []*dto.BucketSpan
 	all   []int64
@@ -137,7 +141,8 @@ func (d *deltas) push(n int64) {
 	d.next++
 }
 
-// nativeIndex returns the index of the native bucket for the pool's bucket that ends at upper. Bucket i ends at 2^(i/8) seconds.
+// nativeIndex returns the index of the native bucket for the pool's bucket that ends at upper.
+// Bucket i ends at 2^(i/8) seconds.
 func nativeIndex(upper time.Duration) int32 {
 	longest := upper - 1
 	width := time.Duration(1) << max(0, bits.Len64(uint64(longest))-5) // 16 for each power of two

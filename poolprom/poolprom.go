@@ -1,8 +1,8 @@
 // Package poolprom shows the statistics of pools to Prometheus.
 //
-// It is a module of its own, so that package pool does not depend on Prometheus. README.md lists the
-// metrics. dashboard.json is a dashboard for Grafana, and alerts.yaml has alerting rules; both are made of
-// these metrics.
+// It is a module of its own, so that package pool does not depend on Prometheus. README.md lists
+// the metrics. dashboard.json is a dashboard for Grafana, and alerts.yaml has alerting rules; both
+// are made of these metrics.
 package poolprom
 
 import (
@@ -19,32 +19,35 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// Source has statistics: a [pool.Pool], a [pool.Typed] of any type, or a type that adds up several of
-// them. Any number of goroutines may call Stats at once.
+// Source has statistics: a [pool.Pool], a [pool.Typed] of any type, or a type that adds up several
+// of them. Any number of goroutines may call Stats at once.
 type Source interface{ Stats() pool.Stats }
 
-// NewCollector returns a collector that shows the statistics of the pools. It calls Stats once for each
-// pool here, to learn its name, and once for each pool in each scrape. Nothing runs between scrapes: the
-// collector starts no goroutine and no timer. Any number of goroutines may call NewCollector and use
-// the collector.
+// NewCollector returns a collector that shows the statistics of the pools. It calls Stats once for
+// each pool, to learn its name. The collector calls Stats once for each pool in each scrape.
+// Nothing runs between scrapes: the collector starts no goroutine and no timer. Any number of
+// goroutines may call NewCollector and use the collector.
 //
-// The label "pool" has the name of the pool, see [pool.WithName]. A pool without a name is "unnamed".
-// If several pools have the same name, the first one keeps it, and each other one gets a number from 2 on:
-// "mail", "mail#2", "mail#3". The numbers follow the order of the arguments, so give each pool a name of its own. U+FFFD
-// replaces bytes that are not UTF-8. NewCollector decides on the names, and they do not change later.
+// The label "pool" has the name of the pool, see [pool.WithName]. A pool without a name is
+// "unnamed". If several pools have the same name, the first one keeps it, and each other one gets a
+// number from 2 on: "mail", "mail#2", "mail#3". The numbers follow the order of the arguments, so
+// give each pool a name of its own. U+FFFD replaces bytes that are not UTF-8. NewCollector decides
+// on the names, and they do not change later.
 //
-// The label "class" has the name of a class, see [pool.WithClasses], made different in the same way. A type that adds up
-// pools must keep its classes, and their order. No label has a tenant or a key: those are too many.
+// The label "class" has the name of a class, see [pool.WithClasses], made different in the same
+// way. A type that adds up pools must keep its classes, and their order. No label has a tenant or a
+// key: there are too many of those.
 //
-// A pool that has ended is still shown, with its last statistics. A registry refuses a second
-// collector that has a pool of the same name: Register returns an error. A collector without pools shows nothing, and
-// a registry cannot unregister it.
+// A pool that has ended is still shown, with its last statistics. A registry rejects a second
+// collector that has a pool of the same name: Register returns an error. A collector without pools
+// shows nothing, and a registry cannot unregister it.
 //
-// NewCollector panics if a pool is nil, also if it is a nil pointer: that is a mistake in the program, and
-// nobody would notice the missing series in time.
+// NewCollector panics if a pool is nil, also if it is a nil pointer: that is a mistake in the
+// program, and nobody would notice the missing series in time.
 //
-// It backfires with a pool for each request or customer. Each pool is 73 series, or 75 with weights, and 4 more for each class. The
-// collector also keeps its pools from being collected as garbage, until it is unregistered.
+// It backfires with a pool for each request or customer. Each pool is 73 series, or 75 with
+// weights, and 4 more for each class. The collector also keeps its pools from being collected as
+// garbage, until it is unregistered.
 func NewCollector(pools ...Source) prometheus.Collector {
 	c := new(collector)
 	first := snapshots(pools)
@@ -115,7 +118,8 @@ type watched struct {
 	folded []*histogram // those of the last scrape, guarded by mu; they do not change
 }
 
-// series is one number of a pool. Its description has all labels with their values, so a scrape makes none.
+// series is one number of a pool. Its description has all labels with their values, so a scrape
+// makes none.
 type series struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
@@ -211,7 +215,8 @@ func (w *watched) collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// fold returns the i-th histogram for Prometheus: that of the last scrape, if nothing was measured since.
+// fold returns the i-th histogram for Prometheus: that of the last scrape, if nothing was measured
+// since.
 func (w *watched) fold(i int, from pool.Histogram, since *timestamppb.Timestamp) *histogram {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -229,8 +234,8 @@ func send(ch chan<- prometheus.Metric, all []series, s *pool.Stats, since *times
 	}
 }
 
-// number is what a series is in one scrape. All numbers of a pool are one allocation; a constant metric of package prometheus takes
-// up to five.
+// number is what a series is in one scrape. All numbers of a pool are one allocation; a constant
+// metric of package prometheus takes up to five.
 type number struct {
 	*series
 	value float64

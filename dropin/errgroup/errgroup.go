@@ -1,5 +1,5 @@
-// Package errgroup has the API of golang.org/x/sync/errgroup, over [pool.Group]. It shows that the one
-// can stand in for the other; ../README.md lists where they differ.
+// Package errgroup has the API of golang.org/x/sync/errgroup, over [pool.Group]. It shows that
+// pool.Group can replace errgroup; ../README.md lists the differences.
 package errgroup
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// shared runs the tasks of all groups. It hands each task to a goroutine of its own, which ends with
-// the task, so it is never full and nothing of it is left at rest.
+// shared runs the tasks of all groups. It gives each task a goroutine, which ends with the task. So
+// it is never full, and nothing of it is left at rest.
 var shared = func() *pool.Pool {
 	p, err := pool.New(pool.WithStrategy(pool.Elastic), pool.WithWorkers(1<<24), pool.WithBuffer(0))
 	if err != nil {
@@ -29,7 +29,8 @@ type Group struct {
 	err   error // of the first task that returned one
 }
 
-// WithContext returns a group, and the context that ends at its first error or when Wait returns.
+// WithContext returns a group, and a context that ends at the group's first error or when Wait
+// returns.
 func WithContext(ctx context.Context) (*Group, context.Context) {
 	g := new(Group)
 	g.make(context.WithoutCancel(ctx)) // the group goes on when its context ends
@@ -69,16 +70,16 @@ func (g *Group) task(f func() error) pool.Task {
 // Go runs f in a goroutine. It waits while the limit is reached.
 func (g *Group) Go(f func() error) { g.group().Go(g.task(f)) }
 
-// TryGo is Go if the limit is not reached. It reports whether f was started.
+// TryGo is Go if the limit is not reached. It reports whether it started f.
 func (g *Group) TryGo(f func() error) bool { return g.group().TryGo(g.task(f)) }
 
-// SetLimit bounds the number of goroutines to n; negative: no bound.
+// SetLimit bounds the number of goroutines to n. A negative n is no bound.
 func (g *Group) SetLimit(n int) { g.group().SetLimit(n) }
 
 // Wait waits for all goroutines and returns the first error.
 //
-// The pool's group orders the errors of a group that keeps going by the calls of Go, so the first one
-// in time is noted here.
+// The pool's group orders the errors of a group that keeps going by the calls of Go, so Wait
+// returns the first error in time, which task notes.
 func (g *Group) Wait() error {
 	err := g.group().Wait()
 	if g.err != nil {

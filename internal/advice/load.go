@@ -18,7 +18,7 @@ func open(opts ...pool.Option) *pool.Pool {
 	return p
 }
 
-// load runs submit again and again in so many goroutines, until ctx is done, and returns the service.
+// load runs submit again and again in n goroutines, until ctx is done, and returns the service.
 func load(ctx context.Context, p interface {
 	watched
 	Abort()

@@ -1,10 +1,12 @@
-// Command advice tries what reports advise. It runs sick services, each with the report that it gets, changes the option as the
-// report says, and measures whether the gain is as predicted. Then it runs healthy ones, of which no report may warn.
+// Command advice tries what reports advise. It runs sick services and makes a report of each. It
+// changes the option as the report says, and measures whether the gain is as predicted. Then it
+// runs healthy services, of which no report may warn.
 //
 //	go run ./internal/advice
 //
-// takes about two minutes, and prints two tables. It ends with status 1 if they are worse than the project's bars: the right finding
-// first in 13 of 14 services, the gain as predicted in 12 of them, and no warning about any healthy one.
+// takes about two minutes, and prints two tables. It ends with status 1 if they are worse than the
+// project's bars: the right finding first in 13 of 14 services, the gain as predicted in 12 of
+// them, and no warning about a healthy one.
 package main
 
 import (

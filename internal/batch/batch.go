@@ -1,24 +1,23 @@
-// Package batch keeps what a worker has claimed and not yet begun, so that others can
-// take it over.
+// Package batch keeps what a worker has claimed and not yet begun, so that others can take it over.
 //
-// A batch is a buffer of jobs and one word. The owner begins the jobs one after the
-// other, a thief takes some off the far end, each with a compare-and-swap of the word:
+// A batch is a buffer of jobs and one word. The owner begins the jobs one after the other, and a
+// thief takes some off the far end, each with a compare-and-swap of the word:
 //
 //	begun (46 bits) << 18 | whole | owned | running | left (15 bits)
 //
-// begun counts the jobs that were ever begun out of the batch. It only grows, so the
-// word never recurs while a thief looks at it, and the sum over all batches is how
-// many tasks have started. running says that the job begun last has not ended. So
-// begun less running is how many have ended, at every moment. With whole all jobs
-// that are left run together; they count as begun when they end.
+// begun counts the jobs that were ever begun out of the batch. It only grows, so the word never
+// recurs while a thief looks at it, and the sum over all batches is how many tasks have started.
+// running says that the job begun last has not ended. So begun less running is how many have ended,
+// at every moment. With whole all jobs that are left run together; they count as begun when they
+// end.
 //
-// The buffer is filled, and stolen from, under a lock that the caller holds (the claim lock):
-// a thief copies the jobs out before the owner can fill the buffer again. A job's slot
-// belongs to whoever has moved the word past it.
+// The buffer is filled, and stolen from, under a lock that the caller holds (the claim lock): a
+// thief copies the jobs out before the owner can fill the buffer again. A job's slot belongs to the
+// goroutine that has moved the word past it.
 //
-// A Set has a fixed number of batches, a few for each core rather than one for each
-// worker: a searcher has to look at all of them before it may park, and only running
-// workers hold short tasks, of which they claim several.
+// There is a fixed number of batches, a few for each core rather than one for each worker: a
+// searching worker has to look at all of them before it may park, and only running workers hold
+// short tasks, of which they claim several.
 package batch
 
 import (
@@ -37,8 +36,8 @@ const (
 	shift    = 18
 	one      = 1 << shift
 
-	// CountMask is what counts of begun and ended jobs are exact in: their
-	// differences have to be taken modulo CountMask+1.
+	// CountMask is the exactness of counts of begun and ended jobs: take their differences modulo
+	// CountMask+1.
 	CountMask = 1<<(64-shift) - 1
 	// MaxLen is the largest batch.
 	MaxLen = 1 << 14
@@ -91,7 +90,7 @@ func (w Word) Owned() bool { return w&owned != 0 }
 
 // Counters counts what has ended. Batches may share one.
 type Counters struct {
-	done  [2]atomic.Uint64 // jobs with each tag, but for those of batches at work
+	done  [2]atomic.Uint64 // jobs with each tag, without those of batches at work
 	taken [Sizes]atomic.Uint64
 	many  atomic.Uint64 // jobs of the batches that taken counts
 	_     [48]byte
@@ -142,8 +141,8 @@ func (b *Batch[T]) Acquire() bool { return b.word.Or(owned)&owned == 0 }
 // Release ends the ownership. What is left stays there for thieves.
 func (b *Batch[T]) Release() { b.word.And(^uint64(owned)) }
 
-// Buffer returns room for n jobs, and for what stands beside them if attrs is
-// set. The caller owns the batch, of which nothing is left, and holds the claim lock.
+// Buffer returns room for n jobs, and for what stands beside them if attrs is set. The caller owns
+// the batch, which is empty, and holds the claim lock.
 func (b *Batch[T]) Buffer(n int, attrs bool) ([]T, []queue.Attr) {
 	if len(b.jobs) < n {
 		b.jobs = make([]T, n)
@@ -158,8 +157,8 @@ func (b *Batch[T]) Buffer(n int, attrs bool) ([]T, []queue.Attr) {
 	return b.jobs[:n], b.attrs[:n]
 }
 
-// Fill makes the first n jobs of the buffer the batch. Their stamps are in what stands beside them or, if there is
-// nothing, those of Mark. The claim lock is held.
+// Fill makes the first n jobs of the buffer the batch. Their stamps are in what stands beside them
+// or, if there is nothing, those of Mark. The claim lock is held.
 func (b *Batch[T]) Fill(n, tag int) {
 	w := b.word.Load()
 	b.tag, b.first = tag, w>>shift
@@ -174,19 +173,20 @@ func (b *Batch[T]) Fill(n, tag int) {
 	b.word.Store(w&^leftMask | uint64(n))
 }
 
-// Mark says which of the jobs in the buffer, with which the batch is filled next, have stamps, in their order. The claim lock is held.
+// Mark says which of the jobs in the buffer have stamps, in their order; the batch is filled next.
+// The claim lock is held.
 func (b *Batch[T]) Mark(marks []queue.Stamped) { b.marks = append(b.marks[:0], marks...) }
 
 // AddMark adds one to those of Mark, the last.
 func (b *Batch[T]) AddMark(m queue.Stamped) { b.marks = append(b.marks, m) }
 
-// Marks returns the jobs of the batch that have stamps, by their index when it was filled, and how many of that were begun
-// since. The claim lock is held.
+// Marks returns the jobs of the batch that have stamps, by their index when it was filled, and how
+// many of its jobs have begun since. The claim lock is held.
 func (b *Batch[T]) Marks() (marks []queue.Stamped, begun int) {
 	return b.marks, int((b.word.Load()>>shift - b.first) & CountMask)
 }
 
-// Tag returns the tag of the jobs. It is for the owner, and for whoever holds the claim lock.
+// Tag returns the tag of the jobs. It is for the owner, and for the holder of the claim lock.
 func (b *Batch[T]) Tag() int { return b.tag }
 
 // Begin begins the next job and takes it. It is for the owner.
@@ -215,8 +215,8 @@ func (b *Batch[T]) Next() *queue.Attr {
 	return &b.attrs[(w>>shift-b.first)&CountMask]
 }
 
-// Current returns what stands beside the job that runs, the first of those that run together, nil if there is
-// nothing. The claim lock is held.
+// Current returns what stands beside the job that runs, or the first of those that run together,
+// nil if there is nothing. The claim lock is held.
 func (b *Batch[T]) Current() *queue.Attr {
 	w := b.word.Load()
 	if b.attrs == nil || Word(w).Running() == 0 {
@@ -245,8 +245,8 @@ func (b *Batch[T]) BeginAll() []T {
 	}
 }
 
-// End says that what was begun has ended, and counts the jobs in c: those that were
-// begun since the batch's count of begun jobs was before. It is for the owner.
+// End says that what was begun has ended, and counts in c the jobs that were begun since the
+// batch's count of begun jobs was before. It is for the owner.
 func (b *Batch[T]) End(before uint64, c *Counters) (n int) {
 	for {
 		w := b.word.Load()
@@ -262,10 +262,10 @@ func (b *Batch[T]) End(before uint64, c *Counters) (n int) {
 	}
 }
 
-// Steal moves about half of what is left, the younger half, at most limit jobs, to the buffer of the batch
-// to, which the caller owns and of which nothing is left, and returns how many. Of a
-// batch without an owner it takes all. The claim lock is held. to is not filled yet: the caller may
-// change what is in its buffer.
+// Steal moves about half of what is left, the younger half, at most limit jobs, to the buffer of
+// the empty batch to, which the caller owns, and returns how many. It takes all of a batch without
+// an owner. The claim lock is held. to is not filled yet: the caller may change what is in its
+// buffer.
 func (b *Batch[T]) Steal(to *Batch[T], limit int) (n int) {
 	for {
 		w := b.word.Load()
@@ -299,7 +299,7 @@ func (b *Batch[T]) Steal(to *Batch[T], limit int) (n int) {
 }
 
 // Stuck reports whether others should take over what is left: it has no owner, or the owner has
-// begun nothing since Stuck was last called.
+// begun nothing since the last call of Stuck.
 func (b *Batch[T]) Stuck() bool {
 	w := b.word.Load()
 	if Word(w).Left() == 0 {
@@ -309,17 +309,17 @@ func (b *Batch[T]) Stuck() bool {
 }
 
 // Pos returns the position of the job at index i of the buffer, when the batch is filled now. The
-// position of a job tells when it is over: see Over.
+// position tells when the job has ended: see Over.
 func (b *Batch[T]) Pos(i int) uint64 { return (b.word.Load()>>shift + uint64(i)) & CountMask }
 
 // Over reports whether the job at the position has ended.
 func (b *Batch[T]) Over(pos uint64) bool { return after(b.Load().Ended(), pos) }
 
-// after reports whether a > b, of counts of which the difference is small.
+// after reports whether a > b, for counts whose difference is small.
 func after(a, b uint64) bool { return int64((a-b-1)<<shift) >= 0 }
 
-// LastOf returns the position of the last job with the key that was left or ran when the state was w. The claim
-// lock is held, since before w was loaded.
+// LastOf returns the position of the last job with the key that was left or ran when the state was
+// w. The caller has held the claim lock since before it loaded w.
 func (b *Batch[T]) LastOf(w Word, key uint64) (pos uint64, ok bool) {
 	begun := uint64(w >> shift)
 	from, end := begun-uint64(w.Running()), begun+uint64(w.Left())
@@ -335,8 +335,8 @@ func (b *Batch[T]) LastOf(w Word, key uint64) (pos uint64, ok bool) {
 	return 0, false
 }
 
-// Watch makes Due report true once the job at the position has ended. There is one such
-// position, the first. The claim lock is held. It reports false if the job has ended already.
+// Watch makes Due report true once the job at the position has ended. There is one such position,
+// the first. The claim lock is held. Watch reports false if the job has ended already.
 func (b *Batch[T]) Watch(pos uint64) bool {
 	if w := b.watch.Load(); w == 0 || after(w>>1, pos) {
 		b.watch.Store(pos<<1 | 1)

@@ -1,7 +1,6 @@
-// Package deque is a growing double-ended queue in a circular buffer. It keeps
-// nothing of an element that was taken. When it becomes empty it keeps a buffer of up to
-// keepMost elements, if as many were in it at a time since it was last empty, else one
-// of keepSize.
+// Package deque is a growing double-ended queue in a circular buffer. It keeps nothing of an
+// element that was taken. When it becomes empty it keeps a buffer of up to keepMost elements, if it
+// held that many at a time since it was last empty, and otherwise one of keepSize.
 package deque
 
 // Deque is the queue. The zero value is empty. It is not safe for concurrent use.

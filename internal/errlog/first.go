@@ -8,20 +8,23 @@ import (
 
 // First keeps the first error. It is not safe for concurrent use.
 //
-// The error of a context that came after the end of that context is a consequence, so the first one of another kind takes its place.
+// The error of a context that came after the end of that context is a consequence, so the first
+// error of another kind replaces it.
 type First struct {
 	Err  error
 	weak bool // another error takes its place
 }
 
-// Add notes an error. cancelled says that it is that of a context, and late that the context had ended before.
+// Add notes an error. cancelled says that it is the error of a context, and late that the context
+// had ended before.
 func (f *First) Add(err error, cancelled, late bool) {
 	if f.Err == nil || f.weak && !cancelled {
 		f.Err, f.weak = err, cancelled && late
 	}
 }
 
-// Ordered keeps errors in the order of their index, the first Limit of them, and counts the others. It is not safe for concurrent use.
+// Ordered keeps errors in the order of their index, the first Limit of them, and counts the others.
+// It is not safe for concurrent use.
 type Ordered struct {
 	Limit int
 	kept  []indexed

@@ -1,23 +1,31 @@
-// Package fair chooses, among the jobs that wait, which is next: by their tenants, classes, deadlines, keys, and a rate.
+// Package fair chooses, among the jobs that wait, which is next: by their tenants, classes,
+// deadlines, keys, and a rate.
 //
-// Jobs of one tenant and one class are a flow, first in, first out. A flow has a virtual time: the run time that its jobs have taken,
-// divided by its share. The flow with the least is next (start-time fair queuing: P. Goyal, H. Vin, H. Cheng, IEEE/ACM Transactions on
-// Networking 5(5), 1997). How long a job will run is not known when it is claimed, so the flow is charged what its jobs take on average,
-// the job's real run time when that is known, and meanwhile what it has already taken if that is more: what runs now counts. While no job of the flow has
-// ended, its jobs are claimed one at a time: many that were claimed at once, as if they were short, could be long.
+// Jobs of one tenant and one class are a flow, first in, first out. A flow has a virtual time: the
+// run time of its jobs, divided by its share. The flow with the least virtual time is next
+// (start-time fair queuing: P. Goyal, H. Vin, H. Cheng, IEEE/ACM Transactions on Networking 5(5),
+// 1997). When a job is claimed nobody knows how long it will run. So the flow is first charged the
+// average of its jobs, then what the job has already taken if that is more, and in the end the
+// job's real run time: what runs now counts. While no job of the flow has ended, its jobs are
+// claimed one at a time: many that were claimed at once, as if they were short, could be long.
 //
-// A flow that comes back after it had nothing begins at the virtual time of its class, that of the flow that was claimed from last: nothing is saved
-// while idle. If it is ahead of that, because its last job was long, it stays there: so a flow that has nothing, but took more than its
-// share, is remembered until the others have caught up (debts), though never more than maxDebts of these.
+// A flow that comes back after it had nothing starts at the virtual time of its class, which is
+// that of the flow that was claimed from last: an idle flow saves nothing up. If it is ahead of
+// that, because its last job was long, it stays there. So a flow that has nothing, but took more
+// than its share, is remembered until the others have caught up (debts), though never more than
+// maxDebts of these.
 //
-// Classes are in strict order, but each has a credit: its share of all run time that is charged while it waits. A class whose
-// credit is enough for its next job is next. Run time that it gets in the strict order is not taken from its credit, and what it has beyond
-// zero is lost when nothing of it waits. While all that waits of it is kept out by limits and keys, the credit rises to what one job takes.
+// Classes are in strict order, but each has a credit: its share of all run time that is charged
+// while it waits. A class whose credit is enough for its next job is next. Run time that it gets in
+// the strict order is not taken from its credit, and it loses credit above zero when nothing of it
+// waits. While limits and keys keep out all that waits of it, the credit rises to what one job
+// takes.
 //
-// A flow is in the heap of its class while one of its jobs may be claimed: there is one that waits for no key, and its tenant is not
-// at its limit. Equal keys: one job is in its flow or runs, the others stand behind it and come into their flows when it has ended.
+// A flow is in the heap of its class while one of its jobs may be claimed: there is one that waits
+// for no key, and its tenant is not at its limit. Of jobs with equal keys one is in its flow or
+// runs; the others stand behind it and come into their flows when it has ended.
 //
-// Everything is called under one lock, the claim lock of the cell.
+// All calls are under one lock, the claim lock of the cell.
 package fair
 
 import (
@@ -26,7 +34,8 @@ import (
 	"github.com/headrace-go/pool/internal/queue"
 )
 
-// New returns an empty table for classes with these shares, and a rate in jobs a second if it is not 0.
+// New returns an empty table for classes with these shares, and a rate in jobs a second if it is
+// not 0.
 func New[T any](shares []float64, perSecond float64, burst int) *Table[T] {
 	t := &Table[T]{tenants: make(map[uint64]*tenant[T]), classes: make([]class[T], max(1, len(shares)))}
 	for i, s := range shares {
@@ -79,7 +88,8 @@ func (t *Table[T]) count(f *Flow[T], d int) {
 	}
 }
 
-// Flow returns the flow of a job, and notes its tenant's share and limit. If no job is pushed, Rest has to be called.
+// Flow returns the flow of a job, and notes its tenant's share and limit. If the caller pushes no
+// job it has to call Rest.
 func (t *Table[T]) Flow(a *Attr) *Flow[T] {
 	n := t.tenants[a.Tenant]
 	if n == nil {
@@ -110,7 +120,7 @@ func (t *Table[T]) enqueue(n *node[T], front bool) {
 	t.place(f)
 }
 
-// place puts f into the heap of its class, or takes it out, as it ought to be.
+// place puts f into the heap of its class, or takes it out, whichever is right.
 func (t *Table[T]) place(f *Flow[T]) {
 	c := f.class
 	switch may := f.jobs.Len > 0 && f.tenant.free(); {
@@ -157,8 +167,9 @@ func (t *Table[T]) next() *class[T] {
 	return first
 }
 
-// Take claims jobs of the flow that is next, with what stands beside them. If they are tiny, so that it is not worth while to know whose they
-// are, it claims jobs of several flows and charges each with what jobs take on average.
+// Take claims jobs of the flow that is next, with what stands beside them. If they are so tiny that
+// it is not worth knowing whose they are, it claims jobs of several flows and charges each for the
+// average job.
 func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Duration) (n, tag int, g Grant[T]) {
 	if t.Timed() {
 		t.Look(now)
@@ -214,7 +225,9 @@ func (t *Table[T]) Take(jobs []T, attrs []queue.Attr, tiny bool, now time.Durati
 	return n, tag, g
 }
 
-// takeFrom takes jobs of f, one if it is not known how long they take, and puts them behind the first n jobs, which have the tag. It returns how many, their tag, and what the last one is.
+// takeFrom takes jobs of f, or only one if it is not known how long they take. It puts them behind
+// the first n jobs, which have the tag. It returns how many it took, their tag, and the attributes
+// of the last one.
 func (t *Table[T]) takeFrom(f *Flow[T], jobs []T, attrs []queue.Attr, n, tag int) (k, tagged int, a Attr) {
 	for n < len(jobs) && f.jobs.Len > 0 {
 		d := f.jobs.First
@@ -238,7 +251,7 @@ func (t *Table[T]) takeFrom(f *Flow[T], jobs []T, attrs []queue.Attr, n, tag int
 	return k, tag, a
 }
 
-// alone is Attr.alone, but for jobs that begin together.
+// alone is Attr.alone, except for jobs that begin together.
 func (t *Table[T]) alone(a *Attr) bool {
 	return a.alone() && (!t.Together || a.Keyed || a.Units > 1 || a.Limit > 0)
 }
@@ -251,7 +264,8 @@ func (f *Flow[T]) expected() float64 {
 	return f.mean
 }
 
-// mixes reports whether jobs of f like that of a may be claimed together with others. A flow of which nothing is known may have one.
+// mixes reports whether jobs of f like that of a may be claimed together with others. A flow of
+// which nothing is known may have one.
 func (f *Flow[T]) mixes(a *Attr) bool {
 	return f.mean <= tinyMean && (f.mean > 0 || f.waiting <= 1) && !a.alone()
 }
@@ -280,14 +294,15 @@ func (t *Table[T]) charge(f *Flow[T], took float64) {
 	}
 }
 
-// lose takes what credit c has, if nothing of it waits.
+// lose takes c's credit away, if nothing of it waits.
 func (c *class[T]) lose() {
 	if c.Waiting == 0 {
 		c.credit = min(0, c.credit)
 	}
 }
 
-// settle charges f, the first of its class, for what its running jobs have taken beyond what it was charged. It reports whether that was anything.
+// settle charges f, the first of its class, for the time that its running jobs have taken beyond
+// what f was charged. It reports whether there was any.
 func (t *Table[T]) settle(f *Flow[T], now time.Duration) bool {
 	over := float64(time.Duration(f.running)*now-f.started) - f.charged
 	if f.running == 0 || over <= 0 {

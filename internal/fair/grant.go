@@ -2,7 +2,7 @@ package fair
 
 import "time"
 
-// Grant is what was claimed, until it has ended.
+// Grant is a claim, until its jobs have ended.
 type Grant[T any] struct {
 	class *class[T]
 	flow  *Flow[T] // nil: of several
@@ -26,7 +26,7 @@ func (g *Grant[T]) Late(now time.Duration) bool {
 	return g.attr.Deadline != 0 && g.attr.Deadline <= now
 }
 
-// Attr returns what the jobs are.
+// Attr returns the attributes of the jobs.
 func (g *Grant[T]) Attr() Attr { return g.attr }
 
 func (g *Grant[T]) units() float64 { return float64(max(1, g.attr.Units)) }
@@ -55,7 +55,8 @@ func (t *Table[T]) Adopt(g Grant[T], now time.Duration) Grant[T] {
 	return g
 }
 
-// Done ends a claim of which so many jobs have run, for so long together, and reports whether there is something to claim now.
+// Done ends a claim of which ran jobs have run, in the time took together. It reports whether there
+// is something to claim now.
 func (t *Table[T]) Done(g *Grant[T], took time.Duration, ran int, now time.Duration) bool {
 	if t.running--; t.running == 0 {
 		t.inHand = 0
@@ -82,7 +83,7 @@ func (t *Table[T]) end(g *Grant[T], took time.Duration, ran int, now time.Durati
 	if f.running > 0 {
 		left = max(f.means, float64(time.Duration(f.running)*now-f.started))
 	} else {
-		f.means = 0 // but for rounding it is
+		f.means = 0 // it is, except for rounding
 	}
 	t.charge(f, real-(f.charged-left))
 	f.charged = left
@@ -102,7 +103,8 @@ func (t *Table[T]) end(g *Grant[T], took time.Duration, ran int, now time.Durati
 	t.Rest(f)
 }
 
-// Return puts a job of a claim, which was not begun, back to the front of its flow. Those of a claim are returned the last first.
+// Return puts a job of a claim, which was not begun, back to the front of its flow. The jobs of a
+// claim are returned in reverse order.
 func (t *Table[T]) Return(g *Grant[T], job T, tag int, at time.Duration) {
 	n := t.newNode()
 	n.job, n.attr, n.tag, n.at, n.flow = job, g.attr, tag, at, g.flow

@@ -1,6 +1,7 @@
 package fair
 
-// heap is a binary heap of elements that know their place in it, so that one can be moved or taken out.
+// heap is a binary heap of elements that know their place in it, so that one can be moved or taken
+// out.
 type heap[E any, P element[E]] struct{ all []*E }
 
 type element[E any] interface {

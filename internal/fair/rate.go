@@ -13,7 +13,7 @@ type rate struct {
 	last   time.Duration // when tokens was right
 }
 
-// enough is one token, but for what rounding may take from it.
+// enough is one token, less what rounding may take from it.
 const enough = 1 - 1e-9
 
 // ready reports whether there is a token.
@@ -46,7 +46,8 @@ func (r *rate) next() time.Duration {
 	return r.last + time.Duration(min(wait, float64(math.MaxInt64/2)))
 }
 
-// Wake returns when the table is to be looked at though nothing was pushed and nothing has ended: a deadline or a token.
+// Wake returns when the table has to be looked at though nothing was pushed and nothing has ended:
+// for a deadline or a token.
 func (t *Table[T]) Wake() (at time.Duration, ok bool) {
 	if t.due.len() > 0 {
 		at, ok = t.due.all[0].attr.Deadline, true
@@ -85,10 +86,10 @@ func (t *Table[T]) Expired() []Job[T] {
 	return all
 }
 
-// Gone returns how many jobs have expired and count as accepted still. They take no places.
+// Gone returns how many jobs have expired and still count as accepted. They take no places.
 func (t *Table[T]) Gone() int { return t.gone }
 
-// Told notes that n jobs that have expired count as accepted no more.
+// Told notes that n jobs that have expired no longer count as accepted.
 func (t *Table[T]) Told(n int) { t.gone -= n }
 
 // Late reports whether Expired would return something.
@@ -97,10 +98,10 @@ func (t *Table[T]) Late() bool { return len(t.expired) > 0 }
 // Timed reports whether Take has to know the time exactly.
 func (t *Table[T]) Timed() bool { return t.due.len() > 0 || t.rate.per > 0 }
 
-// Counts returns the counts of a class, and Throttled for how long jobs have waited for nothing but the rate.
+// Counts returns the counts of a class.
 func (t *Table[T]) Counts(class int) Counts { return t.classes[class].Counts }
 
-// Throttled returns for how long jobs have waited for nothing but the rate.
+// Throttled returns how long jobs have waited for nothing but the rate.
 func (t *Table[T]) Throttled(now time.Duration) time.Duration {
 	if t.starved {
 		return t.throttled + max(0, now-t.since)

@@ -2,17 +2,23 @@ package fair
 
 import "github.com/headrace-go/pool/internal/list"
 
-// How the places in which jobs may wait are shared. As long as there are any, anybody gets one. When they are taken, a flow that has less than an equal part of
-// them gets one beyond, as long as there are less than twice as many jobs as places; and a flow of which fewer than fewPlaces wait gets one as long as there
-// are no morePlaces than that. So a flow that has little to do is not kept out by those that have much.
+// How flows share the places: a place is room for one job that waits. As long as there are free
+// places, any flow gets one. When all are taken, a flow that has less than an equal part of them
+// gets one more, as long as there are fewer than twice as many jobs as places; and a flow of which
+// fewer than fewPlaces wait gets one as long as there are no morePlaces than that. So flows that
+// have much do not keep out a flow that has little.
 //
-// A submitter that finds no place waits, first come first served, for its flow (flow.blocked), or, if nothing of that waits, for any place (crowd). One
-// at a time is called. It looks for its place, and then the next one for which there is a place is called. So a worker that has made many places
-// pays for one wake, and who was called takes several of them, one after the other, since a submitter that has not waited may overtake. One that was
-// called in vain misses times lets nobody pass any more.
+// A submitter that finds no place waits, first come first served, for its flow (flow.blocked), or,
+// if nothing of that waits, for any place (crowd). One at a time is called. It looks for its place,
+// and then the next one for which there is a place is called. So a worker that has made many places
+// pays for one wake. A submitter that was called takes several of them, one after the other, since
+// a submitter that has not waited may overtake. One that was called in vain misses times lets
+// nobody pass any more.
 //
-// No call is lost. All that is under the claim lock, and Call is called after whatever may make a place: before a worker begins a job that it has claimed and
-// when it has ended one, when jobs have expired, when who was called has looked or has given up, when one more waits, and when there are more places.
+// No call is lost. All this is under the claim lock, and Call is called after everything that may
+// make a place: before a worker begins a job that it has claimed, and when it has ended one; when
+// jobs have expired; when a called submitter has looked or has given up; when one more waits; and
+// when there are more places.
 
 // Waiter is a submitter that waits for a place.
 type Waiter struct {
@@ -26,13 +32,14 @@ type waiters = list.List[Waiter, *Waiter]
 
 const misses = 3
 
-// Room reports whether there is a place for a job of f, if there are so many in all. w is its submitter, if that waits already.
+// Room reports whether there is a place for a job of f, if there are places of them in all. w is
+// its submitter, if that waits already.
 func (t *Table[T]) Room(f *Flow[T], places int, w *Waiter) bool {
 	first := t.queueOf(f).First
 	return (first == nil || first == w || first.missed < misses) && t.fits(f.waiting, places)
 }
 
-// Places returns how many places there are at least, of so many, beside those of what was claimed.
+// Places returns how many of all places are free at least, apart from those of claimed jobs.
 func (t *Table[T]) Places(all int) int { return all - t.inHand }
 
 // queueOf returns where submitters of f wait.
@@ -43,7 +50,7 @@ func (t *Table[T]) queueOf(f *Flow[T]) *waiters {
 	return &t.crowd
 }
 
-// fits reports whether there is a place for a flow of which so many jobs wait.
+// fits reports whether there is a place for a flow of which waiting jobs wait.
 func (t *Table[T]) fits(waiting, places int) bool {
 	switch {
 	case places <= 0:
@@ -111,7 +118,8 @@ func (t *Table[T]) left(f *Flow[T]) {
 // Blocked reports whether a submitter waits for a place.
 func (t *Table[T]) Blocked() bool { return t.crowd.First != nil || t.blocked > 0 }
 
-// Call calls a submitter for which there is a place, if there are so many in all, unless one has been called and has not looked yet.
+// Call calls a submitter for which there is a place, if there are places of them in all. It does
+// nothing if a submitter was called and has not looked yet.
 func (t *Table[T]) Call(places int) {
 	if t.called != nil {
 		return
@@ -124,7 +132,8 @@ func (t *Table[T]) Call(places int) {
 	}
 }
 
-// pick returns the first of the crowd or, in turn with it, that of the flow of which least waits: if there is no place for that, there is none for another.
+// pick returns the first of the crowd or, in turn with it, that of the flow of which least waits:
+// if there is no place for that, there is none for another.
 func (t *Table[T]) pick(places int) *Waiter {
 	w := t.crowd.First
 	if w != nil && !t.fits(0, places) {
@@ -151,8 +160,8 @@ func (t *Table[T]) pick(places int) *Waiter {
 	return w
 }
 
-// BlockedBesideRoom reports whether a submitter waits though there is a place for it, or has not looked though it was called. It is for tests, at a
-// moment at which nothing moves.
+// BlockedBesideRoom reports whether a submitter waits though there is a place for it, or has not
+// looked though it was called. It is for tests, at a moment at which nothing moves.
 func (t *Table[T]) BlockedBesideRoom(places int) bool {
 	return t.called != nil || t.pick(places) != nil
 }

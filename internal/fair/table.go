@@ -6,7 +6,7 @@ import (
 	"github.com/headrace-go/pool/internal/list"
 )
 
-// Attr is what a job is.
+// Attr is what the table knows of a job besides its function.
 type Attr struct {
 	Key      uint64
 	Tenant   uint64
@@ -22,7 +22,8 @@ type Attr struct {
 // Ordered reports whether the job must not run before its turn.
 func (a *Attr) Ordered() bool { return a != nil && (a.Keyed || a.Units > 1) }
 
-// alone reports whether the job is claimed alone: what begins later than the job before it may be too late.
+// alone reports whether the job is claimed alone: what begins later than the job before it may be
+// too late.
 func (a *Attr) alone() bool { return a.Keyed || a.Units > 1 || a.Limit > 0 || a.Deadline != 0 }
 
 // Job is a job with its tag.
@@ -49,7 +50,7 @@ func (n *node[T]) place() *int            { return &n.index }
 
 type nodes[T any] = list.List[node[T], *node[T]]
 
-// Flow is what waits of one tenant and class, and runs.
+// Flow is the jobs of one tenant and class that wait or run.
 type Flow[T any] struct {
 	tenant  *tenant[T]
 	class   *class[T]
@@ -117,7 +118,7 @@ type Counts struct {
 	Busy    time.Duration // of claims that have ended
 }
 
-// Table is all that waits.
+// Table is all jobs that wait.
 type Table[T any] struct {
 	tenants map[uint64]*tenant[T]
 	classes []class[T] // the highest first
@@ -158,7 +159,7 @@ const (
 	maxDebts  = 1024
 	maxSpare  = 4096
 	maxSettle = 8 // flows whose running jobs are looked at in a claim
-	smoothing = 8 // of means: an average over about so many
+	smoothing = 8 // of means: an average over about that many
 	tinyMean  = float64(200 * time.Nanosecond)
 
 	fewPlaces  = 16

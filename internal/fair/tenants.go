@@ -21,7 +21,7 @@ func (t *Table[T]) Rest(f *Flow[T]) {
 	}
 }
 
-// forgive forgets flows that owe nothing any more.
+// forgive forgets flows that no longer owe anything.
 func (t *Table[T]) forgive() {
 	for t.debts.len() > maxDebts || t.debts.len() > 0 && t.debts.all[0].v <= t.debts.all[0].class.virtual {
 		t.forgiveFirst()
@@ -95,7 +95,7 @@ func (t *Table[T]) newTenant(id uint64) *tenant[T] {
 	return n
 }
 
-// release makes the next job of a key one that may be claimed.
+// release lets the next job of a key be claimed.
 func (t *Table[T]) release(key uint64) {
 	behind := t.keys[key]
 	n := behind.First
@@ -110,7 +110,8 @@ func (t *Table[T]) release(key uint64) {
 	t.enqueue(n, false)
 }
 
-// Oldest takes out the oldest job of the flow in which most wait, in the lowest class in which any do.
+// Oldest takes out the oldest job of the flow in which most wait, in the lowest class in which any
+// do.
 func (t *Table[T]) Oldest() (job T, tag int, ok bool) {
 	var most *Flow[T]
 	for i := len(t.classes) - 1; i >= 0 && most == nil; i-- {
@@ -154,7 +155,7 @@ func (t *Table[T]) Drain(give func(job T, tag int)) {
 	}
 }
 
-// Usage is what a tenant has used since it has had something waiting or running.
+// Usage is what a tenant has used since it last had nothing waiting or running.
 type Usage struct {
 	Tenant  uint64
 	Waiting int
@@ -163,7 +164,8 @@ type Usage struct {
 	Busy    time.Duration
 }
 
-// Behind returns how many jobs wait behind their keys, and how many of them behind one, the most, with that key.
+// Behind returns how many jobs wait behind their keys, and the key behind which most of them wait,
+// with their number.
 func (t *Table[T]) Behind() (all, most int, key uint64) {
 	for k, behind := range t.keys {
 		if all += behind.Len; behind.Len > most {

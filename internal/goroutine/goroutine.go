@@ -1,8 +1,9 @@
-// Package goroutine lets code find out by whom its goroutine was started, where nobody could hand that down to it.
+// Package goroutine lets code find out who started its goroutine, where nobody could hand that down
+// to it.
 //
-// A goroutine has no storage of its own, and its number is nowhere to be had but in the text of its stack, which costs
-// some microseconds: too much for each goroutine that starts. So Run keeps a mark on the stack, which costs nothing, and
-// Mark reads it there, for the few that ask.
+// A goroutine has no storage of its own, and its number is only in the text of its stack, which
+// costs a few microseconds: too much for each goroutine that starts. So Run keeps a mark on the
+// stack, which costs nothing, and Mark reads it there, for the few that ask.
 package goroutine
 
 import (
@@ -12,21 +13,21 @@ import (
 	"strings"
 )
 
-// Run calls f with a mark below it. An array of more than one element is passed on the stack and not in registers, so a
-// stack trace shows it as it is.
+// Run calls f with a mark below it. An array of more than one element is passed on the stack and
+// not in registers, so a stack trace shows it as it is.
 //
 //go:noinline
 func Run(f func(), mark [2]uintptr) { f() }
 
 const runFrame = "internal/goroutine.Run("
 
-// Package is what the names of this package's functions begin with.
+// Package is the prefix of the names of this package's functions.
 var Package = reflect.TypeFor[here]().PkgPath() + "."
 
 type here struct{}
 
-// Mark returns the first word of the mark of the Run that the calling goroutine was started with, or 0. That it was started by
-// something else is seen in about half a microsecond; else it takes some ten.
+// Mark returns the first word of the mark of the Run that started the calling goroutine, or 0. It
+// takes about half a microsecond if something else started it, and otherwise about ten.
 func Mark() uintptr {
 	if !marked() {
 		return 0
@@ -43,10 +44,11 @@ func markIn(trace string) uintptr {
 	return uintptr(n)
 }
 
-// maxTrace bounds the memory for Stacks: what is beyond is left out.
+// maxTrace bounds the memory for Stacks, which leaves out what is beyond.
 const maxTrace = 64 << 20
 
-// Stacks returns the stack traces of the goroutines that were started with Run, by their marks. It stops the program for a while.
+// Stacks returns the stack traces of the goroutines that were started with Run, by their marks. It
+// stops the program for a while.
 func Stacks() map[uintptr]string {
 	buf := make([]byte, 1<<16)
 	n := runtime.Stack(buf, true)
@@ -63,7 +65,8 @@ func Stacks() map[uintptr]string {
 	return traces
 }
 
-// marked reports whether Run is at the bottom of the stack, above the runtime's goexit and the function that a go statement makes.
+// marked reports whether Run is at the bottom of the stack, above the runtime's goexit and the
+// function that a go statement makes.
 func marked() bool {
 	var buf [128]uintptr
 	pcs := Callers(buf[:])
@@ -75,7 +78,8 @@ func marked() bool {
 	return false
 }
 
-// stack returns the text of the calling goroutine's stack from its bottom frames on, which are never left out.
+// stack returns the text of the calling goroutine's stack from its bottom frames on, which are
+// never left out.
 func stack() string {
 	buf := make([]byte, 1<<12)
 	for {

@@ -1,6 +1,7 @@
-// Package hist counts durations in a fixed set of buckets, log-linear as in HdrHistogram (G. Tene): each power of two is
-// divided into 16 buckets of equal width. So the middle of a bucket is within 3.2 % of everything in it, memory has a
-// bound, and histograms of different times and pools add up bucket by bucket.
+// Package hist counts durations in a fixed set of buckets, log-linear as in HdrHistogram (G. Tene):
+// each power of two is divided into 16 buckets of equal width. So the middle of a bucket is within
+// 3.2 % of everything in it, memory has a bound, and histograms of different times and pools add up
+// bucket by bucket.
 package hist
 
 import (
@@ -14,9 +15,11 @@ import (
 const (
 	subBits = 4
 	sub     = 1 << subBits
-	// maxBits bounds what is told apart: durations from 2^maxBits ns, 4.9 hours, on are in the last bucket.
+	// maxBits bounds what is told apart: all durations of 2^maxBits ns, 4.9 hours, and more are in
+	// the last bucket.
 	maxBits = 44
-	// Buckets is how many there are: one for each nanosecond below 2*sub, and sub for each power of two above.
+	// Buckets is how many there are: one for each nanosecond below 2*sub, and sub for each power of
+	// two above.
 	Buckets = (maxBits - subBits + 1) * sub
 )
 
@@ -32,7 +35,8 @@ func bucket(d time.Duration) int {
 	return (n-subBits)*sub + int(uint64(d)>>(n-1-subBits))&(sub-1)
 }
 
-// Lower returns the least duration that is counted in bucket i; that of Buckets is where the last one ends.
+// Lower returns the least duration that is counted in bucket i; that of Buckets is where the last
+// one ends.
 func Lower(i int) time.Duration {
 	if i < sub {
 		return time.Duration(i)
@@ -44,10 +48,10 @@ func Lower(i int) time.Duration {
 type Live struct {
 	counts atomic.Pointer[[Buckets]atomic.Uint64] // nil until something was added
 	sum    atomic.Int64
-	used   atomic.Uint32 // which buckets may not be empty: the first, from the end, and the last, each in 16 bits
+	used   atomic.Uint32 // the first bucket in use, from the end, and the last: 16 bits each
 }
 
-// Add counts d, and what is negative as 0.
+// Add counts d, or 0 if d is negative.
 func (l *Live) Add(d time.Duration) { l.AddN(d, 1) }
 
 // AddN counts d n times.
@@ -124,7 +128,8 @@ func combine(a, b *Snapshot, sign int64) *Snapshot {
 	return Of(0, slices.Clone(counts[:]), sum)
 }
 
-// Of returns the snapshot with these counts, of which the first is that of bucket first, or nil if they are all 0. It keeps counts.
+// Of returns the snapshot with these counts, of which the first is that of bucket first, or nil if
+// they are all 0. It keeps counts.
 func Of(first int, counts []uint64, sum time.Duration) *Snapshot {
 	for len(counts) > 0 && counts[len(counts)-1] == 0 {
 		counts = counts[:len(counts)-1]
@@ -148,8 +153,9 @@ func (s *Snapshot) Plus(t *Snapshot) *Snapshot { return combine(s, t, 1) }
 // Minus returns what s has more than t, an earlier snapshot of the same histogram.
 func (s *Snapshot) Minus(t *Snapshot) *Snapshot { return combine(s, t, -1) }
 
-// Quantile returns a duration that a share q of the durations does not exceed, 0 <= q <= 1: the middle of the bucket
-// it is in. It is 0 for an empty histogram, and for a q that is no number; other q are moved to 0 or 1.
+// Quantile returns a duration that a share q of the durations does not exceed, 0 <= q <= 1: the
+// middle of the bucket it is in. It is 0 for an empty histogram, and for a q that is not a number;
+// other q are moved to 0 or 1.
 func (s *Snapshot) Quantile(q float64) time.Duration {
 	if s == nil || s.Count == 0 || math.IsNaN(q) {
 		return 0

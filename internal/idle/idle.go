@@ -1,13 +1,13 @@
-// Package idle is the word by which those who bring work and workers that have none
-// find each other. The protocol around it, and why it loses no wake-up, is told at the head of
-// park.go of the root package.
+// Package idle is the word by which goroutines that bring work and workers that have none find each
+// other. The head of park.go of the root package explains the protocol around it, and why it loses
+// no wake-up.
 //
 //	bits 0..23   how many search: woken and not yet at work, or spinning
-//	bits 24..61  how many places are idle: parked workers, and workers never started
+//	bits 24..61  how many places are idle: of parked workers, and without a worker
 //	bit 62       nobody looks after a pool that is busy: see Look
 //	bit 63       nothing more may start
 //
-// An idle place is a token. Whoever takes one owes the pool a worker that searches.
+// An idle place is a token. A goroutine that takes one owes the pool a worker that searches.
 package idle
 
 import "sync/atomic"
@@ -35,18 +35,18 @@ func (g Snapshot) Searching() int { return int(g & searching) }
 // Idle returns how many places are idle.
 func (g Snapshot) Idle() int { return int(g & places / place) }
 
-// Looks reports whether somebody is wanted to look after a busy pool.
+// Looks reports whether nobody looks after a busy pool, so that somebody should.
 func (g Snapshot) Looks() bool { return g&look != 0 }
 
 // Stopped reports whether Stop was called.
 func (g Snapshot) Stopped() bool { return g&stopped != 0 }
 
-// Concerns reports whether somebody who has just published work has anything to do:
-// wake a worker, look after a busy pool, or hand the work back. Workers that search
-// take the work by themselves.
+// Concerns reports whether a goroutine that has just published work has anything to do: wake a
+// worker, look after a busy pool, or hand the work back. Workers that search take the work by
+// themselves.
 func (g Snapshot) Concerns() bool { return g&searching == 0 && g != 0 || g >= stopped }
 
-// Hungry reports whether somebody has nothing to do, or nothing more may start.
+// Hungry reports whether a worker has nothing to do, or nothing more may start.
 func (g Snapshot) Hungry() bool { return g&^look != 0 }
 
 // Hungry is Hungry of the word.
@@ -76,7 +76,7 @@ func (s *State) TakeOr() {
 	}
 }
 
-// Search counts the caller, who is at work, as searching. It must call Found or Park.
+// Search counts the caller, which is at work, as searching. It must call Found or Park.
 func (s *State) Search() { s.word.Add(1) }
 
 // Found ends a search. The caller must wake the next, if there is work for it.
@@ -111,8 +111,7 @@ func (s *State) Drop() bool {
 	}
 }
 
-// Look reports whether the caller is the one who has to look after the busy pool
-// from now on.
+// Look reports whether the caller is the one that has to look after the busy pool from now on.
 func (s *State) Look() bool { return s.word.And(^uint64(look))&look != 0 }
 
 // Relax says that nobody looks after the pool any more.

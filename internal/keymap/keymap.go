@@ -1,18 +1,16 @@
-// Package keymap is a hash table from 64-bit keys to small values for tables whose
-// keys come and go all the time.
+// Package keymap is a hash table from 64-bit keys to small values for tables whose keys come and go
+// all the time.
 //
-// It is open addressing with linear probing, with the values in the table. It is at most
-// a quarter full: then the first look mostly finds what it looks for, or nothing, and
-// is predicted. Nothing is deleted: a key whose value is idle is forgotten when the
-// table is full, and then it is rebuilt, in the size that the others need. So a key
-// that comes back soon costs one look, one that is used once costs its share of a
-// rebuild, and the table is as large as the keys that are in use at a time. A Go map
+// It is open addressing with linear probing, with the values in the table. It is at most a quarter
+// full: then the first look mostly finds what it looks for, or nothing, and is predicted. No key is
+// deleted. When the table is full it is rebuilt without the keys whose values are idle, in the size
+// that the others need. So a key that comes back soon costs one look, one that is used once costs
+// its share of a rebuild, and the table is as large as the keys that are in use at a time. A Go map
 // costs twice as much for an insertion with its deletion, and never shrinks.
 package keymap
 
-// Map is the table. Use New. It is not safe for concurrent use. A value that is zero
-// marks a free slot: who adds a key gives it another value, and it never becomes
-// zero again.
+// Map is the table. Use New. It is not safe for concurrent use. A value that is zero marks a free
+// slot: the caller that adds a key gives it another value, and it never becomes zero again.
 type Map[V comparable] struct {
 	idle  func(*V) bool
 	slots []slot[V]
@@ -35,7 +33,7 @@ func (s *slot[V]) used() bool {
 	return s.val != zero
 }
 
-// New returns an empty table. Keys are forgotten whose values are idle.
+// New returns an empty table, which forgets keys whose values are idle.
 func New[V comparable](idle func(*V) bool) Map[V] { return Map[V]{idle: idle} }
 
 // mix spreads keys over the table: multiplication by 2^64 divided by the golden ratio
@@ -62,8 +60,8 @@ func (m *Map[V]) Get(key uint64) *V {
 	return nil
 }
 
-// At returns the value of key, a zero one, to be changed at once, if there was none. It
-// is valid until the next call of At.
+// At returns the value of key. If there was none it is zero, and the caller has to change it at
+// once. It is valid until the next call of At.
 func (m *Map[V]) At(key uint64) *V {
 	if spread*(len(m.used)+1) > len(m.slots) {
 		if v := m.Get(key); v != nil {

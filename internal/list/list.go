@@ -1,5 +1,5 @@
-// Package list is a doubly linked list of elements that embed their link, so that one is put in and taken out
-// without an allocation.
+// Package list is a doubly linked list of elements that embed their link, so adding and removing
+// one takes no allocation.
 package list
 
 // List is a list of elements E, which embed Link[E]. The zero value is empty.

@@ -1,6 +1,7 @@
 package main
 
-// fairBugs are about which task is next: tenants, classes, deadlines, limits, rates, and the places in which tasks wait.
+// fairBugs are about which task is next: tenants, classes, deadlines, limits, rates, and the places
+// in which tasks wait.
 var fairBugs = []bug{{
 	name: "run-time-does-not-count", class: fairness, file: "internal/fair/fair.go",
 	old:   "\tf.v += took / f.tenant.share\n",

@@ -1,6 +1,7 @@
 package main
 
-// forkBugs are about lazy fork-join: who begins a part, who waits for it, and how a run ends.
+// forkBugs are about lazy fork-join: which goroutine begins a part, which waits for it, and how a
+// run ends.
 var forkBugs = []bug{{
 	name: "newest-part-is-offered", class: starved, file: "fork.go",
 	old:   "arg: k.frames[k.given]}",

@@ -1,6 +1,7 @@
 package main
 
-// waitingBugs are about who waits and who wakes: parking, room, weights, the life of workers.
+// waitingBugs are about which goroutine waits and which wakes it: parking, room, weights, the life
+// of workers.
 var waitingBugs = []bug{{
 	name: "wake-while-trying-is-dropped", class: wakeUp, file: "room.go",
 	old:   "\t\tr.Push(b, true)\n\t\tr.waking = false\n",

@@ -1,14 +1,14 @@
-// Command mutate shows that the tests find bugs: it compiles the tests with one seeded bug
-// at a time, runs those that are expected to find it, and fails if they do not.
+// Command mutate shows that the tests find bugs. It compiles the tests with one seeded bug at a
+// time and runs those that are expected to find it. It fails if they do not.
 //
 //	go run ./internal/mutate               each bug with the tests that are named beside it
 //	go run ./internal/mutate -run key      only bugs whose name or class matches
 //	go run ./internal/mutate -full         each bug with all tests of the package, -short
 //	go run ./internal/mutate -markdown     the table of docs/testing.md
 //
-// The bugs are data, in the files bugs*.go. A bug never changes a file of the tree: the
-// compiler gets it as an overlay. A hang counts as found; a bug that does not compile, or
-// whose text does not occur exactly once, is a mistake in the list.
+// The bugs are data, in the files bugs*.go. A bug never changes a file of the tree: the compiler
+// gets it as an overlay. A test that hangs has found the bug. A bug that does not compile, or whose
+// text does not occur exactly once, is a mistake in the list.
 package main
 
 import (

@@ -2,8 +2,9 @@ package queue
 
 import "time"
 
-// Pass counts an element as pushed and popped at once: the caller, who is the consumer, has a place for it. It does nothing if there is something
-// in the queue, which has to be popped before (Full). Else it returns as Push does, with the element's tag and its stamp, or 0.
+// Pass counts an element as pushed and popped at once: the caller, which is the consumer, has a
+// place for it. If there is something in the queue, which has to be popped first, Pass does nothing
+// and returns Full. Otherwise it returns as Push does, with the element's tag and its stamp, or 0.
 func (q *Queue[T]) Pass(tag int) (s Status, got int, at time.Duration) {
 	for {
 		t := q.tail.Load()

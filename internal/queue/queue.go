@@ -1,30 +1,29 @@
-// Package queue is a first-in-first-out queue for many producers and one consumer
-// at a time. Its memory follows what waits in it.
+// Package queue is a first-in-first-out queue for many producers and one consumer at a time. Its
+// memory follows what waits in it.
 //
-// A producer wins a position with one compare-and-swap of tail, fills the slot of
-// that position, and publishes it in the slot's word. The consumer holds a lock of
-// its own, reads published slots in order, and moves head once for all that it
-// took. So nobody writes a slot's word to free it: a position may be won only below
-// limit, and limit says how far head, and the caller's bound, have come. Producers
-// read limit and write it only when they have reached it (the gating sequence of
-// the LMAX Disruptor).
+// A producer wins a position with one compare-and-swap of tail, fills the slot of that position,
+// and publishes it in the slot's word. The consumer holds a lock of its own, reads published slots
+// in order, and moves head once for all that it took. So no goroutine writes a slot's word to free
+// it: a position may be won only below limit, and limit follows head and the caller's bound.
+// Producers read limit and write it only when they have reached it (the gating sequence of the LMAX
+// Disruptor).
 //
-// Several positions can be won at once. Then only the first of their slots is
-// published, with their number in its word.
+// A producer can win several positions at once. Then only the first of their slots is published,
+// with their number in its word.
 //
-// The slots are in a ring, which is replaced by one of another size when it is too
-// small, and at rest when it is too large. The old ring stays until what it holds
-// was taken. The tail is frozen meanwhile, so each position belongs to one ring:
-// the youngest whose first position is not behind it.
+// The slots are in a ring, which is replaced by one of another size when it is too small, and at
+// rest when it is too large. The old ring stays until all of it was taken. The tail is frozen
+// meanwhile, so each position belongs to one ring: the youngest that starts at or before it.
 //
-// The tail word carries more than the position. Close sets a bit in it, so that a
-// push and a close are ordered by one word and a push pays nothing for the check.
-// Split changes a one-bit tag in it, which every later element carries: the elements
-// accepted before and after are told apart exactly, and a push has to say which tag
-// its element gets until Join. Trim and Reserve, which lower the room behind a position, count a
-// turn: a push that has looked at limit before then loses its compare-and-swap, see reserve.go.
+// The tail word carries more than the position. Close sets a bit in it, so that one word orders a
+// push and a close and a push pays nothing for the check. Split changes a one-bit tag in it, which
+// every later element carries: this tells apart exactly the elements accepted before and after, and
+// a push has to say which tag its element gets until Join. Trim and Reserve, which lower the room
+// behind a position, count a turn: a push that has looked at limit before then loses its
+// compare-and-swap, see reserve.go.
 //
-// The elements of every n-th position can be stamped with the time at which they were pushed, see stamp.go.
+// The elements of every n-th position can be stamped with the time at which they were pushed, see
+// stamp.go.
 package queue
 
 import (
@@ -71,7 +70,7 @@ const (
 	Untold               // the queue is split: the push has to say the tag
 )
 
-// Others splits s: it returns OK and 1 in place of Other, and else s and 0.
+// Others splits s: it returns OK and 1 for Other, and otherwise s and 0.
 func (s Status) Others() (Status, int) {
 	if s == Other {
 		return OK, 1
@@ -98,9 +97,8 @@ type Attr struct {
 // Alone reports whether the element is popped alone.
 func (a *Attr) alone() bool { return a.Weight > 1 }
 
-// Queue is the queue. Call Init before anything else. Push, PushAll, Raise and the
-// methods that only look may be called by anybody; Pop and Trim by one goroutine at
-// a time, the consumer.
+// Queue is the queue. Call Init before anything else. Any goroutine may call Push, PushAll, Raise
+// and the methods that only look; one goroutine at a time, the consumer, may call Pop and Trim.
 //
 // tail, limit and head stand 128 bytes apart: 64-byte lines are fetched in pairs.
 type Queue[T any] struct {
@@ -179,14 +177,14 @@ func (q *Queue[T]) fill(pos uint64, v T, a *Attr, t uint64, tag int) Status {
 	return OK
 }
 
-// flagged tells why a push fails in a state with a flag, or OK if it does not. It
-// returns when the ring was replaced, if that is going on.
+// flagged returns why a push fails in a state with a flag, or OK if it does not. If the ring is
+// being replaced, it returns when that is done.
 func (q *Queue[T]) flagged(t uint64, tag int) Status {
 	switch {
 	case t >= closed:
 		return Closed
 	case t&frozen != 0:
-		q.mu.Lock() // whoever froze the tail holds it
+		q.mu.Lock() // the goroutine that froze the tail holds it
 		q.mu.Unlock()
 	case tag == Any:
 		return Untold
@@ -201,14 +199,13 @@ func tagOf(t uint64, tag int) uint64 {
 	return uint64(Tag(t))
 }
 
-// Tag returns the tag that is told by the tail word t.
+// Tag returns the tag in the tail word t.
 func Tag(t uint64) int { return int(t >> 60 & 1) }
 
-// PushAll appends a prefix of vs, as long as there is room for, with one
-// compare-and-swap for up to 256 of them, and returns its length. others is how many of them
-// have not the current tag. late says that vs was
-// accepted elsewhere before the queue was closed: then neither that nor limit keeps
-// it out.
+// PushAll appends a prefix of vs, as far as there is room, with one compare-and-swap for up to 256
+// elements, and returns its length. others is how many of them do not have the current tag. late
+// says that vs was accepted elsewhere before the queue was closed: then neither that nor limit
+// keeps it out.
 func (q *Queue[T]) PushAll(vs []T, tag int, late bool) (n, others int, s Status) {
 	for n < len(vs) {
 		t := q.tail.Load()
@@ -255,9 +252,9 @@ func (q *Queue[T]) PushAll(vs []T, tag int, late bool) (n, others int, s Status)
 	return n, others, OK
 }
 
-// Raise makes limit what bound and the ring allow. The ring is replaced by a larger
-// one if that alone keeps elements out. It reports whether a push may succeed now.
-// Unless holder is set it does nothing while the queue is held.
+// Raise sets limit to what bound and the ring allow. It replaces the ring by a larger one if only
+// the ring keeps elements out. It reports whether a push may succeed now. Unless holder is set it
+// does nothing while the queue is held.
 func (q *Queue[T]) Raise(bound uint64, holder bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -315,9 +312,9 @@ func (q *Queue[T]) IsHeld() bool {
 	return q.held
 }
 
-// Pop takes the oldest elements, as long as they were published, have one tag, and
-// fit into vals, and returns how many and their tag. What stands beside them goes to
-// attrs, if that is not nil. An element that is to be alone is.
+// Pop takes the oldest elements, as long as they were published, have one tag, and fit into vals,
+// and returns how many and their tag. What stands beside them goes to attrs, if that is not nil. An
+// element that is to be alone is popped alone.
 func (q *Queue[T]) Pop(vals []T, attrs []Attr) (n int, tag int) {
 	var zero T
 	h, r := q.head.Load(), q.first.Load()
@@ -371,7 +368,8 @@ func (q *Queue[T]) Pop(vals []T, attrs []Attr) (n int, tag int) {
 	return n, tag
 }
 
-// Next returns what stands beside the element that Pop would take next, if there is something. It is for the consumer.
+// Next returns what stands beside the element that Pop would take next, if there is something. It
+// is for the consumer.
 func (q *Queue[T]) Next() (a Attr) {
 	h, r := q.head.Load(), q.first.Load()
 	if next := r.newer.Load(); next != nil && next.from == h {

@@ -48,8 +48,8 @@ func (q *Queue[T]) holding(pos uint64) *ring[T] {
 	return r
 }
 
-// allowed returns before which position a push is allowed by bound and the ring, which it
-// replaces by a larger one if that alone keeps a push out. mu is held.
+// allowed returns the position before which bound and the ring allow a push. It replaces the ring
+// by a larger one if only the ring keeps a push out. mu is held.
 func (q *Queue[T]) allowed(bound uint64) uint64 {
 	pos := q.tail.Load() & posMask
 	r := q.last.Load()
@@ -67,8 +67,8 @@ func (q *Queue[T]) allowed(bound uint64) uint64 {
 	return min(bound, room)
 }
 
-// replace goes on with a ring of another size, and returns the position up to which
-// it has room. mu is held.
+// replace continues with a ring of another size, and returns the position up to which that has
+// room. mu is held.
 func (q *Queue[T]) replace(size int) uint64 {
 	from := q.tail.Or(frozen) & posMask
 	seam.Yield()
@@ -95,7 +95,7 @@ func (q *Queue[T]) Trim() {
 	r := q.newRing(pos, q.small)
 	q.last.Store(r)
 	q.first.Store(r)
-	q.limit.Store(0) // whoever pushes next raises it
+	q.limit.Store(0) // the next push raises it
 	q.free.Store(0)
 	q.tail.And(^uint64(frozen))
 }

@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// Stamps. A producer whose position is a multiple of a power of two puts the time into a cell beside the
-// ring's slots, and then publishes its slot. The consumer looks into the cells of the positions that it has
-// popped. A cell says whose stamp it has, since producers may leave any of them out.
+// Stamps. A producer whose position is a multiple of a power of two puts the time into a cell
+// beside the ring's slots, and then publishes its slot. The consumer looks into the cells of the
+// positions that it has popped. A cell says whose stamp it has, since producers may leave any of
+// them out.
 
-// Stamped is an element that has a stamp: its index among those that were popped, and the time of its push since the start.
+// Stamped is an element that has a stamp: its index among those that were popped, and the time of
+// its push since the start.
 type Stamped struct {
 	Index int
 	At    time.Duration // never 0
@@ -32,15 +34,15 @@ type stamp struct {
 // never is the mask of a queue without stamps: only position 0 has none of these bits.
 const never = 1<<63 - 1
 
-// Stamp makes each element whose position is a multiple of every, a power of two, be stamped with the time since start
-// of its push. Call it after Init and before the first push.
+// Stamp makes the queue stamp each element whose position is a multiple of every, a power of two,
+// with the time since start of its push. Call it after Init and before the first push.
 func (q *Queue[T]) Stamp(every int, start time.Time) {
 	q.every, q.shift, q.start = uint64(every), uint8(bits.Len(uint(every))-1), start
 	q.mask.Store(q.every - 1)
 	q.last.Load().stamps = q.newStamps(q.small)
 }
 
-// Thin makes only one in n of those be stamped, n being a power of two.
+// Thin makes the queue stamp only one in n of those; n is a power of two.
 func (q *Queue[T]) Thin(n int) {
 	if m := q.every*uint64(n) - 1; q.every > 0 && q.mask.Load() != m {
 		q.mask.Store(m)
@@ -50,7 +52,8 @@ func (q *Queue[T]) Thin(n int) {
 // Sampled reports whether an element of the position would be stamped.
 func (q *Queue[T]) Sampled(pos uint64) bool { return pos&q.mask.Load() == 0 && q.every > 0 }
 
-// Stamps returns the stamped elements among those that Pop has just taken, in their order. It is for the consumer, until the next Pop.
+// Stamps returns the stamped elements among those that Pop has just taken, in their order. It is
+// for the consumer, until the next Pop.
 func (q *Queue[T]) Stamps() []Stamped { return q.taken }
 
 func (q *Queue[T]) newStamps(size int) []stamp {
@@ -60,7 +63,8 @@ func (q *Queue[T]) newStamps(size int) []stamp {
 	return make([]stamp, max(1, size>>q.shift))
 }
 
-// sampled returns how far apart the positions are that get stamps, and the first of them from pos on.
+// sampled returns how far apart the positions are that get stamps, and the first of them from pos
+// on.
 func (q *Queue[T]) sampled(pos uint64) (apart, first uint64) {
 	m := q.mask.Load()
 	return m + 1, (pos + m) &^ m
@@ -78,7 +82,8 @@ func (q *Queue[T]) stamp(r *ring[T], pos uint64) {
 	}
 }
 
-// takeStamps adds the stamps of the positions from from to to, in r, to those that were taken; to is that of the element with index n.
+// takeStamps adds the stamps of the positions from from to to, in r, to those that were taken; to
+// is that of the element with index n.
 func (q *Queue[T]) takeStamps(r *ring[T], from, to uint64, n int) {
 	if q.every == 0 {
 		return

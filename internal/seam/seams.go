@@ -8,9 +8,9 @@ import (
 	"runtime"
 )
 
-// Yield stands where two steps of one goroutine have a window between them that others
-// may hit. With the build tag seams it gives way to them in one of four calls, sometimes for
-// longer; without, it is nothing, and costs nothing.
+// Yield stands where two steps of one goroutine have a window between them that others may hit.
+// With the build tag seams it gives way to them in one of four calls, sometimes for longer. Without
+// the tag it does nothing, and costs nothing.
 func Yield() {
 	r := rand.Uint32()
 	if r&3 != 0 {

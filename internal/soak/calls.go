@@ -11,8 +11,8 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// What has an owner: groups, futures and loops. When an owner was told the outcome, the
-// task has ended, or it never starts.
+// Tasks that have an owner: groups, futures and loops. When the owner is told the outcome, the task
+// has ended, or it never starts.
 
 // settle notes that the owner of j was told the outcome. all says that j must have run. What is in
 // Leftover while the owner still waits counts as well: whoever calls it runs it.
@@ -58,8 +58,8 @@ func (f *family) task(j *job, depth int) pool.Task {
 	}
 }
 
-// wait waits for the group, also if tasks that run here call Goexit: a group for which nobody waits is
-// kept until the pool ends.
+// wait waits for the group, also if tasks that run here call Goexit: a group for which nobody waits
+// is kept until the pool ends.
 func (f *family) wait() {
 	ended := false
 	defer func() {

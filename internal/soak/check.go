@@ -10,15 +10,15 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// gauge measures what runs, and knows how much may.
+// gauge counts running tasks, and knows how many may run.
 //
-// A task that uses the pool is not counted meanwhile: it lends its place, or the new task
-// runs inside of it. When its context ends before it got its place back, one task
-// more than there are workers may run, until the next one ends: excess counts those.
+// A task that uses the pool is not counted meanwhile: it lends its place, or the new task runs
+// inside of it. If its context ends before it got its place back, one task more than there are
+// workers may run, until the next one ends: excess counts those.
 //
-// After a shrink what has been started goes on. So bound is lowered only when all tasks that had
-// been accepted by the time of the Resize have ended; Wait tells. Whoever enters has not
-// ended, so bound is not lowered and raised again meanwhile.
+// After a shrink the tasks that have started continue. So bound is lowered only when all tasks have
+// ended that had been accepted by the time of the Resize; Wait tells when. A task that enters has
+// not ended, so bound is not lowered and raised again meanwhile.
 type gauge struct {
 	now    atomic.Int64 // tasks * oneTask + their weights
 	bound  atomic.Int64
@@ -27,7 +27,8 @@ type gauge struct {
 
 const oneTask = 1 << 40
 
-// enter counts a task. It returns what is wrong, if anything is; capacity 0 is the number of workers.
+// enter counts a task. It returns what is wrong, if anything is; capacity 0 is the number of
+// workers.
 func (g *gauge) enter(weight, capacity int64) string {
 	bound, excess := g.bound.Load(), g.excess.Load()
 	v := g.now.Add(oneTask + weight)
@@ -150,8 +151,8 @@ type sums struct {
 	unknownMissing             uint64
 }
 
-// sumUp counts the jobs. It returns also what is wrong with the first job with which anything is; that an accepted
-// one has disappeared is counted only.
+// sumUp counts the jobs. It returns also what is wrong with the first job with which anything is;
+// that an accepted one has disappeared is counted only.
 func (g *ledger) sumUp() (s sums, wrong string) {
 	for i := range g.shards {
 		shard := &g.shards[i]

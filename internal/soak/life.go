@@ -194,7 +194,7 @@ func (l *life) resize(n int) {
 	}
 }
 
-// resizeOften resizes the pool, and lets it go on with the new size for a while.
+// resizeOften resizes the pool, and lets it continue with the new size for a while.
 func (l *life) resizeOften(r *rand.Rand) {
 	for !l.quiet.Load() && !l.ending.Load() {
 		for range 1 + r.IntN(5) {
@@ -286,7 +286,7 @@ func (l *life) shutDown(ctx context.Context) {
 	}
 }
 
-// checkClosed checks that a pool that has ended refuses everything.
+// checkClosed checks that a pool that has ended rejects everything.
 func (l *life) checkClosed() {
 	ctx, task := context.Background(), func(context.Context) error { l.fail("a task runs after the end"); return nil }
 	value := func(ctx context.Context) (int, error) { return 0, task(ctx) }

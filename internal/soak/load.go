@@ -33,7 +33,8 @@ func newProducer(l *life, r *rand.Rand) *client {
 // maxJobs bounds the memory of a life.
 const maxJobs = 20_000
 
-// work is a producer. Under CallerRuns a task that calls Goexit ends it, and another goroutine goes on.
+// work is a producer. Under CallerRuns a task that calls Goexit ends it, and another goroutine
+// continues.
 func (c *client) work() {
 	ended := false
 	defer func() {
@@ -53,7 +54,7 @@ func (c *client) work() {
 	ended = true
 }
 
-// closed reports whether the pool has ended. Until then producers go on, also if it is closed.
+// closed reports whether the pool has ended. Until then producers continue, also if it is closed.
 func (c *client) closed() bool {
 	select {
 	case <-c.l.p.Done():

@@ -1,27 +1,25 @@
-// Soak puts pools under random load for as long as it is told to, and checks that
-// nothing is lost:
+// Soak puts pools under random load for a given time, and checks that nothing is lost:
 //
 //	go run ./internal/soak -for 10m
 //
-// It makes one pool after the other, each with random options. A pool lives for some
-// 50 ms to a second and a half, under several producers that use every way of
-// submitting, with tasks that fail, panic, call runtime.Goexit, wait, and submit others,
-// while it is resized, GOMAXPROCS changes, and contexts end; then it is ended, in one of
-// the ways that there are. After each life it checks what the pool promises:
+// It makes one pool after the other, each with random options. A pool lives for about 50 ms to 1.5
+// s, under several producers that use every way of submitting. Their tasks fail, panic, call
+// runtime.Goexit, wait, and submit others, while the pool is resized, GOMAXPROCS changes, and
+// contexts end. Then the pool is ended, in one of the possible ways. After each life Soak checks
+// what the pool promises:
 //
 //   - each accepted task ran, was handed back or was dropped, once; others never ran;
 //   - no more tasks ran at a time, and no more weight, than the limit at that time;
 //   - tasks with equal keys did not overlap, and started in the order of acceptance;
-//   - after Close nothing ran, no goroutine is left, and submissions are refused;
+//   - after Close nothing ran, no goroutine is left, and submissions are rejected;
 //   - the counters never went down, and add up;
 //   - what tasks referred to is garbage when they have ended.
 //
-// Life n has the seed that is given plus n, from which its options follow and, as far as
-// the scheduler lets them, its load. A failure prints the seed, and so a life can
-// be repeated as the first one.
+// Life n has the given seed plus n. Its options follow from that and, as far as the scheduler lets
+// them, its load. A failure prints the seed, with which the life can be repeated as the first one.
 //
-// The exit status is 0 if nothing was lost, 1 if a check failed, 2 if nothing moved for the
-// time of -stall, and 3 for bad flags.
+// The exit status is 0 if nothing was lost, 1 if a check failed, 2 if nothing moved for the time of
+// -stall, and 3 for bad flags.
 package main
 
 import (

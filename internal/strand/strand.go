@@ -1,20 +1,20 @@
 // Package strand keeps jobs with equal keys in order, and apart.
 //
-// A job with a key is claimed like any other, in the order of the queue, under the claim lock.
-// All jobs of a key that were claimed and have not ended are in one batch, in their order: its
-// owner runs them one after the other. So a job that is claimed
+// A job with a key is claimed like any other, in the order of the queue, under the claim lock. All
+// jobs of a key that were claimed and have not ended are in one batch, in their order: its owner
+// runs them one after the other. So a job that is claimed
 //
 //	stays in the batch      if no job of its key is in another one,
-//	goes behind its key     else: into the key's strand, a queue of its own,
+//	goes behind its key     otherwise: into the key's strand, a queue of its own,
 //
 // and a key costs one look into a table. The table holds the batch and the position of the key's
-// last claimed job. When the batch has ended a later one the key is free: so the end of a job
-// costs nothing, unless somebody waits for its key.
+// last claimed job. When the job at that position has ended the key is free: so the end of a job
+// costs nothing, unless another job waits for its key.
 //
 // When a job is put behind its key, the key's batch is watched: its owner is told when the job at
-// that position has ended, and makes the strand ready (Release). Ready strands are claimed in turn
-// with the queue, by any worker. The claimer sets the batch's watch and then looks how far the
-// batch is; the owner ends a job and then looks at the watch: one of the two sees the other.
+// that position has ended, and makes the strand ready (Release). Any worker claims ready strands,
+// in turn with the queue. The claimer sets the batch's watch and then looks how far the batch is;
+// the owner ends a job and then looks at the watch: one of the two sees the other.
 //
 // A thief that takes the far half of a batch may get jobs of keys of which the victim keeps earlier
 // ones: these go to the front of the key's strand (Adopt).
@@ -52,7 +52,7 @@ type state[T any] struct {
 
 func (s *state[T]) free() bool { return s.owner == nil || s.owner.Over(s.pos) }
 
-// leave makes the last job nobody's. The position counts no more, but a value in the table
+// leave leaves the last job without an owner. The position counts no more, but a value in the table
 // must not become zero.
 func (s *state[T]) leave() { s.owner, s.pos = nil, 1 }
 
@@ -105,8 +105,8 @@ func (t *Table[T]) Keys() int { return t.keys.Len() }
 func (t *Table[T]) Ready() bool { return t.ready.Len() > 0 }
 
 // Sort keeps, of the first n jobs in the buffer of b, those that may be in the batch, with what
-// stands beside them, and puts the others behind their keys. The batch is filled next. It returns how many
-// it kept. They were just popped, with the tag.
+// stands beside them, and puts the others behind their keys. It returns how many it kept. The jobs
+// were just popped, with the tag; the batch is filled next.
 func (t *Table[T]) Sort(b *batch.Batch[T], jobs []T, attrs []queue.Attr, n, tag int) int {
 	kept := 0
 	for i := range n {
@@ -133,7 +133,7 @@ func (t *Table[T]) stays(b *batch.Batch[T], key uint64, index int) bool {
 	return true
 }
 
-// behind puts a job behind its key, and the key's batch is watched.
+// behind puts a job behind its key, whose batch is then watched.
 func (t *Table[T]) behind(it Item[T], front bool) {
 	s := t.keys.At(it.Key)
 	t.len++
@@ -163,8 +163,8 @@ func (t *Table[T]) await(s *state[T]) {
 	t.ready.PushBack(s.strand)
 }
 
-// Release makes the strands ready that have waited for jobs of b that have ended, and reports
-// whether there are any.
+// Release makes the strands ready that waited for jobs of b that have ended, and reports whether
+// there are any.
 func (t *Table[T]) Release(b *batch.Batch[T]) (any bool) {
 	keys := t.watched[b]
 	delete(t.watched, b)
@@ -180,8 +180,8 @@ func (t *Table[T]) Release(b *batch.Batch[T]) (any bool) {
 	return any
 }
 
-// Take moves jobs of ready strands into the buffer of b, of which nothing is left, as long as they fit
-// and have one tag, and returns how many there are then, and their tag.
+// Take moves jobs of ready strands into the buffer of b, which is empty, as long as they fit and
+// have one tag, and returns how many there are then, and their tag.
 func (t *Table[T]) Take(b *batch.Batch[T], jobs []T, attrs []queue.Attr) (n, tag int) {
 	for n < len(jobs) && t.ready.Len() > 0 {
 		st := *t.ready.At(0)
@@ -209,8 +209,8 @@ func (t *Table[T]) Take(b *batch.Batch[T], jobs []T, attrs []queue.Attr) (n, tag
 	return n, tag
 }
 
-// Adopt sorts n jobs that were stolen from the batch from into the buffer of b, which is filled next. It
-// returns how many stay there.
+// Adopt sorts n jobs that were stolen from the batch from into the buffer of b, which is filled
+// next. It returns how many stay there.
 func (t *Table[T]) Adopt(from, b *batch.Batch[T], jobs []T, attrs []queue.Attr, n, tag int) int {
 	kept := 0
 	var back []Item[T] // jobs of keys of which from has earlier ones
@@ -243,7 +243,8 @@ func (t *Table[T]) Adopt(from, b *batch.Batch[T], jobs []T, attrs []queue.Attr, 
 	return kept
 }
 
-// Return puts a job that was taken out of the batch from, the last one of its key there, to the front of its key.
+// Return puts a job that was taken out of the batch from, the last one of its key there, to the
+// front of its key.
 func (t *Table[T]) Return(from *batch.Batch[T], it Item[T]) {
 	s := t.keys.At(it.Key)
 	if pos, ok := from.LastOf(from.Load(), it.Key); ok {

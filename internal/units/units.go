@@ -1,7 +1,9 @@
-// Package units is a semaphore for tasks of different weights whose capacity can change while units of it are in use.
+// Package units is a semaphore for tasks of different weights whose capacity can change while units
+// of it are in use.
 //
-// It is that of golang.org/x/sync, which cannot shrink: what is taken away while it is in use is owed, and withheld from
-// what is released next. Its waiters are served in the order of their arrival.
+// It uses the semaphore of golang.org/x/sync, which cannot shrink: units that are taken away while
+// in use are owed, and withheld from those that are released next. Waiters are served in the order
+// of their arrival.
 package units
 
 import (
@@ -36,7 +38,7 @@ func (u *Units) Init(base context.Context, capacity int64) {
 // Active reports whether Activate was called.
 func (u *Units) Active() bool { return u.active.Load() }
 
-// Activate begins to count. So many units are in use already.
+// Activate starts to count. used units are in use already.
 func (u *Units) Activate(used int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -77,7 +79,7 @@ func (u *Units) releaseLocked(n int64) {
 	}
 }
 
-// Resize changes the capacity. Those that wait begin anew.
+// Resize changes the capacity. Calls that wait start again.
 func (u *Units) Resize(base context.Context, capacity int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -98,8 +100,10 @@ func (u *Units) Resize(base context.Context, capacity int64) {
 	u.now, u.change = context.WithCancel(base)
 }
 
-// Acquire waits for the units of a task of that weight, or for all the capacity if that is less. The caller has some already. It returns how
-// many the caller has then, and false if ctx has ended. Who waits gives back what it has, so that nobody who waits keeps another one waiting.
+// Acquire waits for the units of a task of that weight, or for all of the capacity if that is less.
+// The caller has have units already. Acquire returns how many the caller has then, and false if ctx
+// has ended. A caller that waits gives back what it has, so no waiting caller keeps another one
+// waiting.
 func (u *Units) Acquire(ctx context.Context, weight, have int64) (units int64, ok bool) {
 	for ctx.Err() == nil {
 		u.mu.Lock()
@@ -121,8 +125,9 @@ func (u *Units) Acquire(ctx context.Context, weight, have int64) (units int64, o
 	return have, false
 }
 
-// Regain gets units back for a task that comes back from a wait: all the capacity if that is less, and the rest is owed. If ended is closed, or
-// base ends first, the task goes on, and all are owed.
+// Regain gets units back for a task that returns from a wait: all of the capacity if that is less,
+// and the rest is owed. If ended is closed, or base ends first, the task continues, and all units
+// are owed.
 func (u *Units) Regain(ended <-chan struct{}, base context.Context, n int64) {
 	got := int64(0)
 	for got == 0 && base.Err() == nil && !closed(ended) {
@@ -164,7 +169,8 @@ func closed(ch <-chan struct{}) bool {
 	}
 }
 
-// Used returns how many units are in use. Nobody may be waiting. It is for tests, which want to see that none was lost.
+// Used returns how many units are in use. Nobody may be waiting. It is for tests, which check that
+// none was lost.
 func (u *Units) Used() int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()

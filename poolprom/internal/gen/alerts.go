@@ -54,7 +54,8 @@ var rules = []alert{
 	},
 }
 
-// alerts returns a file of rules. A quoted string is the same in Go and in YAML here: all of it is ASCII.
+// alerts returns a file of rules. A quoted string is the same in Go and in YAML here: all of it is
+// ASCII.
 func alerts() []byte {
 	var b strings.Builder
 	b.WriteString("# Made by internal/gen. Change the rules there, or copy this file and change the copy.\n")

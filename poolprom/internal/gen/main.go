@@ -1,4 +1,5 @@
-// Gen writes dashboard.json and alerts.yaml of package poolprom. Run it in the folder of that package:
+// Gen writes dashboard.json and alerts.yaml of package poolprom. Run it in the folder of that
+// package:
 //
 //	go run ./internal/gen
 package main
@@ -26,8 +27,9 @@ func main() {
 	}
 }
 
-// quantile returns an expression for the quantile q of a histogram, from its native buckets if the server has them,
-// else from the classic ones. The histogram is added up by some labels, or not if by is "".
+// quantile returns an expression for the quantile q of a histogram, from its native buckets if the
+// server has them, and otherwise from the classic ones. The histogram is added up by some labels,
+// or not if by is "".
 func quantile(q float64, name, matchers, window, by string) string {
 	native := fmt.Sprintf("rate(%s%s[%s])", name, matchers, window)
 	classic := fmt.Sprintf("rate(%s_bucket%s[%s])", name, matchers, window)
