@@ -419,16 +419,17 @@ func TestForkKeepsNothing(t *testing.T) {
 		_, out := k.Join(l, r)
 		return out
 	})
-	run := func() {
+	run := func(ctx context.Context, levels int) {
 		root := &big{}
-		root.n[0] = 10
-		out, err := fork.Run(bg, root)
+		root.n[0] = levels
+		out, err := fork.Run(ctx, root)
 		must(t, err)
 		args = append(args, weak.Make(root), weak.Make(out))
 	}
 	for range 20 {
-		run()
+		run(bg, 10)
 	}
+	inTask(t, p, func(ctx context.Context) { run(ctx, 2) }) // which gives nothing away, and is used again
 	for range 100 { // the worker's queue has other things in it
 		must(t, p.Submit(bg, sleep(0)))
 	}
