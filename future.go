@@ -19,7 +19,7 @@ type Future[T any] struct {
 }
 
 // Go submits f and returns its future. It waits for room as [Pool.Submit] does, until ctx is done.
-// If the submission fails, the future fails with its error.
+// If the submission fails, under [Reject] with [ErrFull], the future fails with its error.
 //
 // f gets a context with the values of ctx, which is cancelled when ctx is done or the pool stops.
 // If ctx is done before f starts, f never runs. In each case the future ends: with what f returned;
