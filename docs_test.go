@@ -120,6 +120,20 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
+// The index of docs leads to every page there.
+func TestDocsIndex(t *testing.T) {
+	only(t, Shared)
+	index, err := os.ReadFile("docs/README.md")
+	must(t, err)
+	docs, err := filepath.Glob("docs/*.md")
+	must(t, err)
+	for _, page := range docs {
+		if name := filepath.Base(page); name != "README.md" && !strings.Contains(string(index), "]("+name) {
+			t.Errorf("docs/README.md has no link to %s", name)
+		}
+	}
+}
+
 // The checks themselves.
 func TestDocsDeadLinks(t *testing.T) {
 	only(t, Shared)
@@ -147,7 +161,12 @@ func TestDocsNames(t *testing.T) {
 	pkg, _ := checkPackage(t)
 	main, err := os.ReadFile("benchmarks/main.go")
 	must(t, err)
-	for _, page := range []string{"README.md", "docs/choosing.md", "docs/migration.md", "benchmarks/README.md"} {
+	docs, err := filepath.Glob("docs/*.md")
+	must(t, err)
+	for _, page := range append(docs, "README.md", "benchmarks/README.md") {
+		if strings.Contains(page, "from-") {
+			continue // it has the options of other packages, too
+		}
 		data, err := os.ReadFile(page)
 		must(t, err)
 		for _, name := range regexp.MustCompile(`\bWith[A-Z]\w*`).FindAllString(string(data), -1) {
