@@ -169,9 +169,9 @@ func TestDocsNames(t *testing.T) {
 		}
 		data, err := os.ReadFile(page)
 		must(t, err)
-		for _, name := range regexp.MustCompile(`\bWith[A-Z]\w*`).FindAllString(string(data), -1) {
-			if pkg.Scope().Lookup(name) == nil {
-				t.Errorf("%s: there is no %s", page, name)
+		for _, m := range regexp.MustCompile(`(context\.)?\b(With[A-Z]\w*)`).FindAllStringSubmatch(string(data), -1) {
+			if m[1] == "" && pkg.Scope().Lookup(m[2]) == nil {
+				t.Errorf("%s: there is no %s", page, m[2])
 			}
 		}
 		for _, m := range regexp.MustCompile(`-suite (\w+)`).FindAllStringSubmatch(string(data), -1) {
