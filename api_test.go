@@ -253,7 +253,7 @@ var loadSource = sync.OnceValues(func() (*sourceCode, error) {
 		}
 		s.files = append(s.files, file)
 	}
-	imports, err := compiled(s.fset)
+	imports, err := compiled(s.fset, ".")
 	if err != nil {
 		return nil, err
 	}
@@ -262,10 +262,10 @@ var loadSource = sync.OnceValues(func() (*sourceCode, error) {
 	return s, err
 })
 
-// compiled returns an importer of the packages that the root package depends on, as the compiler
+// compiled returns an importer of some packages and those that they depend on, as the compiler
 // left them in its cache. To read them from source takes several seconds under the race detector.
-func compiled(fset *token.FileSet) (types.Importer, error) {
-	list := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}", ".")
+func compiled(fset *token.FileSet, packages ...string) (types.Importer, error) {
+	list := exec.Command("go", append([]string{"list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}"}, packages...)...)
 	list.Stderr = new(strings.Builder)
 	out, err := list.Output()
 	if err != nil {

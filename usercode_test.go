@@ -349,11 +349,11 @@ func TestBatchHandlerMisbehaves(t *testing.T) {
 // The page of the tests lists all these places.
 func TestUserPlacesAreListed(t *testing.T) {
 	only(t, Shared)
-	data, err := os.ReadFile("docs/testing.md")
+	data, err := os.ReadFile("docs/how-tested.md")
 	must(t, err)
 	for where := range userPlaces {
 		if !strings.Contains(string(data), "\n- "+where+"\n") {
-			t.Errorf("docs/testing.md does not list %q", where)
+			t.Errorf("docs/how-tested.md does not list %q", where)
 		}
 	}
 }

@@ -143,12 +143,14 @@ func writePage(h *harness, file, before string, table [][]string, after string) 
 	return os.WriteFile(file, []byte(b.String()), 0o666)
 }
 
-const claimsHead = `# What the optimisations gain
+const claimsHead = `# Fourteen claims about worker pools
 
-Each of the fourteen optimisations of worker pools that this package offers is said to gain something. Every row is a situation in which it
-should, the plain code that people write for it, the pool with its option, both measured in turns, and the verdict on what is claimed:
-reproduced, partly, or refuted here. "Times better" is above 1 where the option is ahead. Where the baseline is a pool by hand, it is
-` + "`make(chan func(), n)`" + ` and goroutines that range over it.
+Each of the fourteen optimisations of worker pools that this package offers is
+commonly claimed to help. Each row is a situation in which it should. It
+compares the plain code that people write for it with the pool and its option,
+measured in turns. The verdict is about the claim: reproduced, partly, or
+refuted here. "Times better" is above 1 where the option is ahead. A pool by
+hand is ` + "`" + `make(chan func(), n)` + "`" + ` and goroutines that range over it.
 
 This page is written by
 

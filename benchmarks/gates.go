@@ -195,35 +195,49 @@ func writeGates(h *harness, file string) error {
 	return writePage(h, file, gatesHead, table, gatesWhy)
 }
 
-const gatesHead = `# Gates
+const gatesHead = `# Gates: the project's own targets
 
-What the project set itself, as ratios within one run, after prototypes without contexts, errors, panics, keys, weights, resizing and
-statistics; and what the pool comes to. This page is written by
+The project set itself these targets after prototypes that had no contexts,
+errors, panics, keys, weights, resizing or statistics. A gate is the target, and
+a stretch is a more ambitious one. All are ratios within one run, unless they
+have a unit. This page is written by
 
     cd benchmarks
     go run . -rounds 5 -divide 3 -gates ../docs/gates.md -plots ../docs \
         -suite throughput,grain,latency,startup,batch,rounds,keyed,skew,structured \
         -rows '^procs=2/N=2/P|^(batch/)?work=.*/N=2/P=1$|^metg|^load=.0|^hogs|^cpu1k|^blocking|^new|^future/N=2/P=1$|^M=1/work=0s|^M=64/work=1µs|^keys=64/N=2/P=1$|^1000 keys|^sleep=1ms,.*N=64'
 
-or with ` + "`-suite all`" + ` and without ` + "`-rows`" + `. The machine, and the run:
+or with ` + "`" + `-suite all` + "`" + ` and without ` + "`" + `-rows` + "`" + `. The machine, and the run:
 
 `
 
 const gatesWhy = `
 ## Why some are not reached
 
-The prototypes had neither contexts, errors, panics, keys, weights, resizing nor statistics, and ran on another machine, whose cores are
-farther apart, which is harder on channels and goroutines. Here the time of everything that two cores do together changes from run to run, as
-the virtual processors share a cache or do not: README.md has 2.4 / 2.1 / 2.0 / 2.8x for the first row, with the command and the date.
+The prototypes ran on another machine, whose cores are farther apart. That is
+harder on channels and goroutines. Here the virtual processors share a cache on
+some days and not on others. The time of everything that two cores do together
+changes with that. [Figures](measured.md#empty-tasks) has the first row as
+measured on another day.
 
-- **1, 2, 4, 5**: a task gets a context, may fail, panic or wait, and can be taken over by others until it begins; the prototype's could not. A counter of
-  some 6 ns in each task is part of everybody's time. Nobody else is ahead of the pool in any of these rows.
-- **3**: one core runs the tasks while the other waits for room (` + "`" + `perf record` + "`" + ` of ` + "`" + `-suite batch -contenders batch-256` + "`" + `: a quarter of the samples are that wait). Larger
-  chunks, slots that are published together, and letting others run during the wait were tried and gained nothing on these rows.
-- **11**: in three runs of one day it was 1.9, 5.0 and 6.5x. It is decided by which goroutine the scheduler lets run when five want two processors.
-- **6, 8, 12**: the wake of a worker. One that spins for longer would be there sooner, at the price of the rows 10
-  and 11; how long it spins was not changed for these figures. For one task at a time that is waited for, a
-  channel hands over on the same core, and the pool's spinning worker sits on another.
-- **13**: the second allocation of ` + "`" + `Go` + "`" + ` is the function value that goes through the queue; the queue's tasks are functions.
-- **16**: a table of keys is looked up for each task, which buys that a slow key holds up no other. Makespan is where that shows.
+- **1, 2, 4, 5**: A task gets a context, may fail, panic or wait, and until it
+  begins another worker can take it over. The tasks of the prototypes could not.
+  A counter in each task, of about 6 ns, is part of everybody's time. No other
+  contender is ahead of the pool in any of these rows.
+- **3**: One core runs the tasks while the other waits for room (` + "`" + `perf record` + "`" + `
+  of ` + "`" + `-suite batch -contenders batch-256` + "`" + `: a quarter of the samples are that
+  wait). Three things were tried and gained nothing on these rows: larger
+  chunks, slots that are published together, and letting other goroutines run
+  during the wait.
+- **11**: In three runs of one day it was 1.9, 5.0 and 6.5x. It depends on which
+  goroutine the scheduler lets run when five want two processors.
+- **6, 8, 12**: A worker has to be woken. A worker that spins for longer would
+  start sooner, at the price of rows 10 and 11. How long it spins was not
+  changed for these figures. A caller that waits for one task at a time is
+  served on the same core by a channel, and on another core by the pool's
+  spinning worker.
+- **13**: The second allocation of ` + "`" + `Go` + "`" + ` is the function value that goes through
+  the queue: the tasks in the queue are functions.
+- **16**: For each task a table of keys is looked up. In return a slow key holds
+  up no other key. The makespan shows that.
 `

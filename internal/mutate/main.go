@@ -4,7 +4,7 @@
 //	go run ./internal/mutate               each bug with the tests that are named beside it
 //	go run ./internal/mutate -run key      only bugs whose name or class matches
 //	go run ./internal/mutate -full         each bug with all tests of the package, -short
-//	go run ./internal/mutate -markdown     the table of docs/testing.md
+//	go run ./internal/mutate -markdown     the table of docs/how-tested.md
 //
 // The bugs are data, in the files bugs*.go. A bug never changes a file of the tree: the compiler
 // gets it as an overlay. A test that hangs has found the bug. A bug that does not compile, or whose
