@@ -44,8 +44,11 @@ func Code(ctx context.Context, name string, err error, stderr io.Writer) int {
 	case misused:
 		fmt.Fprintf(stderr, "%s: %v\n%s: -h lists the flags\n", name, err, name)
 		return Misused
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		fmt.Fprintf(stderr, "%s: interrupted\n", name)
+		return Interrupted
+	case ctx.Err() != nil:
+		fmt.Fprintf(stderr, "%s: interrupted: %v\n", name, err)
 		return Interrupted
 	}
 	fmt.Fprintf(stderr, "%s: %v\n", name, err)

@@ -23,6 +23,7 @@ func TestCode(t *testing.T) {
 		{t.Context(), flag.ErrHelp, OK, ""},
 		{t.Context(), errors.New("broken"), Failed, "x: broken\n"},
 		{interrupted, context.Canceled, Interrupted, "x: interrupted\n"},
+		{interrupted, errors.New("broken"), Interrupted, "x: interrupted: broken\n"},
 		{t.Context(), Misusef("-n is %d", 0), Misused, "x: -n is 0\nx: -h lists the flags\n"},
 		{t.Context(), Misuse(nil), OK, ""},
 	} {
