@@ -61,7 +61,7 @@ func drive(ctx context.Context, svc *service, base string, out io.Writer) error 
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: senders}}
 	defer client.CloseIdleConnections()
 	d := driver{client: client, base: base, out: out}
-	fmt.Fprintf(out, "\n%-8s %8s %9s %8s %10s %8s %8s\n", "", "events", "accepted", "refused", "delivered", "waiting", "workers")
+	fmt.Fprintf(out, "\n%-8s %8s %9s %8s %10s %8s %8s\n", "phase", "events", "accepted", "refused", "delivered", "waiting", "workers")
 	// In calm the workers are busy for half of the time.
 	pause := max(time.Millisecond, 2*svc.latency/time.Duration(svc.workers))
 	if err := d.phase(ctx, "calm", func() error { return d.paced(ctx, svc.burst/4+1, pause) }); err != nil {
