@@ -146,7 +146,7 @@ func wrap(line string) string {
 	indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
 	var b strings.Builder
 	column := 0
-	for i, word := range strings.Fields(line) {
+	for i, word := range strings.Split(line[len(indent):], " ") {
 		n := utf8.RuneCountInString(word)
 		switch {
 		case i == 0:
