@@ -150,7 +150,7 @@ func (s *service) shutdown(server *http.Server, out io.Writer) error {
 	<-s.pool.Done() // deliveries obey their context, so this is soon
 	s.client.CloseIdleConnections()
 	back := s.pool.Leftover()
-	fmt.Fprintf(out, "drain: %d waiting, %d in delivery; after %.0f ms of %v: %d cut off, %d handed back\n",
+	fmt.Fprintf(out, "drain: %d waiting and %d in delivery at the beginning\nended: after %.0f ms of %v, %d cut off, %d handed back\n",
 		waiting.Queued, waiting.Running, time.Since(begin).Seconds()*1000, s.drain, len(s.cutOff), len(back))
 	lost := append(s.cutOff, back...)
 	total := s.pool.Stats()
