@@ -30,7 +30,7 @@ func pages(t *testing.T) []string {
 	t.Helper()
 	docs, err := filepath.Glob("docs/*.md")
 	must(t, err)
-	all := append(docs, "README.md", "CONTRIBUTING.md", "benchmarks/README.md", "dropin/README.md")
+	all := append(docs, "README.md", "CONTRIBUTING.md", "benchmarks/README.md", "dropin/README.md", "examples/README.md")
 	if len(docs) == 0 {
 		t.Fatal("no pages in docs")
 	}

@@ -47,13 +47,9 @@ func (a *account) apply(cents int64, hashes int) {
 // sequential is the plain loop.
 func sequential(ctx context.Context, name string, s settings) (accounts, error) {
 	all := accounts{}
-	n := 0
 	err := events(name, func(user string, cents int64) error {
 		all.of(user).apply(cents, s.hashes)
-		if n++; n%checkEvery == 0 {
-			return ctx.Err()
-		}
-		return nil
+		return ctx.Err()
 	})
 	return all, err
 }

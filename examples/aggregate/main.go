@@ -107,8 +107,8 @@ var ways = [...]way{{"plain loop", sequential}, {"SubmitKeyed", pooled}}
 
 // compare aggregates the file in both ways, and prints how fast they were, and the totals.
 func compare(ctx context.Context, s settings, name string, out io.Writer) error {
-	cli.Say(out, "The events of a file are added up for each user: see how much faster a pool is that keeps the order of each user's events.\n\n"+
-		"%-6s %12s %12s %9s   events/s", "round", ways[0].name, ways[1].name, "speed-up")
+	cli.Say(out, "The events of a file are added up for each user: see how many events a second a loop and a pool add up.\n\n"+
+		"%-6s %12s %12s %9s", "round", ways[0].name, ways[1].name, "speed-up")
 	var best [len(ways)]time.Duration
 	var all accounts // as the first way has them
 	row := func(title string, took [len(ways)]time.Duration, i int) {

@@ -165,8 +165,8 @@ func crawlAll(ctx context.Context, s settings, out io.Writer) (err error) {
 		if w.outage {
 			site.set(reachable / 3)
 		}
-		before := p.Stats().Completed
-		end := cli.Progress(out, func() string { return fmt.Sprintf("%s: %d pages", w.name, p.Stats().Completed-before) })
+		before := ended(p)
+		end := cli.Progress(out, func() string { return fmt.Sprintf("%s: %d requests", w.name, ended(p)-before) })
 		r := crawl(ctx, p, client, site.base, w)
 		end()
 		r.print(out, w, reachable)
@@ -182,6 +182,12 @@ func crawlAll(ctx context.Context, s settings, out io.Writer) (err error) {
 	cli.Say(out, "\nlost: answered 503, or cut off. wasted: sent after the first 503 had come back. busy: open requests, on average.\n%s", &notes)
 	cli.So(out, "after the outage failing fast sent %d requests in vain, and keeping going %d.", wasted[1], wasted[2])
 	return nil
+}
+
+// ended is how many tasks of p have ended.
+func ended(p *pool.Pool) uint64 {
+	s := p.Stats()
+	return s.Completed + s.Failed
 }
 
 // wrong returns what is wrong with the result of a way, which is not what it is expected to be.

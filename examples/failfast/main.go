@@ -96,8 +96,7 @@ func compare(ctx context.Context, s settings, out io.Writer) (err error) {
 	var notes strings.Builder
 	var results []*result
 	for i, w := range ways {
-		before := p.Stats().Completed
-		end := cli.Progress(out, func() string { return fmt.Sprintf("%s: %d jobs", w.name, p.Stats().Completed-before) })
+		end := cli.Progress(out, func() string { return w.name + ": writing" })
 		r, err := writeAll(ctx, p, filepath.Join(dir, fmt.Sprintf("%d.db", i)), w.mode, s)
 		end()
 		if err != nil {

@@ -91,7 +91,7 @@ func compare(ctx context.Context, s settings, dir string, out io.Writer) error {
 		return err
 	}
 	begin := time.Now()
-	end := cli.Progress(out, func() string { return fmt.Sprintf("%d images made", p.Stats().Completed) })
+	end := cli.Progress(out, func() string { return "making the images" })
 	names, err := makeImages(ctx, p, s, dir)
 	end()
 	if err := errors.Join(err, p.Close()); err != nil {

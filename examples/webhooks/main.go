@@ -129,6 +129,9 @@ func serve(ctx context.Context, s settings, out io.Writer) error {
 	var failure error // of the server or the client
 	if s.listen == "" {
 		failure = drive(ctx, svc, "http://"+listener.Addr().String(), out)
+		if ctx.Err() != nil {
+			svc.drain = 0 // nobody needs its own events
+		}
 	} else {
 		select {
 		case <-ctx.Done():

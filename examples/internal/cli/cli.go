@@ -77,8 +77,13 @@ func Parse(flags *flag.FlagSet, args []string, most int, help string, out io.Wri
 	flags.SetOutput(io.Discard)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(out, "%s\n\nFlags:\n", strings.TrimSpace(help))
+		fmt.Fprintln(out, strings.TrimSpace(help))
 		flags.SetOutput(out)
+		any := false
+		flags.VisitAll(func(*flag.Flag) { any = true })
+		if any {
+			fmt.Fprint(out, "\nFlags:\n")
+		}
 		flags.PrintDefaults()
 		return err
 	case err != nil:
