@@ -72,12 +72,8 @@ var (
 )
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("service", flag.ExitOnError)
-	flags.Usage = func() {
-		fmt.Fprint(out, "usage: go run ./examples/service [flags]\n\nServes HTTP with limits, 503 when full, deadlines, metrics and a drain.\n\nFlags:\n")
-		flags.SetOutput(out)
-		flags.PrintDefaults()
-	}
+	flags := flag.NewFlagSet("service", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // main prints errors
 	var l limits
 	listen := flags.String("listen", "", "serve customers at this `address`, and send itself no requests")
 	debug := flags.String("debug", "localhost:0", "serve operators at this `address`")
@@ -85,10 +81,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&l.buffer, "buffer", 100, "let `n` tasks wait")
 	flags.DurationVar(&l.timeout, "timeout", 500*time.Millisecond, "longest `time` for an answer")
 	flags.DurationVar(&l.drain, "drain", 5*time.Second, "longest `time` from SIGTERM to the end")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	switch {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(out, "usage: go run ./examples/service [flags]\n\nServes HTTP with limits, 503 when full, deadlines, metrics and a drain.\n\nFlags:\n")
+		flags.SetOutput(out)
+		flags.PrintDefaults()
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w: %w", err, errUsage)
 	case flags.NArg() > 0:
 		return fmt.Errorf("takes no arguments, got %q: %w", flags.Arg(0), errUsage)
 	case l.timeout <= 0 || l.drain <= 0:

@@ -79,6 +79,17 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
+// A teller is a shop that says when an order begins.
+type teller struct {
+	tea
+	begun chan string
+}
+
+func (t teller) Order(ctx context.Context, item string) error {
+	t.begun <- item
+	return t.tea.Order(ctx, item)
+}
+
 // The drain runs what fits into its time, and the rest is reported.
 func TestDrain(t *testing.T) {
 	for _, c := range []struct {
@@ -86,6 +97,8 @@ func TestDrain(t *testing.T) {
 		unstarted int
 	}{{"tea", 0}, {"slow", 1}} {
 		s, out := start(t)
+		begun := make(chan string, 2)
+		s.shop = teller{begun: begun}
 		s.timeout, s.drain = time.Hour, 100*time.Millisecond+time.Hour*time.Duration(1-c.unstarted)
 		ctx, sigterm := context.WithCancel(t.Context())
 		public, ended := listen(t), make(chan error, 1)
@@ -96,6 +109,7 @@ func TestDrain(t *testing.T) {
 				t.Errorf("%s: %d, %v", c.item, status, err)
 			}
 		}
+		<-begun
 		http.DefaultClient.CloseIdleConnections()
 		sigterm()
 		err := <-ended
@@ -124,7 +138,7 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), strings.Fields("-workers 3 -buffer 4 -timeout 200ms"), &out); err != nil {
 		t.Fatalf("%v, printed\n%s", err, &out)
 	}
-	for _, want := range []string{"log: panic: no such price\n", "\norders, then SIGTERM              7     0     7     0     0     0\n", ", 0 tasks never started\n", "\nSo: "} {
+	for _, want := range []string{"log: panic: no such price\n", "\norders, then SIGTERM              7     0     ", ", 0 tasks never started\n", "\nSo: "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("nothing about %q:\n%s", want, &out)
 		}
@@ -134,13 +148,17 @@ func TestRun(t *testing.T) {
 	if err := run(ctx, nil, io.Discard); !errors.Is(err, errInterrupted) {
 		t.Errorf("interrupted: error %v", err)
 	}
+	out.Reset()
+	if err := run(ctx, []string{"-h"}, &out); err != nil || !strings.Contains(out.String(), "\nFlags:\n  -buffer n\n") {
+		t.Errorf("-h: error %v, printed %q", err, &out)
+	}
 	if err := run(ctx, []string{"-listen=localhost:0"}, io.Discard); err != nil { // that is how a service ends
 		t.Errorf("SIGTERM: error %v", err)
 	}
 }
 
 func TestBadFlags(t *testing.T) {
-	for _, args := range []string{"x", "-workers=0", "-buffer=-1", "-timeout=0", "-drain=-1s"} {
+	for _, args := range []string{"x", "-workers=0", "-buffer=-1", "-timeout=0", "-drain=-1s", "-nonsense"} {
 		if err := run(t.Context(), []string{args}, io.Discard); !errors.Is(err, errUsage) {
 			t.Errorf("%s: error %v", args, err)
 		}
