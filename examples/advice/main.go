@@ -81,7 +81,7 @@ var services = []service{
 		func(ctx context.Context, p *pool.Pool, i int, changed bool) error {
 			key := pool.KeyOf(1000 + i)
 			switch {
-			case i%10 >= 7: // somebody else's mail
+			case i%10 >= 7: // mail of another key
 			case changed:
 				key = pool.KeyOf(i % 16)
 			default:

@@ -147,7 +147,7 @@ type tally struct {
 	out io.Writer
 
 	mu     sync.Mutex
-	begun  map[string][]*process // who has begun a file
+	begun  map[string][]*process // the processes that have begun a file
 	hashes map[string]string
 }
 

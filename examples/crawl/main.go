@@ -95,7 +95,7 @@ const (
 	maxConns = 500 // each takes two file descriptors: one of the client, one of the server
 )
 
-// check returns what is wrong with the command line.
+// check returns an error if the command line is wrong.
 func (s settings) check() error {
 	switch {
 	case s.pages < 1 || s.pages > maxPages:
@@ -190,7 +190,7 @@ func ended(p *pool.Pool) uint64 {
 	return s.Completed + s.Failed
 }
 
-// wrong returns what is wrong with the result of a way, which is not what it is expected to be.
+// wrong returns an error if the result of a way is not the expected one.
 func (r *result) wrong(ctx context.Context, w way, reachable int) error {
 	switch {
 	case ctx.Err() != nil:

@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	switch {
 	case s.after < 1 || s.workers < 1:
 		return cli.Misusef("-after and -workers must be at least 1, got %d and %d", s.after, s.workers)
-	case s.rows <= s.after+s.workers: // so many may be written
+	case s.rows <= s.after+s.workers: // the rows that may be written
 		return cli.Misusef("-rows must be more than -after and -workers together, got %d", s.rows)
 	}
 	return compare(ctx, s, out)

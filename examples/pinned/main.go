@@ -93,7 +93,7 @@ type ledger struct {
 	records []record
 }
 
-// measure runs so many tasks in a pool with the options.
+// measure runs the tasks in a pool with the options.
 func measure(ctx context.Context, out io.Writer, tasks int, opts ...pool.Option) (*ledger, error) {
 	l := &ledger{tasks: tasks}
 	create := func(context.Context) (record, error) { return record{}, nil }

@@ -95,7 +95,7 @@ func lazy(k *pool.Fork[search, int], s search) int {
 	return a + b
 }
 
-// byHand makes each board with so many rows a task of a group.
+// byHand makes a task of a group for each board whose first rows have queens.
 func byHand(ctx context.Context, p *pool.Pool, s search, rows int) (int, error) {
 	var parts []search
 	var collect func(s search)

@@ -26,7 +26,7 @@
 //
 // An order is answered with 202 before its task runs. If the drain takes longer than -drain, the orders that are left end with the
 // process: this program only counts them. A service that must not lose them writes them to a file, as examples/webhooks does, or
-// takes them from a queue outside the process. Choose a -drain that is shorter than the grace period of whoever sends SIGTERM.
+// takes them from a queue outside the process. Choose a -drain that is shorter than the time between SIGTERM and SIGKILL.
 //
 // # What to look at
 //

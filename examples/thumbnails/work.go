@@ -14,13 +14,13 @@ import (
 	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
-// load is what is at work at a moment.
+// load is what is in memory at a moment.
 type load struct {
 	images int
 	pixels int64
 }
 
-// A gauge knows what is at work, and the peaks of that.
+// A gauge knows what is in memory now, and the peaks.
 type gauge struct {
 	mu        sync.Mutex
 	now, peak load

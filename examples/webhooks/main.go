@@ -32,8 +32,8 @@
 //
 // A receiver that is down for long fills the queue, and then events for other receivers are refused: use a pool for each receiver, or
 // tenants. Reject needs clients that heed Retry-After; those that try again at once make it worse. After each rest lazy workers have to
-// connect anew: if that is expensive, keep some with [pool.WithFloor]. And if -drain is longer than the grace period of whoever stops the
-// process, nothing is handed back.
+// connect anew: if that is expensive, keep some with [pool.WithFloor]. And if -drain is longer than the time between
+// SIGTERM and SIGKILL, nothing is handed back.
 //
 // # What to look at
 //
