@@ -430,7 +430,7 @@ func TestForkKeepsNothing(t *testing.T) {
 		run(bg, 10)
 	}
 	inTask(t, p, func(ctx context.Context) { run(ctx, 2) }) // which gives nothing away, and is used again
-	for range 100 { // the worker's queue has other things in it
+	for range 100 {                                         // the worker's queue has other things in it
 		must(t, p.Submit(bg, sleep(0)))
 	}
 	must(t, p.Wait(bg))

@@ -1,26 +1,26 @@
-// Advice asks three services that are slow for what is wrong with them, does what the pool's report says, and asks again:
+// Advice asks three slow services what is wrong with them, changes what the pool's report says, and measures what that gains:
 //
 //	go run ./examples/advice
-//	go run ./examples/advice -window 2s
+//	go run ./examples/advice -window 3s
 //
 // # What it shows
 //
-// [pool.Pool.Report] says whether the pool is the bottleneck, which option to change, and what that gains:
+// [pool.Pool.Report] says whether the pool is the bottleneck, which option to change, and what the change gains:
 //
-//	thumbnails   tasks wait for a store, and there is a worker for each processor: too few
-//	counters     tasks of some nanoseconds: handing them over takes longer than running them
-//	mailbox      one key takes most of the tasks, and they run one after the other
+//	thumbnails   tasks wait for a store, and two workers are too few
+//	counters     tasks take nanoseconds: submitting them takes longer than running them
+//	mailbox      most tasks have the same key, so they run one after the other
 //
-// The pictures are of how long tasks wait in the queue and how long they run: a row for each power of two.
+// The pictures show how long tasks wait in the queue and how long they run, with a row for each power of two.
 //
 // # When it backfires
 //
-// Each change makes something worse, and the report says what: more workers than the store can serve move the queue there, a batch holds tasks
-// back, and a key that was split has no order. A report of a window in which the load is not the usual one advises for that load.
+// Each change has a price, which the report names. If the store cannot serve more workers, tasks wait there instead. A batch delays
+// its first tasks. A key that is split no longer keeps its tasks in order. And a report is about the load of its window only.
 //
 // # What to look at
 //
-// The predicted gain beside the measured one. Prediction is a band: from nothing to what the evidence allows.
+// The predicted gain and the measured one. The prediction is a range: from no gain to the most that the report's figures allow.
 package main
 
 import (
@@ -30,27 +30,21 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/headrace-go/pool"
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
-func main() {
-	window := flag.Duration("window", time.Second, "how long to watch each service")
-	flag.Parse()
-	if flag.NArg() > 0 || *window <= 0 {
-		fmt.Fprintln(os.Stderr, "advice: the window must be positive, and there are no arguments")
-		os.Exit(2)
-	}
-	if err := run(os.Stdout, *window); err != nil {
-		fmt.Fprintln(os.Stderr, "advice:", err)
-		os.Exit(1)
-	}
-}
+const help = `
+usage: go run ./examples/advice [flags]
+
+Asks three slow services what is wrong with them, changes that, and asks again.`
+
+func main() { cli.Main("advice", run) }
 
 // A service has a pool and a load.
 type service struct {
@@ -60,7 +54,7 @@ type service struct {
 }
 
 var services = []service{
-	{"thumbnails", "four times as many workers",
+	{"thumbnails", "with four times as many workers",
 		func(changed bool) []pool.Option {
 			workers := 2
 			if changed {
@@ -72,7 +66,7 @@ var services = []service{
 			return p.Submit(ctx, fetch(5*time.Millisecond))
 		},
 	},
-	{"counters", "64 tasks at a time",
+	{"counters", "submitting 64 tasks at a time",
 		func(bool) []pool.Option { return nil },
 		func(ctx context.Context, p *pool.Pool, _ int, changed bool) error {
 			if changed {
@@ -82,12 +76,12 @@ var services = []service{
 			return p.Submit(ctx, add)
 		},
 	},
-	{"mailbox", "the key is split into 16",
+	{"mailbox", "with its key split into 16",
 		func(bool) []pool.Option { return []pool.Option{pool.WithWorkers(8), pool.WithSampling(1)} },
 		func(ctx context.Context, p *pool.Pool, i int, changed bool) error {
 			key := pool.KeyOf(1000 + i)
 			switch {
-			case i%10 >= 7: // somebody else's mail
+			case i%10 >= 7: // mail of another key
 			case changed:
 				key = pool.KeyOf(i % 16)
 			default:
@@ -120,35 +114,58 @@ var (
 	}()
 )
 
-func run(out io.Writer, window time.Duration) error {
-	for _, s := range services {
-		before, err := s.watch(window, false)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		fmt.Fprintf(out, "%v\n%s\n", before, picture(before))
-		after, err := s.watch(window, true)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		predicted := "there was no advice"
-		if len(before.Findings) > 0 {
-			g := before.Findings[0].Gain
-			predicted = fmt.Sprintf("%.1f to %.1f was predicted", g[0], g[1])
-		}
-		fmt.Fprintf(out, "changed: %s. It does %.1f times as much; %s.\n%v\n%s\n\n",
-			s.change, after.Throughput/before.Throughput, predicted, after, picture(after))
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("advice", flag.ContinueOnError)
+	window := flags.Duration("window", time.Second, "watch each service for this `time`")
+	if err := cli.Parse(flags, args, 0, help, out); err != nil {
+		return err
 	}
+	if *window <= 0 {
+		return cli.Misusef("-window must be positive, got %v", *window)
+	}
+	cli.Say(out, "Three slow services: see what their reports say, and what the change gains.\n\n")
+	var gains []string
+	for i, s := range services {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		gain, err := s.improve(ctx, *window, out)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		gains = append(gains, fmt.Sprintf("%s %.1f", s.name, gain))
+	}
+	cli.So(out, "what the reports advised multiplied the throughput: %s times.", strings.Join(gains, ", "))
 	return nil
 }
 
+// improve reports on the service as it is and as it is changed, and returns how many times as much it does.
+func (s service) improve(ctx context.Context, window time.Duration, out io.Writer) (gain float64, err error) {
+	var reports [2]pool.Report
+	for i, what := range []string{"as it is", s.change} {
+		fmt.Fprintf(out, "%s, %s (watched for %v)\n\n", s.name, what, window)
+		reports[i], err = s.watch(ctx, window, i == 1)
+		if err != nil {
+			return 0, err
+		}
+		cli.Say(out, "%v\n%s\n", reports[i], picture(reports[i]))
+	}
+	predicted := "no gain was predicted"
+	if f := reports[0].Findings; len(f) > 0 && f[0].Gain[1] > 1 {
+		predicted = fmt.Sprintf("%.1f to %.1f was predicted", f[0].Gain[0], f[0].Gain[1])
+	}
+	gain = reports[1].Throughput / reports[0].Throughput
+	cli.Say(out, "Gain of %s: %.1f times as many tasks a second; %s.\n", s.name, gain, predicted)
+	return gain, nil
+}
+
 // watch runs the service and reports on it.
-func (s service) watch(window time.Duration, changed bool) (pool.Report, error) {
+func (s service) watch(ctx context.Context, window time.Duration, changed bool) (pool.Report, error) {
 	p, err := pool.New(append(s.opts(changed), pool.WithName(s.name))...)
 	if err != nil {
 		return pool.Report{}, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(ctx)
 	var failed error
 	var load sync.WaitGroup
 	load.Go(func() {
@@ -163,7 +180,7 @@ func (s service) watch(window time.Duration, changed bool) (pool.Report, error) 
 	}
 	stop()
 	load.Wait()
-	p.Abort() // what waits is of no use to anybody
+	p.Abort() // nobody needs the tasks that wait
 	if errors.Is(failed, context.Canceled) {
 		failed = nil
 	}
@@ -178,8 +195,9 @@ func picture(r pool.Report) string {
 	fmt.Fprintf(&b, "%10s  %-*s %s", "", columns, "wait", "run")
 	for i := range wait {
 		if wait[i]+run[i] > 0 {
-			fmt.Fprintf(&b, "\n%10s  %-*s %s", "< "+brief(time.Duration(1)<<i),
+			row := fmt.Sprintf("%10s  %-*s %s", "< "+brief(time.Duration(1)<<i),
 				columns, bar(wait[i], columns-1), bar(run[i], columns-1))
+			b.WriteString("\n" + strings.TrimRight(row, " "))
 		}
 	}
 	return b.String()

@@ -1,25 +1,38 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/headrace-go/pool"
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
 // The program runs, and tells of each service before and after the change.
 func TestRun(t *testing.T) {
 	var out strings.Builder
-	if err := run(&out, 200*time.Millisecond); err != nil {
+	if err := run(t.Context(), []string{"-window=200ms"}, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range services {
 		if n := strings.Count(out.String(), `pool "`+s.name+`"`); n != 2 {
 			t.Errorf("%d reports on %s", n, s.name)
 		}
-		if !strings.Contains(out.String(), "changed: "+s.change) {
+		if !strings.Contains(out.String(), s.name+", "+s.change) || !strings.Contains(out.String(), "\nGain of "+s.name) {
 			t.Errorf("nothing was changed in %s:\n%s", s.name, out.String())
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := run(ctx, nil, io.Discard); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: error %v", err)
+	}
+	for _, args := range []string{"-window=0", "x"} {
+		if err := run(ctx, []string{args}, io.Discard); cli.Code(ctx, "advice", err, io.Discard) != cli.Misused {
+			t.Errorf("%s: error %v", args, err)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/headrace-go/pool"
 )
 
-// An account is what is known of a user. It has no lock: the events of a user never overlap.
+// An account has what the events of a user add up to. It has no lock: the events of a user never overlap.
 type account struct {
 	user   string
 	events int
@@ -18,8 +18,8 @@ type account struct {
 	chain  [sha256.Size]byte // of all events, in their order
 }
 
-// accounts is the accounts by user. The map belongs to whoever reads the file; the accounts
-// belong to the tasks of their users.
+// accounts has the accounts by user. The goroutine that reads the file owns the map; the tasks
+// of a user own the user's account.
 type accounts map[string]*account
 
 // of returns the user's account.
@@ -47,13 +47,9 @@ func (a *account) apply(cents int64, hashes int) {
 // sequential is the plain loop.
 func sequential(ctx context.Context, name string, s settings) (accounts, error) {
 	all := accounts{}
-	n := 0
 	err := events(name, func(user string, cents int64) error {
 		all.of(user).apply(cents, s.hashes)
-		if n++; n%checkEvery == 0 {
-			return ctx.Err()
-		}
-		return nil
+		return ctx.Err()
 	})
 	return all, err
 }

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// checkEvery is how many events go by between two looks at the context.
+// checkEvery is how many events are written between two looks at the context.
 const checkEvery = 1024
 
 // generate writes a file of events, the same for the same settings.

@@ -43,7 +43,7 @@ func TestBothWaysAgree(t *testing.T) {
 		if err := run(t.Context(), strings.Fields(args), &out); err != nil {
 			t.Fatalf("%s: %v", args, err)
 		}
-		for _, want := range []string{"000 events of ", "plain loop ", "SubmitKeyed ", "limits: ", "Both give "} {
+		for _, want := range []string{"000 events of ", "\nbest ", "\nBoth ways give ", "\nSo: "} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%s: nothing about %q:\n%s", args, want, &out)
 			}
@@ -57,7 +57,7 @@ func TestFile(t *testing.T) {
 	if err := run(t.Context(), []string{name}, &out); err != nil {
 		t.Fatal(err)
 	}
-	if got := out.String(); !strings.HasPrefix(got, "4 events of 2 users; ann has 75.0 % of them\n") || !strings.Contains(got, "give -1.44 for all users and 1.06 for ann,") {
+	if got := out.String(); !strings.Contains(got, "\n4 events of 2 users; ann has 75.0 % of them\n") || !strings.Contains(got, "give -1.44 for all users and 1.06 for ann.\n") {
 		t.Errorf("printed\n%s", got)
 	}
 }

@@ -1,18 +1,37 @@
-// Command cluster hashes the files of a tree with four processes, which get their jobs from one queue.
+// Cluster hashes the files of a tree with four processes, which take their jobs from one queue, and shows that every job runs although one
+// process is killed and another one is stopped:
 //
-//	go run .            the source of package pool
-//	go run . DIR        the files below DIR
+//	go -C examples/cluster run .
+//	go -C examples/cluster run . "$(go env GOROOT)/src/net"
 //
-// It starts a NATS server inside itself and four worker processes. While they work it kills one of them with SIGKILL and asks another one to stop. At the
-// end it hashes all files itself and compares: every job has run, with the right result. It lists what ran twice, and why.
+// Without a DIR it hashes the files of package pool.
+//
+// # What it shows
+//
+// Module poolnats: a queue of jobs outside the process, on NATS JetStream. The program starts a NATS server inside itself, and four
+// worker processes with a pool each. While they work it kills the first one with SIGKILL and stops the second one with SIGTERM. The
+// second one hands back the jobs that it has not begun ([poolnats.Server.Shutdown]). Those of the first one come back to the queue when their
+// lease ends.
+//
+// # When it backfires
+//
+// A job that was under way in a killed process runs again, so jobs must bear to run twice. A job that takes longer than its lease without
+// a sign of life runs twice, too.
+//
+// # What to look at
+//
+// Each row shows the queue and what each process has done. At the end the program hashes all files itself and compares: every file is
+// hashed, and right. It lists the files that were hashed twice, and why.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -32,6 +51,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/headrace-go/pool"
+	"github.com/headrace-go/pool/examples/internal/cli"
 	"github.com/headrace-go/pool/poolnats"
 )
 
@@ -41,17 +61,20 @@ const (
 	pause   = 15 * time.Millisecond // added to each job, so that there is something to see
 )
 
+const help = `
+usage: go -C examples/cluster run . [DIR]
+
+Hashes the files below DIR with four processes, of which it kills one.`
+
 func main() {
-	var err error
 	if url := os.Getenv("CLUSTER_WORKER"); url != "" {
-		err = work(url)
-	} else {
-		err = run()
+		if err := work(url); err != nil {
+			fmt.Fprintln(os.Stderr, "cluster:", err)
+			os.Exit(cli.Failed)
+		}
+		return
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cluster:", err)
-		os.Exit(1)
-	}
+	cli.Main("cluster", run)
 }
 
 func open(ctx context.Context, url string) (*poolnats.Queue, error) {
@@ -121,20 +144,23 @@ type process struct {
 
 // tally is what has happened. mu guards it, and the fields done of processes.
 type tally struct {
+	out io.Writer
+
 	mu     sync.Mutex
-	begun  map[string][]*process // who has begun a file
+	begun  map[string][]*process // the processes that have begun a file
 	hashes map[string]string
 }
 
-func run() error {
-	dir := "../.."
-	if len(os.Args) > 1 {
-		dir = os.Args[1]
-	}
-	files, err := filesOf(dir)
-	if err != nil {
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("cluster", flag.ContinueOnError)
+	if err := cli.Parse(flags, args, 1, help, out); err != nil {
 		return err
 	}
+	files, err := filesOf(cmp.Or(flags.Arg(0), "../.."))
+	if err != nil {
+		return cli.Misuse(err)
+	}
+	cli.Say(out, "%d processes hash %d files from one queue, while one of them is killed and one is stopped: see that every file is hashed.\n\n", workers, len(files))
 	store, err := os.MkdirTemp("", "cluster")
 	if err != nil {
 		return err
@@ -150,7 +176,7 @@ func run() error {
 		return errors.New("the server does not start")
 	}
 
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	q, err := open(ctx, s.ClientURL())
 	if err != nil {
@@ -161,9 +187,7 @@ func run() error {
 			return err
 		}
 	}
-	fmt.Printf("%d files in the queue, %d processes\n", len(files), workers)
-
-	t := &tally{begun: make(map[string][]*process), hashes: make(map[string]string)}
+	t := &tally{out: out, begun: make(map[string][]*process), hashes: make(map[string]string)}
 	var all []*process
 	defer func() {
 		for _, p := range all {
@@ -240,6 +264,11 @@ func (t *tally) note(p *process, line string) {
 // watch shows what happens until the queue is empty. It kills one process and stops another one meanwhile.
 func (t *tally) watch(ctx context.Context, q *poolnats.Queue, all []*process, files int) error {
 	begin := time.Now()
+	fmt.Fprintf(t.out, "%5s %8s %8s %7s", "time", "waiting", "running", "hashed")
+	for _, p := range all {
+		fmt.Fprintf(t.out, " %11s", p.name)
+	}
+	fmt.Fprintln(t.out)
 	for {
 		st, err := q.Stats(ctx)
 		if err != nil {
@@ -249,21 +278,21 @@ func (t *tally) watch(ctx context.Context, q *poolnats.Queue, all []*process, fi
 		hashed := len(t.hashes)
 		var each []string
 		for _, p := range all {
-			each = append(each, fmt.Sprintf("%s: %d%s", p.name, p.done, p.fate))
+			each = append(each, fmt.Sprintf("%11s", fmt.Sprint(p.done, p.fate)))
 		}
 		t.mu.Unlock()
-		fmt.Printf("%4.1fs  %4d wait, %2d in hand, %4d hashed   %s\n", time.Since(begin).Seconds(), st.Pending, st.AckPending, hashed, strings.Join(each, ", "))
+		fmt.Fprintf(t.out, "%4.1fs %8d %8d %7d %s\n", time.Since(begin).Seconds(), st.Pending, st.AckPending, hashed, strings.Join(each, " "))
 		if hashed == files && st.Pending == 0 && st.AckPending == 0 {
 			return nil
 		}
 		if hashed > files/3 && all[0].fate == "" {
-			all[0].fate = " (killed)"
+			all[0].fate = " killed"
 			if err := all[0].Process.Kill(); err != nil {
 				return err
 			}
 		}
 		if hashed > files/2 && all[1].fate == "" {
-			all[1].fate = " (stopped)"
+			all[1].fate = " stopped"
 			if err := all[1].Process.Signal(syscall.SIGTERM); err != nil {
 				return err
 			}
@@ -271,7 +300,7 @@ func (t *tally) watch(ctx context.Context, q *poolnats.Queue, all []*process, fi
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
@@ -288,7 +317,7 @@ func (t *tally) prove(files []string, all []*process) error {
 		}
 		if t.hashes[f] != sum {
 			wrong++
-			fmt.Printf("%s: %q, want %s\n", f, t.hashes[f], sum)
+			cli.Say(t.out, "%s: %q, want %s", f, t.hashes[f], sum)
 		}
 	}
 	for _, f := range slices.Sorted(maps.Keys(t.begun)) {
@@ -299,13 +328,13 @@ func (t *tally) prove(files []string, all []*process) error {
 		twice++
 		why := "which was killed"
 		if by[0] != all[0] {
-			why, unexplained = "for no reason that is known", unexplained+1
+			why, unexplained = "for no known reason", unexplained+1
 		}
-		fmt.Printf("%s ran twice: %s had begun it, %s\n", f, by[0].name, why)
+		cli.Say(t.out, "%s was hashed twice: %s had begun it, %s", f, by[0].name, why)
 	}
-	fmt.Printf("%d of %d files are hashed right; %d ran twice, %d of them for no reason that is known\n", len(files)-wrong, len(files), twice, unexplained)
 	if wrong+unexplained > 0 {
-		return errors.New("this must not be")
+		return fmt.Errorf("%d files have no hash or a wrong one, and %d were hashed twice for no known reason", wrong, unexplained)
 	}
+	cli.So(t.out, "all %d files are hashed right although a process was killed; %d were hashed twice.", len(files), twice)
 	return nil
 }

@@ -132,7 +132,7 @@ func newClient(n int, timeout time.Duration) *http.Client {
 	}
 }
 
-// maxBody bounds what is read of a page.
+// maxBody is the largest number of bytes that are read of a page.
 const maxBody = 1 << 20
 
 // get reads a page. When it returns, the connection is free for others.
@@ -170,7 +170,7 @@ func links(base *url.URL, body string) []string {
 	}
 }
 
-// The latency is measured with so many requests, and fewer once they have taken so long.
+// The latency is measured with at most maxSamples requests. After the time enough, minSamples are enough.
 const (
 	maxSamples = 50
 	minSamples = 3

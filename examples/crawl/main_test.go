@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"github.com/headrace-go/pool"
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
 // ran runs the program and returns what it printed.
 func ran(ctx context.Context, args ...string) (status int, out, err string) {
 	var o, e bytes.Buffer
-	status = run(ctx, args, &o, &e)
+	status = cli.Code(ctx, "crawl", run(ctx, args, &o), &e)
 	return status, o.String(), e.String()
 }
 
@@ -32,7 +33,7 @@ func TestSmallSites(t *testing.T) {
 		{"-pages=60", "-latency=0"},
 	} {
 		status, out, e := ran(t.Context(), args...)
-		if status != statusOK || e != "" {
+		if status != cli.OK || e != "" {
 			t.Fatalf("%v: status %d, printed\n%s%s", args, status, out, e)
 		}
 		for _, w := range ways {
@@ -40,7 +41,7 @@ func TestSmallSites(t *testing.T) {
 				t.Errorf("%v: nothing about %s:\n%s", args, w.name, out)
 			}
 		}
-		if !strings.Contains(out, "workers, by Little's law") || !strings.Contains(out, "server down: ") {
+		if !strings.Contains(out, "workers: by Little's law") || !strings.Contains(out, "server down: ") {
 			t.Errorf("%v: printed\n%s", args, out)
 		}
 	}
@@ -65,12 +66,12 @@ func TestBadFlags(t *testing.T) {
 		{"-latency=2562047h", "got 5s"},
 	} {
 		status, _, e := ran(t.Context(), strings.Fields(c.args)...)
-		if status != statusUsage || !strings.Contains(e, c.want) {
+		if status != cli.Misused || !strings.Contains(e, c.want) {
 			t.Errorf("%s: status %d, printed %q, want %q", c.args, status, e, c.want)
 		}
 	}
-	if status, _, e := ran(t.Context(), "-help"); status != statusOK || !strings.Contains(e, "usage: crawl") {
-		t.Errorf("-help: status %d, printed %q", status, e)
+	if status, out, _ := ran(t.Context(), "-help"); status != cli.OK || !strings.HasPrefix(out, "usage: go run ./examples/crawl") {
+		t.Errorf("-help: status %d, printed %q", status, out)
 	}
 }
 
@@ -174,7 +175,7 @@ func TestUnreachableServer(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if status, _, e := ran(ctx, "-pages=60", "-latency=1ms"); status != statusStopped || e != "crawl: interrupted\n" {
+	if status, _, e := ran(ctx, "-pages=60", "-latency=1ms"); status != cli.Interrupted || e != "crawl: interrupted\n" {
 		t.Errorf("status %d, printed %q", status, e)
 	}
 }
@@ -198,7 +199,8 @@ func TestInterruptBetweenWays(t *testing.T) {
 	defer cancel()
 	out := &canceller{text: ways[0].name, cancel: cancel}
 	var e bytes.Buffer
-	if status := run(ctx, []string{"-pages=60", "-latency=1ms"}, out, &e); status != statusStopped || strings.Contains(out.String(), ways[2].name) {
+	err := run(ctx, []string{"-pages=60", "-latency=1ms"}, out)
+	if status := cli.Code(ctx, "crawl", err, &e); status != cli.Interrupted || strings.Contains(out.String(), ways[2].name) {
 		t.Errorf("status %d, printed\n%s%s", status, out, &e)
 	}
 }

@@ -23,7 +23,7 @@ type site struct {
 	served chan error
 
 	asked atomic.Int64
-	until atomic.Int64 // it answers so many requests, and then 503; negative: all
+	until atomic.Int64 // the number of requests that it answers before it answers 503; negative: all
 }
 
 func newSite(s settings) *site {

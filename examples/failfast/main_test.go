@@ -43,7 +43,7 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), strings.Fields("-rows 100 -after 20 -workers 4"), &out); err != nil {
 		t.Fatalf("%v, printed\n%s", err, &out)
 	}
-	for _, want := range []string{"\nfail fast ", "\nkeep going ", "more errors", "keep going: Wait returned:\n    row "} {
+	for _, want := range []string{"\nfail fast ", "\nkeep going ", "more errors", "\nSo: ", "keep going: Wait returned:\n    row "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("nothing about %q:\n%s", want, &out)
 		}

@@ -32,7 +32,7 @@ func (s *store) insert(ctx context.Context, id int, sum []byte) error {
 	return err
 }
 
-// goDown closes the database under everybody who uses it.
+// goDown closes the database while jobs use it.
 func (s *store) goDown() error { return s.db.Close() }
 
 // count opens the file of a database that went down again, and counts the rows.

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
 // plant makes a tree of files, each holding its own path, and returns its root.
@@ -78,7 +80,7 @@ func TestGolden(t *testing.T) {
 	for _, flags := range []string{"", "-workers=1", "-workers=7 -queue=0", "-workers=3 -queue=1 -v"} {
 		var stdout, stderr bytes.Buffer
 		args := append(strings.Fields(flags), root)
-		if status := run(t.Context(), args, &stdout, &stderr); status != statusOK {
+		if status := run(t.Context(), args, &stdout, &stderr); status != cli.OK {
 			t.Errorf("%q: status %d: %s", flags, status, &stderr)
 		}
 		if got := stdout.String(); got != want {
@@ -95,7 +97,7 @@ func TestOrder(t *testing.T) {
 	root := plant(t, "d/a/z", "d/a.go", "d/a-", "c", "e/f")
 	t.Chdir(root)
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"./e/", "d", "c", "e"}, &stdout, &stderr); status != statusOK {
+	if status := run(t.Context(), []string{"./e/", "d", "c", "e"}, &stdout, &stderr); status != cli.OK {
 		t.Fatalf("status %d: %s", status, &stderr)
 	}
 	want := line("./e/f", []byte("e/f")) +
@@ -119,7 +121,7 @@ func TestSkipsWhatIsNotRegular(t *testing.T) {
 	}
 	var stdout, stderr bytes.Buffer
 	// A link that is named is followed.
-	if status := run(t.Context(), []string{root + "/d", root + "/d/dirlink"}, &stdout, &stderr); status != statusOK {
+	if status := run(t.Context(), []string{root + "/d", root + "/d/dirlink"}, &stdout, &stderr); status != cli.OK {
 		t.Errorf("status %d: %s", status, &stderr)
 	}
 	want := line(root+"/d/file", []byte("d/file")) + line(root+"/d/dirlink/file", []byte("elsewhere/file"))
@@ -155,7 +157,7 @@ func TestAgainstSha256sum(t *testing.T) {
 	}
 	t.Chdir(plant(t, "-", "-x", "a\\n", "b\nc", "e\tf", "\xff", "*", " "))
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{".", "-"}, &stdout, &stderr); status != statusOK {
+	if status := run(t.Context(), []string{".", "-"}, &stdout, &stderr); status != cli.OK {
 		t.Fatalf("status %d: %s", status, &stderr)
 	}
 	if n := strings.Count(stdout.String(), "\n"); n != 9 {
@@ -180,8 +182,8 @@ func TestUnreadable(t *testing.T) {
 		return os.Open(name)
 	}}
 	var stdout, stderr bytes.Buffer
-	if status := hashTree(t.Context(), cfg, []string{root, root + "/no\nne"}, &stdout, &stderr); status != statusFailed {
-		t.Errorf("status %d, want %d", status, statusFailed)
+	if status := hashTree(t.Context(), cfg, []string{root, root + "/no\nne"}, &stdout, &stderr); status != cli.Failed {
+		t.Errorf("status %d, want %d", status, cli.Failed)
 	}
 	if got, want := stdout.String(), line(root+"/a", []byte("a"))+line(root+"/d", []byte("d")); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -216,8 +218,8 @@ func TestUnreadableDirectory(t *testing.T) {
 		t.Skip("this user may read everything")
 	}
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{root}, &stdout, &stderr); status != statusFailed {
-		t.Errorf("status %d, want %d", status, statusFailed)
+	if status := run(t.Context(), []string{root}, &stdout, &stderr); status != cli.Failed {
+		t.Errorf("status %d, want %d", status, cli.Failed)
 	}
 	if got, want := stdout.String(), line(root+"/b/y", []byte("b/y")); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -274,8 +276,8 @@ func TestInterrupt(t *testing.T) {
 		return os.Open(name)
 	}}
 	var stdout, stderr bytes.Buffer
-	if status := hashTree(ctx, cfg, []string{root}, &stdout, &stderr); status != statusStopped {
-		t.Errorf("status %d, want %d", status, statusStopped)
+	if status := hashTree(ctx, cfg, []string{root}, &stdout, &stderr); status != cli.Interrupted {
+		t.Errorf("status %d, want %d", status, cli.Interrupted)
 	}
 	got := stdout.String()
 	if want := line(root+"/a", []byte("a")) + line(root+"/c", []byte("c")); !strings.HasPrefix(got, want) {
@@ -298,8 +300,8 @@ func TestInterruptedAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var stdout, stderr bytes.Buffer
-	if status := run(ctx, []string{root}, &stdout, &stderr); status != statusStopped {
-		t.Errorf("status %d, want %d: %s", status, statusStopped, &stderr)
+	if status := run(ctx, []string{root}, &stdout, &stderr); status != cli.Interrupted {
+		t.Errorf("status %d, want %d: %s", status, cli.Interrupted, &stderr)
 	}
 }
 
@@ -316,8 +318,8 @@ func TestWriteError(t *testing.T) {
 			return os.Open(name)
 		}}
 		var stderr bytes.Buffer
-		if status := hashTree(t.Context(), cfg, []string{root}, broken{}, &stderr); status != statusFailed {
-			t.Errorf("status %d, want %d", status, statusFailed)
+		if status := hashTree(t.Context(), cfg, []string{root}, broken{}, &stderr); status != cli.Failed {
+			t.Errorf("status %d, want %d", status, cli.Failed)
 		}
 		if want := "hashtree: standard output: broken\n"; !strings.Contains(stderr.String(), want) {
 			t.Errorf("standard error lacks %q:\n%s", want, &stderr)
@@ -356,7 +358,7 @@ func TestWindow(t *testing.T) {
 			t.Errorf("%d files opened behind one that is held, the window is %d", n, 4*workers+queue)
 		}
 		close(gate)
-		if s := <-status; s != statusOK {
+		if s := <-status; s != cli.OK {
 			t.Errorf("status %d: %s", s, &stderr)
 		}
 		if got := stdout.String(); got != want {
@@ -371,11 +373,10 @@ func TestUsage(t *testing.T) {
 		status int
 		says   string
 	}{
-		{nil, statusUsage, "usage: hashtree"},
-		{[]string{"-h"}, statusOK, "sha256sum --check"},
-		{[]string{"-nonsense", "."}, statusUsage, "usage: hashtree"},
-		{[]string{"-workers", "-1", "."}, statusUsage, "-1"},
-		{[]string{"-queue", "-1", "."}, statusUsage, "-1"},
+		{nil, cli.Misused, "want at least one DIR\nhashtree: -h lists the flags\n"},
+		{[]string{"-nonsense", "."}, cli.Misused, "-nonsense\nhashtree: -h lists the flags\n"},
+		{[]string{"-workers", "-1", "."}, cli.Misused, "-1"},
+		{[]string{"-queue", "-1", "."}, cli.Misused, "-1"},
 	} {
 		var stdout, stderr bytes.Buffer
 		if status := run(t.Context(), test.args, &stdout, &stderr); status != test.status {
@@ -384,6 +385,10 @@ func TestUsage(t *testing.T) {
 		if stdout.Len() > 0 || !strings.Contains(stderr.String(), test.says) {
 			t.Errorf("%q: got %q and %q, want the second to say %q", test.args, &stdout, &stderr, test.says)
 		}
+	}
+	var stdout, stderr bytes.Buffer
+	if status := run(t.Context(), []string{"-h"}, &stdout, &stderr); status != cli.OK || stderr.Len() > 0 || !strings.HasPrefix(stdout.String(), "usage: ") {
+		t.Errorf("-h: status %d, printed %q and %q", status, &stdout, &stderr)
 	}
 }
 

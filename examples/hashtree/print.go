@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
 // A printer writes the lines, and is the only one to write while files are
@@ -37,12 +38,7 @@ type printer struct {
 const often = 100 * time.Millisecond
 
 func newPrinter(stdout, stderr io.Writer, cancel context.CancelCauseFunc) *printer {
-	p := &printer{out: bufio.NewWriterSize(stdout, 64<<10), stderr: stderr, cancel: cancel, begun: time.Now()}
-	if f, ok := stderr.(*os.File); ok {
-		info, err := f.Stat()
-		p.bar = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	return p
+	return &printer{out: bufio.NewWriterSize(stdout, 64<<10), stderr: stderr, cancel: cancel, bar: cli.Terminal(stderr), begun: time.Now()}
 }
 
 // print writes a line for each of the tree's files in the order of the walk,

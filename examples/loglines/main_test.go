@@ -7,19 +7,21 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
 // ran runs the program and returns what it printed.
 func ran(ctx context.Context, args ...string) (status int, out, err string) {
 	var o, e bytes.Buffer
-	status = run(ctx, args, &o, &e)
+	status = cli.Code(ctx, "loglines", run(ctx, args, &o), &e)
 	return status, o.String(), e.String()
 }
 
 func TestAllWaysGiveOneAnswer(t *testing.T) {
 	for _, args := range [][]string{{"-batch=1"}, {"-batch=64"}, {"-batch=1000", "-workers=5"}} {
 		status, out, e := ran(t.Context(), append(args, "-generate=20000", "-rounds=1")...)
-		if status != statusOK || !strings.Contains(out, "20000 lines, 0 not understood") {
+		if status != cli.OK || !strings.Contains(out, "20000 lines, 0 not understood") {
 			t.Fatalf("%v: status %d, printed %s%s", args, status, out, e)
 		}
 		for _, w := range ways {
@@ -41,8 +43,9 @@ not a line of a log
 		t.Fatal(err)
 	}
 	status, out, e := ran(t.Context(), name)
+	out, _, _ = strings.Cut(out, "\nSo: ")
 	want := "\n4 lines, 1 not understood, 30 bytes\n        2  status 200\n        1  status 404\n        2  /a\n        1  /b\n"
-	if status != statusOK || !strings.HasSuffix(out, want) {
+	if status != cli.OK || !strings.HasSuffix(out, want) {
 		t.Fatalf("status %d, printed\n%s%s\nwant the end\n%s", status, out, e, want)
 	}
 }
@@ -52,8 +55,8 @@ func TestBadInput(t *testing.T) {
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{nil, {"no such file"}, {empty}, {"-generate=1", "x"}, {"-workers=0", "-generate=1"}, {"-nonsense"}} {
-		if status, _, e := ran(t.Context(), args...); status != statusUsage || e == "" {
+	for _, args := range [][]string{{"a", "b"}, {"no such file"}, {empty}, {"-generate=1", "x"}, {"-workers=0", "-generate=1"}, {"-nonsense"}} {
+		if status, _, e := ran(t.Context(), args...); status != cli.Misused || e == "" {
 			t.Errorf("%v: status %d, printed %q", args, status, e)
 		}
 	}
@@ -62,7 +65,7 @@ func TestBadInput(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if status, _, e := ran(ctx, "-generate=5000"); status != statusStopped || !strings.Contains(e, "interrupted") {
+	if status, _, e := ran(ctx, "-generate=5000"); status != cli.Interrupted || !strings.Contains(e, "interrupted") {
 		t.Errorf("status %d, printed %q", status, e)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -108,16 +109,19 @@ func (s *summary) print(out io.Writer) {
 }
 
 // generate makes a log of n lines, the same each time.
-func generate(n int) []string {
+func generate(ctx context.Context, n int) ([]string, error) {
 	r := rand.New(rand.NewPCG(1, 2))
 	statuses := []int{200, 200, 200, 200, 200, 200, 301, 304, 404, 500}
 	lines := make([]string, n)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for i := range lines {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		at = at.Add(time.Duration(r.IntN(50)) * time.Millisecond)
 		page := int(r.ExpFloat64() * 20) // a few pages have most of the requests
 		lines[i] = fmt.Sprintf(`10.%d.%d.%d - - [%s] "GET /articles/%d?session=%d HTTP/1.1" %d %d "-" "Mozilla/5.0 (X11; Linux x86_64)"`,
 			r.IntN(256), r.IntN(256), r.IntN(256), at.Format("02/Jan/2006:15:04:05 -0700"), page, r.IntN(1000), statuses[r.IntN(len(statuses))], r.IntN(50_000))
 	}
-	return lines
+	return lines, nil
 }

@@ -1,31 +1,29 @@
-// Pinned runs tasks on workers that have a thread of the operating system each, and on workers
-// that do not, and prints the threads that the tasks of each worker have run on:
+// Pinned runs tasks on workers that have a thread of the operating system each, and on workers that have none, and shows the threads
+// that the tasks of each worker ran on:
 //
 //	go run ./examples/pinned
+//	go run ./examples/pinned -workers 2 -tasks 100000
 //
 // # What it shows
 //
-// [pool.WithLockedThread]. The scheduler of Go runs a goroutine now on one thread and now
-// on another. That is in the way where something belongs to the thread: a C library
-// that keeps its last error or a graphics context there, or a property of the thread itself, such as its
-// priority, its namespaces or the cores that it may run on. With the option all tasks of a
-// worker run on one thread, nothing else runs there, and the thread ends with the worker.
+// [pool.WithLockedThread]. Go's scheduler runs a goroutine first on one thread and then on another. That does not work with what belongs
+// to a thread: the last error or the graphics context of a C library, or the priority, the namespaces or the processor affinity of the
+// thread itself. With the option all tasks of a worker run on one thread, nothing else runs there, and the thread ends with the worker.
 //
-// What belongs to the thread is made once for each worker, with [pool.WithState], whose function
-// runs on the same thread. Here that is a record of the worker's tasks.
+// What belongs to the thread is created once for each worker, with [pool.WithState], whose function runs on the same thread. Here that
+// is a record of the worker's tasks.
 //
 // # When it backfires
 //
-// For short tasks. To wake a locked worker the system has to switch threads, where otherwise
-// the thread at hand would go on with another goroutine. And each such worker holds a thread,
-// at rest too. Use it only for what needs it, in a pool of its own.
+// With short tasks. To wake a locked worker the operating system has to switch threads; otherwise the same thread would go on with
+// another goroutine. Each such worker also holds a thread while it is idle. Use the option only for the tasks that need it, in a pool of
+// their own.
 //
 // # What to look at
 //
-// The thread ids. Without the option a worker has been on several threads, and a thread has
-// served several workers; with it each has one of its own. Then the time per task, which is what the
-// option costs: the tasks do nothing but let another goroutine go first. A few workers may
-// be missing from the first part: one that was never needed has run nothing.
+// The thread ids. Without the option a worker has been on several threads, and a thread has run several workers. With it each worker has
+// one thread of its own. Then the time per task, which is the price of the option: a task does nothing but let another goroutine run. A
+// worker that got no task is not in the list.
 package main
 
 import (
@@ -35,60 +33,52 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"os/signal"
 	"runtime"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/headrace-go/pool"
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program the hard way
-	err := run(ctx, os.Args[1:], os.Stdout)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		fmt.Fprintln(os.Stderr, "pinned: interrupted")
-		os.Exit(130) // as a shell reports a program ended by an interrupt
-	default:
-		fmt.Fprintln(os.Stderr, "pinned:", err)
-		os.Exit(1)
-	}
-}
+const help = `
+usage: go run ./examples/pinned [flags]
+
+Shows the threads that tasks run on, with and without locked threads.`
+
+func main() { cli.Main("pinned", run) }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("pinned", flag.ExitOnError)
-	workers := flags.Int("workers", 4, "how many tasks run at a time")
-	tasks := flags.Int("tasks", 20000, "how many tasks run with the option, and how many without")
-	if err := flags.Parse(args); err != nil {
+	flags := flag.NewFlagSet("pinned", flag.ContinueOnError)
+	workers := flags.Int("workers", 4, "run `n` tasks at a time")
+	tasks := flags.Int("tasks", 20000, "run `n` tasks with the option, and as many without")
+	if err := cli.Parse(flags, args, 0, help, out); err != nil {
 		return err
 	}
-	switch {
-	case flags.NArg() > 0:
-		return fmt.Errorf("takes no arguments, got %q", flags.Arg(0))
-	case *tasks < 1:
-		return fmt.Errorf("-tasks must be at least 1, got %d", *tasks)
+	if *tasks < 1 || *workers < 1 {
+		return cli.Misusef("-tasks and -workers must be at least 1, got %d and %d", *tasks, *workers)
 	}
+	cli.Say(out, "%d tasks run without and with WithLockedThread: see the threads that each worker's tasks ran on.\n\n", *tasks)
 	if _, ok := threadID(); !ok {
-		fmt.Fprintf(out, "on %s this program does not know the ids of threads: they are left out\n", runtime.GOOS)
+		fmt.Fprintf(out, "On %s this program does not know the ids of threads: they are left out.\n", runtime.GOOS)
 	}
-	free, err := measure(ctx, *tasks, pool.WithWorkers(*workers))
+	free, err := measure(ctx, out, *tasks, pool.WithWorkers(*workers))
 	if err != nil {
 		return err
 	}
 	free.print(out, "without WithLockedThread")
-	locked, err := measure(ctx, *tasks, pool.WithWorkers(*workers), pool.WithLockedThread())
+	fmt.Fprintln(out)
+	locked, err := measure(ctx, out, *tasks, pool.WithWorkers(*workers), pool.WithLockedThread())
 	if err != nil {
 		return err
 	}
 	locked.print(out, "with WithLockedThread")
-	fmt.Fprintf(out, "A task took %.1f times as long on locked threads.\n", locked.took.Seconds()/free.took.Seconds())
-	return locked.check()
+	if err := locked.check(); err != nil {
+		return err
+	}
+	cli.So(out, "with a thread of its own for each worker, such a short task takes %.1f times as long.", locked.took.Seconds()/free.took.Seconds())
+	return nil
 }
 
 // A record is a worker's state: how many of its tasks each thread has run.
@@ -103,14 +93,15 @@ type ledger struct {
 	records []record
 }
 
-// measure runs so many tasks in a pool with the options.
-func measure(ctx context.Context, tasks int, opts ...pool.Option) (*ledger, error) {
+// measure runs the tasks in a pool with the options.
+func measure(ctx context.Context, out io.Writer, tasks int, opts ...pool.Option) (*ledger, error) {
 	l := &ledger{tasks: tasks}
 	create := func(context.Context) (record, error) { return record{}, nil }
 	p, err := pool.New(append(opts, pool.WithContext(ctx), pool.WithState(create, l.add))...)
 	if err != nil {
 		return nil, err
 	}
+	defer cli.Progress(out, func() string { return fmt.Sprintf("%d of %d tasks", p.Stats().Completed, tasks) })()
 	begin := time.Now()
 	for range tasks {
 		if err := p.Submit(ctx, task); err != nil {
@@ -150,16 +141,15 @@ func (l *ledger) print(out io.Writer, title string) {
 		for _, n := range r {
 			sum += n
 		}
-		fmt.Fprintf(out, "  worker %d: %6d tasks", i+1, sum)
+		line := fmt.Sprintf("  worker %d: %6d tasks", i+1, sum)
 		if known {
-			fmt.Fprintf(out, " on %d threads:", len(r))
+			line += fmt.Sprintf(" on %d threads:", len(r))
 			for _, id := range slices.Sorted(maps.Keys(r)) {
-				fmt.Fprintf(out, " %d (%d)", id, r[id])
+				line += fmt.Sprintf(" %d (%d)", id, r[id])
 			}
 		}
-		fmt.Fprintln(out)
+		cli.Say(out, "%s", line)
 	}
-	fmt.Fprintln(out)
 }
 
 // check returns an error unless each worker has a thread of its own.

@@ -1,44 +1,46 @@
-// Queens counts the ways to place n queens on a board so that none attacks another: by plain recursion, with a
-// grain that somebody has chosen, and with lazy fork-join, which has none:
+// Queens counts the ways to place n queens on a board so that none attacks another, in three ways, and shows how fast each is: by plain
+// recursion, with tasks whose size somebody has chosen, and with lazy fork-join:
 //
 //	go run ./examples/queens
+//	go run ./examples/queens -n 13 -rows 3
 //
 // # What it shows
 //
-// The search tree is lopsided: some first moves lead to ten times as many boards as others. With a [pool.Group] somebody has to
-// choose how many rows are divided into tasks. Too few are too few tasks for the workers, too many cost more than the search.
-// [pool.NewFork] divides everything down to the last board, and makes a task of a part only while a worker is idle.
+// The search tree is uneven: some first moves lead to ten times as many boards as others. With a [pool.Group] somebody has to choose
+// how many rows are divided into tasks. With too few rows there are too few tasks for the workers. With too many the tasks cost more
+// than the search. With [pool.NewFork] the program divides everything down to the last board, and the pool makes a task of a part only
+// while a worker is idle.
 //
 // # When it backfires
 //
-// Below about 200 µs (-n 8) nothing is gained: a sleeping worker takes about that long to come. On one core a join costs a few
-// nanoseconds and brings nothing.
+// A search of less than about 200 µs (-n 8) gets no faster: a worker that sleeps takes about that long to begin. With one processor
+// nothing is gained, and each join costs a few nanoseconds.
 //
 // # What to look at
 //
-// The tasks: with lazy fork-join a few dozen, however large the board is. The rows of -rows: how much the best number of rows gains
-// over a bad one.
+// The number of tasks: with lazy fork-join it stays at a few dozen, however large the board is. Try several values of -rows: the best
+// and the worst are far apart.
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"time"
 
 	"github.com/headrace-go/pool"
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
-func main() {
-	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "queens:", err)
-		os.Exit(1)
-	}
-}
+const help = `
+usage: go run ./examples/queens [flags]
+
+Counts the solutions of the queens puzzle on all processors, in three ways.`
+
+func main() { cli.Main("queens", run) }
 
 // board has queens in its first rows: a bit for each column and diagonal that they attack.
 type board struct{ size, row, columns, left, right int }
@@ -93,7 +95,7 @@ func lazy(k *pool.Fork[search, int], s search) int {
 	return a + b
 }
 
-// byHand makes each board with so many rows a task of a group.
+// byHand makes a task of a group for each board whose first rows have queens.
 func byHand(ctx context.Context, p *pool.Pool, s search, rows int) (int, error) {
 	var parts []search
 	var collect func(s search)
@@ -122,16 +124,22 @@ func byHand(ctx context.Context, p *pool.Pool, s search, rows int) (int, error) 
 	return sum, err
 }
 
+// A way of counting.
+type way struct {
+	name  string
+	count func() (int, error)
+}
+
 func run(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("queens", flag.ExitOnError)
-	n := flags.Int("n", 11, "how many queens, on a board of n times n")
-	rows := flags.Int("rows", 2, "how many rows are divided into tasks by hand")
-	rounds := flags.Int("rounds", 5, "how often each way counts; the shortest time is shown")
-	if err := flags.Parse(args); err != nil {
+	flags := flag.NewFlagSet("queens", flag.ContinueOnError)
+	n := flags.Int("n", 11, "place `n` queens on a board of n by n")
+	rows := flags.Int("rows", 2, "choose the tasks by hand: one for each board with `n` rows")
+	rounds := flags.Int("rounds", 5, "measure each way `n` times, and show the fastest")
+	if err := cli.Parse(flags, args, 0, help, out); err != nil {
 		return err
 	}
 	if *n < 1 || *n > 16 || *rows < 0 || *rounds < 1 {
-		return errors.New("-n must be from 1 to 16, -rows at least 0, and -rounds at least 1")
+		return cli.Misusef("-n must be from 1 to 16, -rows at least 0 and -rounds at least 1, got %d, %d and %d", *n, *rows, *rounds)
 	}
 	p, err := pool.New(pool.WithBuffer(1 << 16))
 	if err != nil {
@@ -140,44 +148,65 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	root := board{size: *n}
 	all := search{root, root.free()}
 	fork := pool.NewFork(p, lazy)
-	ways := []struct {
-		name  string
-		count func() (int, error)
-	}{
+	ways := []way{
 		{"plain recursion", func() (int, error) { return plain(all), nil }},
 		{fmt.Sprintf("%d rows by hand", *rows), func() (int, error) { return byHand(ctx, p, all, *rows) }},
 		{"lazy fork-join", func() (int, error) { return fork.Run(ctx, all) }},
 	}
-	fmt.Fprintf(out, "%d queens, %d workers\n\n%-16s %9s %9s %8s %6s\n", *n, p.Stats().Workers, "", "solutions", "ms", "speed-up", "tasks")
-	speedUps := make([]float64, len(ways))
-	var serial time.Duration
-	solutions := 0
-	for i, w := range ways {
+	cli.Say(out, "The ways to place %d queens are counted with %d workers: see how fast that is when nobody has to choose the size of the tasks.\n\n"+
+		"%-16s %9s %9s %8s %6s", *n, p.Stats().Workers, "", "solutions", "ms", "speed-up", "tasks")
+	var times []time.Duration
+	solutions := -1 // of the first way
+	for _, w := range ways {
 		before := p.Stats().Accepted
-		var best time.Duration
-		for round := range *rounds {
-			begin := time.Now()
-			count, err := w.count()
-			took := time.Since(begin)
-			if err != nil {
-				return err
-			}
-			if i+round > 0 && count != solutions {
-				return fmt.Errorf("%s: %d solutions, not %d", w.name, count, solutions)
-			}
+		count, best, err := measure(ctx, out, w, *rounds)
+		if err != nil {
+			return err // the process ends, even if a count is still running
+		}
+		if solutions < 0 {
 			solutions = count
+		}
+		if count != solutions {
+			return fmt.Errorf("%s: %d solutions, not %d", w.name, count, solutions)
+		}
+		times = append(times, best)
+		fmt.Fprintf(out, "%-16s %9d %9.2f %8.2f %6d\n", w.name, count, float64(best)/1e6, speedUp(times[0], best),
+			(p.Stats().Accepted-before)/uint64(*rounds))
+	}
+	cli.So(out, "lazy fork-join was %.2f times as fast as plain recursion on %d processors, and tasks chosen by hand %.2f times.",
+		speedUp(times[0], times[2]), runtime.GOMAXPROCS(0), speedUp(times[0], times[1]))
+	return p.Close()
+}
+
+func speedUp(serial, best time.Duration) float64 { return float64(serial) / float64(max(1, best)) }
+
+// measure returns what w counts, and the time of the fastest round. When ctx is done it leaves the count alone and returns.
+func measure(ctx context.Context, out io.Writer, w way, rounds int) (int, time.Duration, error) {
+	defer cli.Progress(out, func() string { return "counting: " + w.name })()
+	var (
+		count int
+		best  time.Duration
+		err   error
+	)
+	counted := make(chan struct{})
+	go func() {
+		defer close(counted)
+		for range rounds {
+			begin := time.Now()
+			count, err = w.count()
+			took := time.Since(begin)
 			if best == 0 || took < best {
 				best = took
 			}
+			if err != nil || ctx.Err() != nil {
+				return
+			}
 		}
-		if i == 0 {
-			serial = best
-		}
-		speedUps[i] = float64(serial) / float64(max(1, best))
-		fmt.Fprintf(out, "%-16s %9d %9.2f %8.2f %6d\n", w.name, solutions, float64(best)/1e6, speedUps[i],
-			(p.Stats().Accepted-before)/uint64(*rounds))
+	}()
+	select {
+	case <-counted:
+		return count, best, cmp.Or(err, ctx.Err())
+	case <-ctx.Done():
+		return 0, 0, ctx.Err()
 	}
-	fmt.Fprintf(out, "\nSo: without a grain it is %.2f times as fast as plain recursion on %d cores.\n",
-		speedUps[len(ways)-1], runtime.GOMAXPROCS(0))
-	return p.Close()
 }

@@ -2,8 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
 func TestRun(t *testing.T) {
@@ -24,9 +29,21 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: not 92 solutions three times:\n%s", args, &out)
 		}
 	}
-	for _, args := range []string{"-n 0", "-n 17", "-rows -1", "-rounds 0"} {
-		if err := run(t.Context(), strings.Fields(args), new(bytes.Buffer)); err == nil {
-			t.Errorf("%s: no error", args)
+	for _, args := range []string{"-n 0", "-n 17", "-rows -1", "-rounds 0", "x"} {
+		err := run(t.Context(), strings.Fields(args), new(bytes.Buffer))
+		if cli.Code(t.Context(), "queens", err, io.Discard) != cli.Misused {
+			t.Errorf("%s: error %v", args, err)
 		}
+	}
+}
+
+// An interrupt ends the program while a way counts that knows no context.
+func TestInterrupt(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	gate := make(chan struct{})
+	defer close(gate)
+	w := way{"slow", func() (int, error) { cancel(); <-gate; return 0, nil }}
+	if _, _, err := measure(ctx, io.Discard, w, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
 	}
 }

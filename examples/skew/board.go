@@ -3,16 +3,16 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
+
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
 // often is the time between two looks at the bars.
 const often = 50 * time.Millisecond
 
-// A board shows how many tasks have finished: bars on a terminal, a line at the end of
-// each strategy elsewhere.
+// A board shows how many tasks have finished: as bars on a terminal, and elsewhere as a line at the end of each strategy.
 type board struct {
 	out        io.Writer
 	terminal   bool
@@ -20,15 +20,11 @@ type board struct {
 	contenders []*contender
 	told       []bool // its line is written
 	tasks      int
+	ideal      time.Duration
 }
 
-func newBoard(out io.Writer, contenders []*contender, tasks int) *board {
-	b := &board{out: out, contenders: contenders, told: make([]bool, len(contenders)), tasks: tasks}
-	if f, ok := out.(*os.File); ok {
-		info, err := f.Stat()
-		b.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	return b
+func newBoard(out io.Writer, contenders []*contender, tasks int, ideal time.Duration) *board {
+	return &board{out: out, terminal: cli.Terminal(out), contenders: contenders, told: make([]bool, len(contenders)), tasks: tasks, ideal: ideal}
 }
 
 // draw brings the board up to date.
@@ -41,14 +37,14 @@ func (b *board) draw() {
 		fmt.Fprintf(b.out, "\x1b[%dA", len(b.contenders)) // up
 	}
 	b.drawn = true
-	const width = 40
+	const width = 30
 	for _, c := range b.contenders {
 		n := int(c.finished.Load())
 		end := ""
 		if c.ended.Load() {
-			end = fmt.Sprintf("%8.3f s", c.makespan.Seconds())
+			end = b.times(c)
 		}
-		fmt.Fprintf(b.out, "\r\x1b[K%-14v [%-*s] %6d%s\n", c.strategy, width, strings.Repeat("#", width*n/b.tasks), n, end)
+		fmt.Fprintf(b.out, "\r\x1b[K%-12v [%-*s] %6d%s\n", c.strategy, width, strings.Repeat("#", width*n/b.tasks), n, end)
 	}
 }
 
@@ -57,7 +53,12 @@ func (b *board) tell() {
 	for i, c := range b.contenders {
 		if c.ended.Load() && !b.told[i] {
 			b.told[i] = true
-			fmt.Fprintf(b.out, "%-14v %d tasks finished after %.3f s\n", c.strategy, c.finished.Load(), c.makespan.Seconds())
+			fmt.Fprintf(b.out, "%-12v %6d tasks%s\n", c.strategy, c.finished.Load(), b.times(c))
 		}
 	}
+}
+
+// times says how long c took.
+func (b *board) times(c *contender) string {
+	return fmt.Sprintf("%8.2f s %6.2fx ideal", c.makespan.Seconds(), c.makespan.Seconds()/b.ideal.Seconds())
 }

@@ -1,34 +1,33 @@
-// Skew runs the same tasks, some of which take ten times as long as the others, under three
-// strategies at the same time, and shows how far each has come:
+// Skew runs the same tasks under three strategies at the same time, some of which take ten times as long as the others, and shows when
+// each strategy has finished them:
 //
 //	go run ./examples/skew
+//	go run ./examples/skew -outside
+//	go run ./examples/skew -tasks 20
 //
-// The tasks sleep, so the three do not take the processor from each other.
+// The tasks sleep, so the three strategies do not compete for the processors.
 //
 // # What it shows
 //
-// What becomes of uneven tasks in [pool.WorkStealing], [pool.Shared] and [pool.PerWorker]. One
-// task submits all the others. Under WorkStealing they go to the queue of the worker it
-// runs on, and idle workers take half of what they find there, again and again. Under
-// Shared every worker takes from one queue. Under PerWorker each task has a key of its own, which
-// belongs to a worker: the worker is chosen when nobody knows how long the task will take.
+// What uneven tasks do under [pool.WorkStealing], [pool.Shared] and [pool.PerWorker]. One task submits all others. Under WorkStealing
+// they go to the queue of the worker that runs this task, and idle workers take half of what they find there, again and again. Under
+// Shared every worker takes from one queue. Under PerWorker each task has a key of its own, which belongs to a worker: the worker is
+// chosen before anybody knows how long the task will take.
 //
-// With -outside the tasks come from outside of the pool, as the requests of a service do. Then
-// there is nothing to steal: what comes from outside waits in one queue under WorkStealing too.
+// With -outside the tasks are submitted from outside the pool, like the requests of a service. Then there is nothing to steal: these
+// tasks wait in one queue under WorkStealing, too.
 //
 // # When it backfires
 //
-// Stealing balances no better than one shared queue does; it is for tasks that divide their
-// work, whose data is still in the cache of their worker. It starts the tasks of a worker in
-// nearly the opposite order. And no strategy divides a task: where one takes as long as
-// all the others, the end waits for it (try -tasks 20).
+// Stealing balances no better than one shared queue. It is for tasks that divide their work, and whose data is still in the cache of
+// their worker. It starts the tasks of a worker in nearly the opposite order. No strategy divides a task: if one task takes as long as
+// all the others, everything waits for it (try -tasks 20).
 //
 // # What to look at
 //
-// The makespan, from the first submission to the end of the last task, as a multiple of the ideal,
-// where no worker ever waits and no timer is late. Under PerWorker the bar gets slower towards the end: some workers
-// have finished, others still have long tasks in their queues. With -factor 1 all tasks are
-// equal, and the strategies too.
+// The time from the first submission to the end of the last task, beside the ideal, in which no worker is ever idle and no timer is
+// late. Under PerWorker the bar slows down towards the end: some workers have finished, and others still have long tasks in their queue.
+// With -factor 1 all tasks are equal, and so are the strategies.
 package main
 
 import (
@@ -38,29 +37,19 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"os/signal"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/headrace-go/pool"
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program the hard way
-	err := run(ctx, os.Args[1:], os.Stdout)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		fmt.Fprintln(os.Stderr, "skew: interrupted")
-		os.Exit(130) // as a shell reports a program ended by an interrupt
-	default:
-		fmt.Fprintln(os.Stderr, "skew:", err)
-		os.Exit(1)
-	}
-}
+const help = `
+usage: go run ./examples/skew [flags]
+
+Runs uneven tasks under three strategies, and shows when each has finished.`
+
+func main() { cli.Main("skew", run) }
 
 // settings is what the command line says.
 type settings struct {
@@ -72,23 +61,21 @@ type settings struct {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	var s settings
-	flags := flag.NewFlagSet("skew", flag.ExitOnError)
-	flags.IntVar(&s.tasks, "tasks", 3200, "how many tasks each strategy gets")
-	flags.IntVar(&s.workers, "workers", 32, "how many tasks run at a time under each")
-	flags.DurationVar(&s.short, "short", 10*time.Millisecond, "how long a short task takes")
-	flags.IntVar(&s.factor, "factor", 10, "how many times as long a long one takes")
-	flags.IntVar(&s.every, "every", 10, "one of so many tasks is a long one")
-	flags.BoolVar(&s.outside, "outside", false, "submit from outside instead of from a task")
-	if err := flags.Parse(args); err != nil {
+	flags := flag.NewFlagSet("skew", flag.ContinueOnError)
+	flags.IntVar(&s.tasks, "tasks", 3200, "run `n` tasks under each strategy")
+	flags.IntVar(&s.workers, "workers", 32, "run `n` tasks at a time under each strategy")
+	flags.DurationVar(&s.short, "short", 10*time.Millisecond, "`time` that a short task takes")
+	flags.IntVar(&s.factor, "factor", 10, "a long task takes `n` times as long")
+	flags.IntVar(&s.every, "every", 10, "about one of `n` tasks is long")
+	flags.BoolVar(&s.outside, "outside", false, "submit from outside the pool instead of from a task")
+	if err := cli.Parse(flags, args, 0, help, out); err != nil {
 		return err
 	}
 	switch {
-	case flags.NArg() > 0:
-		return fmt.Errorf("takes no arguments, got %q", flags.Arg(0))
 	case s.tasks < 1 || s.workers < 1 || s.factor < 1 || s.every < 1:
-		return errors.New("-tasks, -workers, -factor and -every must be at least 1")
+		return cli.Misusef("-tasks, -workers, -factor and -every must be at least 1, got %d, %d, %d and %d", s.tasks, s.workers, s.factor, s.every)
 	case s.short <= 0:
-		return fmt.Errorf("-short must be positive, got %v", s.short)
+		return cli.Misusef("-short must be positive, got %v", s.short)
 	}
 	return race(ctx, s, out)
 }
@@ -176,9 +163,10 @@ func race(ctx context.Context, s settings, out io.Writer) error {
 	ideal := sum / time.Duration(s.workers)
 	from := "one of them submits the others"
 	if s.outside {
-		from = "submitted from outside"
+		from = "they are submitted from outside the pool"
 	}
-	fmt.Fprintf(out, "%d tasks of %v and %d of %v, %s; %d workers for each strategy; ideal makespan %.3f s\n\n",
+	cli.Say(out, "Short and long tasks run under three strategies at once: see when each strategy has finished them.\n")
+	cli.Say(out, "%d tasks take %v and %d take %v; %s. Each strategy has %d workers. If no worker were ever idle, it would take %.2f s.\n\n",
 		s.tasks-long, s.short, long, s.short*time.Duration(s.factor), from, s.workers, ideal.Seconds())
 
 	contenders := []*contender{{strategy: pool.WorkStealing}, {strategy: pool.Shared}, {strategy: pool.PerWorker}}
@@ -189,7 +177,7 @@ func race(ctx context.Context, s settings, out io.Writer) error {
 			all <- struct{}{}
 		}()
 	}
-	show := newBoard(out, contenders, s.tasks)
+	show := newBoard(out, contenders, s.tasks, ideal)
 	tick := time.NewTicker(often)
 	defer tick.Stop()
 	show.draw()
@@ -202,14 +190,13 @@ func race(ctx context.Context, s settings, out io.Writer) error {
 		show.draw()
 	}
 
-	shared := contenders[1].makespan
-	fmt.Fprintf(out, "\n%-14s %10s %14s %10s\n", "", "makespan", "of the ideal", "of Shared")
 	for _, c := range contenders {
 		if c.err != nil {
 			return fmt.Errorf("%v: %w", c.strategy, c.err)
 		}
-		fmt.Fprintf(out, "%-14v %8.3f s %13.2fx %9.2fx\n", c.strategy, c.makespan.Seconds(),
-			c.makespan.Seconds()/ideal.Seconds(), c.makespan.Seconds()/shared.Seconds())
 	}
+	shared := contenders[1].makespan.Seconds()
+	cli.So(out, "WorkStealing took %.2f times as long as Shared, and PerWorker %.2f times.",
+		contenders[0].makespan.Seconds()/shared, contenders[2].makespan.Seconds()/shared)
 	return nil
 }

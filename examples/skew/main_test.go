@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 		if err := run(t.Context(), strings.Fields("-tasks 100 -workers 4 -short 1ms"), &out); err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{" 100 tasks finished after 0.", "WorkStealing ", "Shared ", "PerWorker ", "of the ideal"} {
+		for _, want := range []string{"\nWorkStealing    100 tasks    0.", "\nShared ", "\nPerWorker ", "x ideal\n", "\nSo: "} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("nothing about %q:\n%s", want, &out)
 			}
@@ -89,14 +89,14 @@ func TestBadFlags(t *testing.T) {
 func TestBars(t *testing.T) {
 	var out bytes.Buffer
 	c := &contender{strategy: pool.PerWorker}
-	b := newBoard(&out, []*contender{c, {strategy: pool.Shared}}, 10)
+	b := newBoard(&out, []*contender{c, {strategy: pool.Shared}}, 10, time.Second)
 	if b.terminal {
 		t.Error("a buffer is no terminal")
 	}
 	b.terminal = true
 	c.finished.Store(5)
 	b.draw()
-	if want := "PerWorker      [####################                    ]      5\n"; !strings.Contains(out.String(), want) {
+	if want := "PerWorker    [###############               ]      5\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("drew %q, want %q", &out, want)
 	}
 	out.Reset()
@@ -104,7 +104,7 @@ func TestBars(t *testing.T) {
 	c.makespan = 1500 * time.Millisecond
 	c.ended.Store(true)
 	b.draw()
-	if got := out.String(); !strings.HasPrefix(got, "\x1b[2A\r\x1b[K") || !strings.Contains(got, "#]     10   1.500 s\n") {
+	if got := out.String(); !strings.HasPrefix(got, "\x1b[2A\r\x1b[K") || !strings.Contains(got, "#]     10    1.50 s   1.50x ideal\n") {
 		t.Errorf("drew %q", got)
 	}
 }

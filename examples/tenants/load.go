@@ -113,7 +113,7 @@ type party struct {
 	refused int
 }
 
-// wait returns which wait so many percent of the latest n answers did not exceed. It is 0 if there is no answer.
+// wait returns a percentile of the waits for the latest n answers. It is 0 if there is no answer.
 func (p *party) wait(percent, n int) time.Duration {
 	p.mu.Lock()
 	waits := slices.Clone(p.waits[max(0, len(p.waits)-n):])

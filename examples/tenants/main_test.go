@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
 // direct is a transport without a network. It counts the requests of customer 1 and of the others.
@@ -136,14 +139,14 @@ func TestRun(t *testing.T) {
 	if err := run(ctx, strings.Fields(small), &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Customer 1 keeps 8 requests open, 40 others ", "\nfairness off, for 50ms\nfairness on, for 50ms\n",
-		"\noff       customer 1 ", "\noff       the others ", "\non        customer 1 ", "\non        the others ", "\nWith tenants the median wait of the others was "} {
+	for _, want := range []string{"Customer 1 keeps 8 requests open, and 40 others ",
+		"\noff       customer 1 ", "\noff       the others ", "\non        customer 1 ", "\non        the others ", "\nSo: with tenants half of the others waited at most "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("nothing about %q:\n%s", want, &out)
 		}
 	}
-	stopped := &canceller{text: "fairness on", cancel: cancel}
-	if err := run(ctx, strings.Fields(small), stopped); !errors.Is(err, context.Canceled) || strings.Contains(stopped.String(), "answered") {
+	stopped := &canceller{text: "off       the others ", cancel: cancel}
+	if err := run(ctx, strings.Fields(small), stopped); !errors.Is(err, context.Canceled) || strings.Contains(stopped.String(), "So: ") {
 		t.Errorf("error %v, printed\n%s", err, stopped)
 	}
 }
@@ -178,7 +181,7 @@ func TestBadFlags(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		err := run(t.Context(), []string{args}, &out)
-		if _, usage := errors.AsType[usageError](err); !usage || !strings.Contains(err.Error(), want) {
+		if cli.Code(t.Context(), "tenants", err, io.Discard) != cli.Misused || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", args, err, want)
 		}
 	}

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strings"
 	"time"
+
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
 // onOff says whether fairness is on.
@@ -19,33 +20,21 @@ func (s *settings) onOff() string {
 
 // watch waits for the end of l. On a terminal it shows bars meanwhile.
 func watch(out io.Writer, l *load, ended <-chan error) error {
-	fmt.Fprintf(out, "fairness %s, for %v\n", l.onOff(), l.lasts)
-	bars := isTerminal(out)
-	if bars {
-		fmt.Fprint(out, "\n\n\n") // to draw over
+	if !cli.Terminal(out) {
+		return <-ended
 	}
+	fmt.Fprint(out, "\n\n\n") // to draw over
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if bars {
-			draw(out, l)
-		}
+		draw(out, l)
 		select {
 		case err := <-ended:
+			fmt.Fprint(out, "\x1b[3A\x1b[J") // the rows take the place of the bars
 			return err
 		case <-tick.C:
 		}
 	}
-}
-
-// isTerminal reports whether somebody watches.
-func isTerminal(out io.Writer) bool {
-	f, ok := out.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // draw draws a bar for each wait, of the latest answers, over the three lines above. A bar is full if it takes as long to answer all
@@ -71,16 +60,14 @@ func ms(d time.Duration) string {
 	return fmt.Sprintf("%.0f ms", d.Seconds()*1000)
 }
 
-// compare prints what all got, and what is to be learned from that.
-func compare(out io.Writer, off, on *load) {
-	fmt.Fprintf(out, "\n%-8s  %-10s %9s %9s %10s %10s\n", "fairness", "who", "answered", "refused", "wait, p50", "wait, p99")
-	row := func(l *load, name string, p *party) {
+// header is above the rows that print prints.
+var header = fmt.Sprintf("%-8s  %-10s %9s %9s %10s %10s", "fairness", "who", "answered", "refused", "wait, p50", "wait, p99")
+
+// print prints what all got.
+func (l *load) print(out io.Writer) {
+	row := func(name string, p *party) {
 		fmt.Fprintf(out, "%-8s  %-10s %9d %9d %10s %10s\n", l.onOff(), name, len(p.waits), p.refused, ms(p.wait(50, len(p.waits))), ms(p.wait(99, len(p.waits))))
 	}
-	for _, l := range []*load{off, on} {
-		row(l, "customer 1", &l.flooder)
-		row(l, "the others", &l.others)
-	}
-	fmt.Fprintf(out, "\nWith tenants the median wait of the others was %s instead of %s, since each customer waits behind its own backlog.\n",
-		ms(on.others.wait(50, math.MaxInt)), ms(off.others.wait(50, math.MaxInt)))
+	row("customer 1", &l.flooder)
+	row("the others", &l.others)
 }

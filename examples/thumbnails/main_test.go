@@ -6,6 +6,7 @@ import (
 	"errors"
 	"image"
 	"image/color"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,7 +33,7 @@ func TestRun(t *testing.T) {
 		if err := run(t.Context(), []string{"-images=20", "-side=100", capacity}, &out); err != nil {
 			t.Fatalf("%v, printed\n%s", err, &out)
 		}
-		for _, want := range []string{"20 images made", "\nnumber           20 ", "\nweight           20 "} {
+		for _, want := range []string{"20 images made", "\nnumber ", "\nweight ", "\nSo: "} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("nothing about %q:\n%s", want, &out)
 			}
@@ -56,7 +57,7 @@ func TestThumbnails(t *testing.T) {
 	const small, large = 200 * 150, 632 * 474
 	for _, weighted := range []bool{false, true} {
 		to := filepath.Join(dir, "to")
-		r, err := makeThumbnails(t.Context(), s, names, to, weighted)
+		r, err := makeThumbnails(t.Context(), s, names, to, weighted, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +110,7 @@ func TestBadImage(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := settings{workers: 1, capacity: 1}
-		if _, err := makeThumbnails(t.Context(), s, []string{name}, filepath.Join(dir, string(rune('a'+i))), true); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := makeThumbnails(t.Context(), s, []string{name}, filepath.Join(dir, string(rune('a'+i))), true, io.Discard); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("first %d of %d bytes: error %v", cut, len(b), err)
 		}
 	}
@@ -126,7 +127,7 @@ func TestInterrupt(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	for args, want := range map[string]string{
-		"x": `"x"`, "-images=0": "got 0", "-side=3": "got 3", "-capacity=0": "got 0", "-capacity=NaN": "got NaN", "-workers=0": "WithWorkers(0)",
+		"x": `"x"`, "-images=0": "got 0", "-side=3": "got 3", "-capacity=0": "got 0", "-capacity=NaN": "got NaN", "-workers=0": "got 60 and 0",
 	} {
 		leftNothing(t)
 		if err := run(t.Context(), []string{args}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), want) {

@@ -3,21 +3,24 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/headrace-go/pool"
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
-// load is what is at work at a moment.
+// load is what is in memory at a moment.
 type load struct {
 	images int
 	pixels int64
 }
 
-// A gauge knows what is at work, and the peaks of that.
+// A gauge knows what is in memory now, and the peaks.
 type gauge struct {
 	mu        sync.Mutex
 	now, peak load
@@ -43,7 +46,7 @@ type result struct {
 }
 
 // makeThumbnails makes the thumbnails of the images in the new directory to.
-func makeThumbnails(ctx context.Context, s settings, names []string, to string, weighted bool) (*result, error) {
+func makeThumbnails(ctx context.Context, s settings, names []string, to string, weighted bool, out io.Writer) (*result, error) {
 	if err := os.Mkdir(to, 0o700); err != nil {
 		return nil, err
 	}
@@ -57,6 +60,7 @@ func makeThumbnails(ctx context.Context, s settings, names []string, to string, 
 	if err != nil {
 		return nil, err
 	}
+	defer cli.Progress(out, func() string { return fmt.Sprintf("%d of %d thumbnails", p.Stats().Completed, len(names)) })()
 	begin := time.Now()
 	var g gauge
 	err = r.submit(ctx, p, &g, names, to)

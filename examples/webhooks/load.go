@@ -56,12 +56,12 @@ func (r *receiver) stop() error {
 // senders is how many requests of a burst are under way at a time.
 const senders = 16
 
-// drive takes the service through its day: calm, a burst, rest and a burst in whose midst it returns.
+// drive takes the service through calm, a burst, rest and another burst. It returns before the events of the last one are delivered.
 func drive(ctx context.Context, svc *service, base string, out io.Writer) error {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: senders}}
 	defer client.CloseIdleConnections()
 	d := driver{client: client, base: base, out: out}
-	fmt.Fprintf(out, "\n%-8s %8s %9s %8s %10s %8s %8s\n", "", "events", "accepted", "refused", "delivered", "waiting", "workers")
+	fmt.Fprintf(out, "\n%-8s %8s %9s %8s %10s %8s %8s\n", "phase", "events", "accepted", "refused", "delivered", "waiting", "workers")
 	// In calm the workers are busy for half of the time.
 	pause := max(time.Millisecond, 2*svc.latency/time.Duration(svc.workers))
 	if err := d.phase(ctx, "calm", func() error { return d.paced(ctx, svc.burst/4+1, pause) }); err != nil {
@@ -196,7 +196,7 @@ func (d *driver) post(ctx context.Context) error {
 	return nil
 }
 
-// stats asks the service for the pool's statistics, as whoever watches it does.
+// stats asks the service for the pool's statistics, as a monitoring system does.
 func (d *driver) stats(ctx context.Context) (pool.Stats, error) {
 	var vars struct{ Pool pool.Stats }
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.base+"/debug/vars", nil)

@@ -1,46 +1,45 @@
-// Webhooks is an HTTP service that accepts events and delivers each to a receiver, in the
-// background and through a pool:
+// Webhooks is an HTTP service that accepts events and delivers each to a receiver, in the background and through a pool. It shows the
+// service in calm, under a burst, at rest and in a drain:
 //
 //	go run ./examples/webhooks
-//	go run ./examples/webhooks -listen 127.0.0.1:8080 -target http://receiver.example/hook
+//	go run ./examples/webhooks -drain 50ms -spool /tmp/spool
+//	go run ./examples/webhooks -listen 127.0.0.1:8080
 //
-// Without -listen it starts itself on a free port of 127.0.0.1, drives itself with a client of its
-// own, as if it got SIGTERM at the end, and ends. With -listen it serves until SIGTERM or Ctrl-C: POST
-// events to /events, and look at /debug/vars. Without -target it has a receiver of its own,
-// which takes -latency for each event.
+// Without -listen it serves at a free port of 127.0.0.1, sends itself events, and then ends as if it had received SIGTERM. With -listen
+// it serves until SIGTERM or Ctrl-C: post events to /events, and look at /debug/vars:
+//
+//	curl -d '{"event":1}' 127.0.0.1:8080/events
+//	curl 127.0.0.1:8080/debug/vars
+//
+// Without -target it has a receiver of its own, which takes -latency for each event.
 //
 // # What it shows
 //
 // The pool in the life of a service:
 //
-//	start     the workers are warmed up before the service listens ([pool.WithWarmup]):
-//	          each has a connection to the receiver
-//	calm      events are accepted with 202, at once, and delivered a little later
-//	burst     what finds the queue full is refused ([pool.Reject]): 503 with Retry-After.
-//	          The service neither slows down nor grows
-//	rest      workers that have nothing to do end ([pool.WithLazy]), down to none
-//	shutdown  the server stops accepting, then the pool drains within -drain
-//	          ([pool.Typed.Shutdown]). What is left is handed back, and goes to the -spool file:
-//	          it was accepted with 202, so it must not be lost
+//	start     the workers are warm before the service listens ([pool.WithWarmup]): each has a connection to the receiver
+//	calm      an event is accepted with 202 at once, and delivered a little later
+//	burst     an event that finds the queue full is refused ([pool.Reject]) with 503 and Retry-After; the service neither slows down
+//	          nor grows
+//	rest      workers without work end ([pool.WithLazy]), until none is left
+//	shutdown  the server stops, and then the pool drains within -drain ([pool.Typed.Shutdown]). The events that are left are handed
+//	          back and appended to the -spool file: they were accepted with 202, so they must not be lost
 //
-// The pool's statistics are in /debug/vars, through package poolexpvar. Its name is in them, and in profiles and
-// traces ([pool.WithName]).
+// /debug/vars has the pool's statistics, through package poolexpvar. The pool has a name ([pool.WithName]), which is in its statistics,
+// in profiles and in traces.
 //
 // # When it backfires
 //
-// A receiver that is down for long fills the queue with events for it, and those for
-// others are refused: use a pool for each receiver, or keyed submissions. Reject needs callers that heed
-// Retry-After; those that try again at once make it worse. Lazy workers have to make
-// their connections anew after each rest: leave some with [pool.WithFloor] where that is
-// expensive. And a drain deadline longer than the grace period of whoever stops the process
-// hands nothing back.
+// A receiver that is down for long fills the queue, and then events for other receivers are refused: use a pool for each receiver, or
+// tenants. Reject needs clients that heed Retry-After; those that try again at once make it worse. After each rest lazy workers have to
+// connect anew: if that is expensive, keep some with [pool.WithFloor]. And if -drain is longer than the time between
+// SIGTERM and SIGKILL, nothing is handed back.
 //
 // # What to look at
 //
-// Accepted and refused in the burst: about as many are accepted as there are free workers and room in the buffer. The
-// number of workers after each phase. At the end what the drain did, and that no event is missing:
-// accepted is delivered, failed, cut off and handed back together. Try -drain 100ms -spool FILE. To have
-// events left and no -spool is an error.
+// Accepted and refused in the burst: about as many events are accepted as there are free workers and places in the queue. The number of
+// workers after each phase. At the end, that no event is missing: delivered, failed, cut off and handed back add up to accepted. Events
+// that are left without a -spool are an error.
 package main
 
 import (
@@ -51,26 +50,18 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"github.com/headrace-go/pool/examples/internal/cli"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program the hard way
-	err := run(ctx, os.Args[1:], os.Stdout)
-	switch {
-	case err == nil: // with -listen also after a signal: that is how a service ends
-	case ctx.Err() != nil:
-		fmt.Fprintln(os.Stderr, "webhooks: interrupted:", err)
-		os.Exit(130) // as a shell reports a program ended by an interrupt
-	default:
-		fmt.Fprintln(os.Stderr, "webhooks:", err)
-		os.Exit(1)
-	}
-}
+const help = `
+usage: go run ./examples/webhooks [flags]
+
+Accepts events by HTTP and delivers them in the background. Without -listen it
+sends itself events.`
+
+func main() { cli.Main("webhooks", run) }
 
 // settings is what the command line says.
 type settings struct {
@@ -81,27 +72,28 @@ type settings struct {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	var s settings
-	flags := flag.NewFlagSet("webhooks", flag.ExitOnError)
-	flags.StringVar(&s.listen, "listen", "", "serve at this address until SIGTERM, instead of driving itself")
-	flags.StringVar(&s.target, "target", "", "deliver to this URL, instead of a receiver of its own")
-	flags.StringVar(&s.spool, "spool", "", "append what could not be delivered before the end to this file")
-	flags.IntVar(&s.workers, "workers", 8, "deliver so many events at a time")
-	flags.IntVar(&s.queue, "queue", 128, "let so many events wait")
-	flags.IntVar(&s.burst, "burst", 600, "events in a burst of the client")
-	flags.DurationVar(&s.latency, "latency", 20*time.Millisecond, "how long the receiver takes for an event")
-	flags.DurationVar(&s.idle, "idle", 200*time.Millisecond, "workers end when they have had nothing to do for that time")
-	flags.DurationVar(&s.drain, "drain", 5*time.Second, "how long the end may take")
-	if err := flags.Parse(args); err != nil {
+	flags := flag.NewFlagSet("webhooks", flag.ContinueOnError)
+	flags.StringVar(&s.listen, "listen", "", "serve at this `address` until SIGTERM, and send itself no events")
+	flags.StringVar(&s.target, "target", "", "deliver to this `URL`, instead of a receiver of its own")
+	flags.StringVar(&s.spool, "spool", "", "append the events that are left at the end to this `file`")
+	flags.IntVar(&s.workers, "workers", 8, "deliver `n` events at a time")
+	flags.IntVar(&s.queue, "queue", 128, "let `n` events wait")
+	flags.IntVar(&s.burst, "burst", 600, "send `n` events in a burst")
+	flags.DurationVar(&s.latency, "latency", 20*time.Millisecond, "`time` that the receiver takes for an event")
+	flags.DurationVar(&s.idle, "idle", 200*time.Millisecond, "workers end after this `time` without work")
+	flags.DurationVar(&s.drain, "drain", 5*time.Second, "longest `time` from SIGTERM to the end")
+	if err := cli.Parse(flags, args, 0, help, out); err != nil {
 		return err
 	}
 	switch {
-	case flags.NArg() > 0:
-		return fmt.Errorf("takes no arguments, got %q", flags.Arg(0))
-	case s.burst < 1:
-		return fmt.Errorf("-burst must be at least 1, got %d", s.burst)
-	case s.latency < 0 || s.drain < 0:
-		return errors.New("-latency and -drain must not be negative")
+	case s.workers < 1 || s.burst < 1:
+		return cli.Misusef("-workers and -burst must be at least 1, got %d and %d", s.workers, s.burst)
+	case s.idle <= 0:
+		return cli.Misusef("-idle must be positive, got %v", s.idle)
+	case s.queue < 0 || s.latency < 0 || s.drain < 0:
+		return cli.Misusef("-queue, -latency and -drain must not be negative, got %d, %v and %v", s.queue, s.latency, s.drain)
 	}
+	cli.Say(out, "A service delivers events in the background: see what it does in calm, in a burst, at rest and at its end.\n\n")
 	if s.target != "" {
 		return serve(ctx, s, out)
 	}
@@ -137,6 +129,9 @@ func serve(ctx context.Context, s settings, out io.Writer) error {
 	var failure error // of the server or the client
 	if s.listen == "" {
 		failure = drive(ctx, svc, "http://"+listener.Addr().String(), out)
+		if ctx.Err() != nil {
+			svc.drain = 0 // nobody needs its own events
+		}
 	} else {
 		select {
 		case <-ctx.Done():

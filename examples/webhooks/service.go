@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/headrace-go/pool"
+	"github.com/headrace-go/pool/examples/internal/cli"
 	"github.com/headrace-go/pool/poolexpvar"
 )
 
@@ -149,7 +150,7 @@ func (s *service) shutdown(server *http.Server, out io.Writer) error {
 	<-s.pool.Done() // deliveries obey their context, so this is soon
 	s.client.CloseIdleConnections()
 	back := s.pool.Leftover()
-	fmt.Fprintf(out, "drain: %d waiting and %d under way, ended after %.0f ms of %v: %d cut off, %d handed back\n",
+	fmt.Fprintf(out, "drain: %d waiting and %d in delivery at the beginning\nended: after %.0f ms of %v, %d cut off, %d handed back\n",
 		waiting.Queued, waiting.Running, time.Since(begin).Seconds()*1000, s.drain, len(s.cutOff), len(back))
 	lost := append(s.cutOff, back...)
 	total := s.pool.Stats()
@@ -157,7 +158,12 @@ func (s *service) shutdown(server *http.Server, out io.Writer) error {
 	if n := s.delivered.Load() + s.failed.Load() + uint64(len(lost)); n != total.Accepted {
 		err = errors.Join(err, fmt.Errorf("%d events accepted, but %d accounted for", total.Accepted, n))
 	}
-	return errors.Join(err, s.save(lost, out))
+	if err := errors.Join(err, s.save(lost, out)); err != nil {
+		return err
+	}
+	cli.So(out, "the service refused %d events at once, and lost none of those that it accepted: %d were delivered, %d failed and %d are in the spool.",
+		total.Rejected, s.delivered.Load(), s.failed.Load(), len(lost))
+	return nil
 }
 
 // save appends events to the spool, as a string in JSON each on a line.
@@ -166,7 +172,7 @@ func (s *service) save(events []event, out io.Writer) (err error) {
 	case len(events) == 0:
 		return nil
 	case s.spool == "":
-		return fmt.Errorf("%d events were accepted and are lost, for there is no -spool", len(events))
+		return fmt.Errorf("%d events were accepted and are lost: there is no -spool", len(events))
 	}
 	f, err := os.OpenFile(s.spool, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
