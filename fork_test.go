@@ -429,8 +429,10 @@ func TestForkKeepsNothing(t *testing.T) {
 	for range 20 {
 		run(bg, 10)
 	}
-	inTask(t, p, func(ctx context.Context) { run(ctx, 2) }) // which gives nothing away, and is used again
-	for range 100 {                                         // the worker's queue has other things in it
+	// One that gives nothing away, and is used again.
+	inTask(t, p, func(ctx context.Context) { run(ctx, 2) })
+	// The worker's queue has other things in it.
+	for range 100 {
 		must(t, p.Submit(bg, sleep(0)))
 	}
 	must(t, p.Wait(bg))
