@@ -332,7 +332,7 @@ func WithErrorHandler(f func(error)) Option {
 // WithPanicHandler makes the pool recover panics of tasks: f receives each on the worker's
 // goroutine, and then the pool treats it as an error that the task returned. Without
 // WithPanicHandler a panic ends the program, as in any goroutine. A panic in f itself ends the
-// program too.
+// program too. A caller of [Do] or [Group.Wait] may have the error before f is called.
 //
 // It costs nothing measurable, one deferred call for each batch of tasks (in benchmarks, go run .
 // -suite panics: 17.7 ns per empty task with it and 17.8 without).
