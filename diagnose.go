@@ -79,6 +79,13 @@ func (v *view) idleAndQueued() bool {
 	return idle(v.earlier) && idle(v.later)
 }
 
+// unfed reports whether slots waited for tasks of a queue outside the process ([Pool.Reserve]) and
+// nothing else did, at both ends of the window.
+func (v *view) unfed() bool {
+	unfed := func(s Stats) bool { return s.Reserved > 0 && s.Queued == 0 }
+	return unfed(v.earlier) && unfed(v.later)
+}
+
 // Diagnose compares two snapshots of a pool and reports on the time between them. It is a pure
 // function: for dashboards, tests, and snapshots that were stored as JSON. Snapshots of
 // [Pool.Stats] lack Process and Keys, so the rules that need them abstain: take snapshots with
@@ -344,7 +351,15 @@ var rules = []rule{
 		}
 		return &Finding{Evidence: fmt.Sprintf("%.1f of %.0f processors are busy: fewer or cheaper tasks help, more workers do not", v.cores, v.procs), Gain: [2]float64{1, 1}, Of: "throughput"}
 	}},
-	{NotBottleneck, seen, func(v *view) *Finding {
+	{NotBottleneck, func(v *view) string {
+		if v.unfed() {
+			return ""
+		}
+		return seen(v)
+	}, func(v *view) *Finding {
+		if v.u <= .7 && v.unfed() {
+			return &Finding{Evidence: fmt.Sprintf("workers are busy %.0f %% of the time, and %d reserved slots have no task: the queue outside the process is empty, or too slow", 100*v.u, v.later.Reserved), Gain: [2]float64{1, 1}, Of: "throughput"}
+		}
 		long := max(v.w, v.wait.Quantile(.99))
 		if v.u > .7 || long > max(v.s, 100*time.Microsecond) || v.refused > 0 {
 			return nil

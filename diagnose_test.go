@@ -87,6 +87,8 @@ func TestDiagnose(t *testing.T) {
 		want Code
 	}{
 		"healthy":                            {newPair(), NotBottleneck},
+		"nothing comes from outside":         {with(0, 0).both(func(s *Stats) { s.Reserved = 8 }).later(throughput(0)), NotBottleneck},
+		"slots, and tasks wait":              {with(0, 0).both(queued).both(func(s *Stats) { s.Reserved = 8 }).later(throughput(0)), none},
 		"healthy, some wait":                 {newPair().later(wait(5 * time.Millisecond)), none},
 		"stuck":                              {newPair().later(func(s *Stats) { s.Longest = 11 * time.Second }), StuckTask},
 		"all are stuck":                      {with(1, 0.1).both(queued).later(throughput(0)), StuckTask},

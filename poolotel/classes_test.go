@@ -94,6 +94,7 @@ var inProm = map[string]string{
 	"workerpool.workers.busy_time":    "workerpool_busy_seconds_total",
 	"workerpool.queue.limit":          "workerpool_buffer",
 	"workerpool.queue.length":         "workerpool_queued",
+	"workerpool.queue.reserved":       "workerpool_reserved",
 	"workerpool.tasks.running":        "workerpool_running",
 	"workerpool.tasks.accepted":       "workerpool_accepted_total",
 	"workerpool.tasks.rejected":       "workerpool_rejected_total",

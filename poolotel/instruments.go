@@ -46,6 +46,7 @@ var instruments = append([]instrument{
 	{"workerpool.workers.busy_time", timeCounter, seconds, "How long workers have had tasks in hand, all together.", "", only(func(s *pool.Stats) time.Duration { return s.Busy })},
 	{"workerpool.queue.limit", level, "{task}", "How many accepted tasks may wait.", "", only(func(s *pool.Stats) int { return s.Buffer })},
 	{"workerpool.queue.length", level, "{task}", "How many accepted tasks have not started.", "", only(func(s *pool.Stats) uint64 { return s.Queued })},
+	{"workerpool.queue.reserved", level, "{task}", "How many slots are reserved for tasks of a queue outside the process, and not used yet.", "", only(func(s *pool.Stats) int { return s.Reserved })},
 	{"workerpool.tasks.running", level, "{task}", "How many tasks have started and not ended.", "", only(func(s *pool.Stats) uint64 { return s.Running })},
 	{"workerpool.tasks.accepted", counter, "{task}", "How many tasks were accepted.", "", only(func(s *pool.Stats) uint64 { return s.Accepted })},
 	{"workerpool.tasks.rejected", counter, "{task}", "How many tasks were not accepted, by reason.", "reason", each(

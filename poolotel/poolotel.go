@@ -66,7 +66,7 @@ type Source interface{ Stats() pool.Stats }
 // measured since the pool was made, and the count and the sum of what was measured. Mean times over
 // a window follow from these two.
 //
-// It backfires with a pool for each request or customer: each pool is up to 37 series, and 4 more
+// It backfires with a pool for each request or customer: each pool is up to 38 series, and 4 more
 // for each class.
 func Register(provider metric.MeterProvider, pools ...Source) (unregister func() error, err error) {
 	first, err := snapshots(pools)

@@ -149,7 +149,7 @@ func upTo(n int) (ds []time.Duration) {
 // full returns a snapshot in which every number differs from all others.
 func full(t *testing.T) pool.Stats {
 	return pool.Stats{
-		Name: "mail", Workers: 101, Goroutines: 102, Buffer: 103, Starts: 104, Queued: 105, Running: 106,
+		Name: "mail", Workers: 101, Goroutines: 102, Buffer: 103, Starts: 104, Queued: 105, Running: 106, Reserved: 124,
 		Accepted: 107, Rejected: 108, Reject: pool.RejectStats{Full: 109, Closed: 110, Context: 111, Invalid: 112},
 		Completed: 113, Failed: 114, Panicked: 115, Goexited: 116, Skipped: 117, Dropped: 118, Unrun: 119, Expired: 122,
 		Busy: 120500 * time.Millisecond, Longest: 121250 * time.Millisecond, Throttled: 123750 * time.Millisecond,
@@ -178,6 +178,7 @@ func TestValues(t *testing.T) {
 		"workerpool.queue.limit pool.name=mail":                    103,
 		"workerpool.queue.length pool.name=mail":                   105,
 		"workerpool.tasks.running pool.name=mail":                  106,
+		"workerpool.queue.reserved pool.name=mail":                 124,
 		"workerpool.tasks.accepted pool.name=mail":                 107,
 		"workerpool.tasks.rejected pool.name=mail reason=full":     109,
 		"workerpool.tasks.rejected pool.name=mail reason=closed":   110,

@@ -46,6 +46,8 @@ var counts = []family{
 		one(func(s *pool.Stats) float64 { return float64(s.Buffer) })},
 	{"queued", gauge, "How many accepted tasks have not started.", "",
 		one(func(s *pool.Stats) float64 { return float64(s.Queued) })},
+	{"reserved", gauge, "How many slots are reserved for tasks of a queue outside the process, and not used yet.", "",
+		one(func(s *pool.Stats) float64 { return float64(s.Reserved) })},
 	{"running", gauge, "How many tasks have started and not ended.", "",
 		one(func(s *pool.Stats) float64 { return float64(s.Running) })},
 	{"throttled_seconds_total", counter, "For how long tasks have waited for nothing but the rate (WithRate).", "",

@@ -45,7 +45,7 @@ type Source interface{ Stats() pool.Stats }
 // NewCollector panics if a pool is nil, also if it is a nil pointer: that is a mistake in the
 // program, and nobody would notice the missing series in time.
 //
-// It backfires with a pool for each request or customer. Each pool is 73 series, or 75 with
+// It backfires with a pool for each request or customer. Each pool is 74 series, or 76 with
 // weights, and 4 more for each class. The collector also keeps its pools from being collected as
 // garbage, until it is unregistered.
 func NewCollector(pools ...Source) prometheus.Collector {
