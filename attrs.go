@@ -13,8 +13,9 @@ type Attrs struct {
 	Key uint64
 	// Weight is how many units of the capacity the task uses, see [Pool.SubmitWeighted]. 0 is 1.
 	Weight int64
-	// Tenant is on whose behalf the task runs, see [WithTenants] and [WithTenantLimit]. 0 is a
-	// tenant like any other.
+	// Tenant is on whose behalf the task runs, see [WithTenants] and [WithTenantLimit]. Inside a
+	// task, 0 stands for the tenant of that task; elsewhere it is a tenant like any other. [KeyOf]
+	// never returns 0.
 	Tenant uint64
 	// Class is the index of the task's class in [WithClasses]. 0 is the highest.
 	Class int
@@ -88,8 +89,10 @@ func WithTenants(weight func(tenant uint64) int) Option {
 // acceptance. The submitter calls limit for each submission. 0 is no limit; a negative value and a
 // panic are errors of the submission. Tenants share the workers as [WithTenants] says.
 //
-// It contradicts [CallerRuns], which runs tasks beyond any limit. It does not count a task that
-// runs inside the task that submitted it.
+// It contradicts [CallerRuns], which runs tasks beyond any limit. A task that runs inside the task
+// that submitted it, since the pool is full, is of the same tenant and does not count. A submission
+// for another tenant with a limit returns [ErrFull] there: give a pool whose tasks submit tasks a
+// buffer for all of them ([WithBuffer] of [math.MaxInt]).
 //
 // It backfires if limits are much lower than the number of workers and few tenants have tasks:
 // workers are idle. A task that waits for another task of its tenant, other than by [Group.Wait],

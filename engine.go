@@ -272,6 +272,7 @@ func (e *engine[T]) push(c *cell[T], v T, a *fair.Attr, seat any) queue.Status {
 		case s == queue.OK:
 			seam.Yield()
 			c.pushed()
+			e.published()
 		}
 		return s
 	}
@@ -321,7 +322,7 @@ func (e *engine[T]) offer(ctx context.Context, c *cell[T], v T, a *fair.Attr) er
 		return ErrFull
 	case e.overflow == DropOldest:
 		return e.dropUntil(v, a, seat)
-	case seat != nil && a.Ordered():
+	case seat != nil && (a.Ordered() || e.beyondLimit(e.insideOf(ctx), a)):
 		return ErrFull // its turn may come only after this very task
 	case seat != nil, e.overflow == CallerRuns && !a.Ordered():
 		// In a task all places may be waiting for this very one: its child runs here.
@@ -334,7 +335,7 @@ func (e *engine[T]) offer(ctx context.Context, c *cell[T], v T, a *fair.Attr) er
 func (e *engine[T]) submitBlocked(ctx context.Context, c *cell[T], v T, a *fair.Attr) error {
 	here, err := c.waitForRoom(ctx, func(b *blocked) queue.Status { return e.pushBlocked(c, v, a, b) })
 	switch {
-	case here != nil && a.Ordered():
+	case here != nil && (a.Ordered() || e.beyondLimit(e.insideOf(here), a)):
 		err = ErrFull
 	case here != nil:
 		err = e.runHere(here, v)

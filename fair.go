@@ -56,6 +56,7 @@ func (c *cell[T]) useFair() {
 	}
 	c.fair = fair.New[T](shares, f.perSecond, f.burst)
 	c.fair.Together = c.e.handleAll != nil
+	c.buffer = min(c.buffer, math.MaxInt/4) // the table adds to it, and doubles it
 	c.special.Store(true)
 }
 
@@ -85,6 +86,12 @@ func (w *worker[T]) attrs() Attrs {
 		to.Deadline = w.e.start.Add(a.Deadline)
 	}
 	return to
+}
+
+// beyondLimit reports whether a job with a, run inside the task of w, would be one more of a tenant
+// with a limit: that task is not of the same tenant.
+func (e *engine[T]) beyondLimit(w *worker[T], a *fair.Attr) bool {
+	return a != nil && a.Limit > 0 && w != nil && w.attrs().Tenant != a.Tenant
 }
 
 // quick reports whether a job with a may stay in the queue until a goroutine looks at the table.
@@ -231,12 +238,20 @@ func (e *engine[T]) noteBatched() {
 	}
 }
 
-// pourBatch moves what has left a Batcher to the table, where the time to its deadline begins.
+// pourBatch pours. What has left a Batcher must be in the table for its time to its deadline to begin.
 func (e *engine[T]) pourBatch() {
 	if c := &e.main; c.fair != nil {
 		c.mu.Lock()
 		c.pour()
 		c.mu.Unlock()
+	}
+}
+
+// published is called when a job is in the queue. It may take a place there that a blocked submitter
+// could have: that has announced itself and then poured, and this looks for it after the push.
+func (e *engine[T]) published() {
+	if e.routes && e.flags.word.Load() >= flagRoom {
+		e.pourBatch()
 	}
 }
 
@@ -273,6 +288,9 @@ func (c *cell[T]) pour() (any bool) {
 		any = true
 	}
 	c.turnsLocked()
+	if c.fair.Blocked() { // a job takes no place any more that waits in the table
+		c.fair.Call(c.places())
+	}
 	return any
 }
 

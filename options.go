@@ -314,7 +314,8 @@ const (
 func WithErrorMode(m ErrorMode) Option { return func(c *config) { c.errorMode = m } }
 
 // WithErrorLimit makes Close return up to k >= 1 errors, in the order in which they happened,
-// joined with [errors.Join], and the number of the others. The default is 1.
+// joined with [errors.Join], and the number of the others. The default is 1. After a stop it does not
+// keep errors that wrap the cause of the stop.
 //
 // It backfires with large errors and a large k: the pool keeps them until Close.
 func WithErrorLimit(k int) Option { return func(c *config) { c.maxErrors = k } }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -607,5 +608,50 @@ func TestExpiresAtItsUnits(t *testing.T) {
 		if s := p.Stats(); expired != 1 || s.Expired != 1 || s.Completed != 1 {
 			t.Errorf("%d expired: %v", expired, s)
 		}
+	})
+}
+
+// Any buffer that New accepts has room.
+func TestHugeBuffer(t *testing.T) {
+	for name, o := range map[string]Option{
+		"tenants": WithTenants(nil), "limit": WithTenantLimit(func(uint64) int { return 2 }), "classes": WithClasses(Class{"a", 0}, Class{"b", 0}),
+		"rate": WithRate(1e9, 100), "timeout": WithQueueTimeout(time.Hour), "plain": WithName("x"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := mustNew(t, WithWorkers(3), WithBuffer(math.MaxInt), o)
+				for range 100 {
+					must(t, p.TrySubmit(empty))
+					must(t, p.SubmitAs(t.Context(), Attrs{Key: 1}, empty))
+				}
+				must(t, p.Close())
+			})
+		})
+	}
+}
+
+// A task that runs inside its parent, in a full pool, is not beyond the limit of another tenant.
+func TestLimitInFullPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, WithWorkers(1), WithBuffer(1), WithTenantLimit(func(n uint64) int { return int(n) }))
+		tenants := []uint64{1, 2}
+		_, err := Do(WithAttrs(t.Context(), Attrs{Tenant: 1}), p, func(ctx context.Context) (none struct{}, err error) {
+			for _, n := range tenants {
+				for p.TrySubmitAs(Attrs{Tenant: n}, empty) == nil { // until it is full for n
+				}
+			}
+			ran := make([]int, len(tenants))
+			for i, n := range tenants {
+				task := func(context.Context) error { ran[i]++; return nil }
+				err := p.SubmitAs(ctx, Attrs{Tenant: n}, task)
+				_, later := Go(WithAttrs(ctx, Attrs{Tenant: n}), p, func(context.Context) (int, error) { ran[i]++; return 0, nil }).Wait(ctx)
+				if i == 0 && (err != nil || later != nil || ran[i] != 2) || i == 1 && (!errors.Is(err, ErrFull) || !errors.Is(later, ErrFull) || ran[i] != 0) {
+					t.Errorf("tenant %d: %v and %v, and %d runs", n, err, later, ran[i])
+				}
+			}
+			return none, nil
+		})
+		must(t, err)
+		must(t, p.Close())
 	})
 }

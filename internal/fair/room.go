@@ -16,9 +16,9 @@ import "github.com/headrace-go/pool/internal/list"
 // nobody pass any more.
 //
 // No call is lost. All this is under the claim lock, and Call is called after everything that may
-// make a place: before a worker begins a job that it has claimed, and when it has ended one; when
-// jobs have expired; when a called submitter has looked or has given up; when one more waits; and
-// when there are more places.
+// make a place: when jobs have come from the queue into the table; before a worker begins a job that
+// it has claimed, and when it has ended one; when jobs have expired; when a called submitter has
+// looked or has given up; when one more waits; and when there are more places.
 
 // Waiter is a submitter that waits for a place.
 type Waiter struct {
