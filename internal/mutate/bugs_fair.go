@@ -93,11 +93,6 @@ var fairBugs = []bug{{
 	new:   "\t// also of w itself",
 	tests: "TestStressFairness", seams: true,
 }, {
-	name: "poured-places-call-nobody", class: wakeUp, file: "fair.go",
-	old:   "\tif c.fair.Blocked() { //",
-	new:   "\tif c.fair.Blocked() && c.buffer < 0 { //",
-	tests: "TestStressFairness", seams: true,
-}, {
 	name: "call-stays-when-who-was-called-leaves", class: fairness, file: "internal/fair/room.go",
 	old:   "\tif t.called == w {\n\t\tt.called = nil\n\t}\n\tw.missed = 0\n",
 	new:   "\tw.missed = 0\n",
