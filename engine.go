@@ -271,8 +271,8 @@ func (e *engine[T]) push(c *cell[T], v T, a *fair.Attr, seat any) queue.Status {
 			return e.accept(c, v, a, seat, nil)
 		case s == queue.OK:
 			seam.Yield()
-			c.pushed()
 			e.published()
+			c.pushed()
 		}
 		return s
 	}

@@ -259,7 +259,8 @@ func (e *engine[T]) published() {
 func after(now, d time.Duration) time.Duration { return now + min(d, math.MaxInt64-now) }
 
 // pour moves what is in the queue to the table, and reports whether there was any. The claim lock
-// is held.
+// is held. A worker that looks for work in the midst of it may find neither, and park: so whoever
+// has poured then claims, or looks at the idle word (wakeMore).
 func (c *cell[T]) pour() (any bool) {
 	if !c.queue.Ready() {
 		return false

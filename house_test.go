@@ -30,7 +30,7 @@ var house = []struct {
 	limit   float64
 	measure func(*houseCode) (figure float64, where string)
 }{
-	{"lines of the root package", false, 12060, rootLines},
+	{"lines of the root package", false, 12070, rootLines},
 	{"lines of internal", false, 3670, internalLines},
 	{"lines of the longest file", false, 450, longestFile},
 	{"fields of the largest struct", false, 30, largestStruct},

@@ -155,11 +155,14 @@ func (e *engine[T]) Tenants(n int) []TenantStats {
 		return nil
 	}
 	c.mu.Lock()
-	c.pour()
+	poured := c.pour()
 	c.fair.Usages(e.now(), func(u fair.Usage) {
 		all = append(all, TenantStats{u.Tenant, uint64(u.Waiting), uint64(u.Running), u.Ended, u.Busy})
 	})
 	c.mu.Unlock()
+	if poured {
+		e.wakeMore()
+	}
 	slices.SortFunc(all, func(a, b TenantStats) int {
 		return cmp.Or(cmp.Compare(b.Busy, a.Busy), cmp.Compare(b.Queued, a.Queued), cmp.Compare(a.Tenant, b.Tenant))
 	})
@@ -169,8 +172,10 @@ func (e *engine[T]) Tenants(n int) []TenantStats {
 // fairStats sets what s says of classes and of the rate.
 func (c *cell[T]) fairStats(s *Stats) {
 	c.mu.Lock()
+	if c.pour() {
+		defer c.e.wakeMore()
+	}
 	defer c.mu.Unlock()
-	c.pour()
 	s.Throttled = c.fair.Throttled(c.e.now())
 	for i, k := range c.e.config.fair.classes {
 		n := c.fair.Counts(i)
